@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * libminivmm: a small KVM virtual machine monitor as a library.
+ *
+ * A machine is configured by one struct, created, run until it ends, and
+ * destroyed.  The library never prints, never exits, and leaves the signal
+ * dispositions, stdin and stdout of the process alone.  It keeps no state
+ * outside of its machines: any number of them can live in one process.
+ *
+ * Errors: functions that can fail return 0 or a negative errno value, and fill
+ * *err (where err is not NULL) with words for a person.
+ */
+#ifndef MINIVMM_MINIVMM_H
+#define MINIVMM_MINIVMM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MV_API __attribute__((visibility("default")))
+
+/* The version of this library, as "major.minor.patch".  Static storage. */
+MV_API const char *mv_version(void);
+
+/* What went wrong, for a person. */
+struct mv_error {
+    int code;        /* negative errno value, the same as the function's result */
+    char call[40];   /* the system call or ioctl that failed; "" if none did */
+    char tried[400]; /* what was tried and why it failed, one line, no full stop */
+    char hint[400];  /* what a person can do about it; "" if nothing better is known */
+};
+
+enum mv_log_level {
+    MV_LOG_WARNING,
+    MV_LOG_INFO,
+    MV_LOG_DEBUG,
+};
+
+/* Receives one message without a newline.  Called from any thread of the
+ * machine, never from two at once for one machine. */
+typedef void mv_log_fn(void *context, enum mv_log_level level, const char *message);
+
+/* Why a machine ended. */
+enum mv_end_reason {
+    MV_END_NONE,           /* it has not ended */
+    MV_END_POWER_OFF,      /* the guest turned the machine off */
+    MV_END_REBOOT,         /* the guest asked for a reset */
+    MV_END_EXIT_CODE,      /* the guest wrote an exit status; see mv_end.code */
+    MV_END_PANIC,          /* the guest's kernel reported a panic (pvpanic) */
+    MV_END_TRIPLE_FAULT,   /* a vCPU shut down: an exception that it could not deliver */
+    MV_END_INTERNAL_ERROR, /* KVM could not go on with a vCPU */
+    MV_END_STOPPED,        /* mv_machine_stop was called */
+};
+
+struct mv_end {
+    enum mv_end_reason reason;
+    int code; /* MV_END_EXIT_CODE: 0 to 255; MV_END_STOPPED: as given to mv_machine_stop; else 0 */
+    int vcpu; /* the vCPU that ended it, from 0; -1 if none did */
+};
+
+/*
+ * The host's side of the serial console.  The file descriptors stay the
+ * caller's, are used between create and the end of run, and may be -1 for
+ * none.  The library does not change their flags or the terminal's mode.
+ */
+struct mv_console {
+    int in;  /* bytes for the guest are read from here, as fast as the guest takes them */
+    int out; /* the guest's output is written here; while it blocks, the guest waits */
+
+    /*
+     * Optional.  Sees what was read from `in` before the guest does: it may
+     * change the *count bytes at data, and lower *count.  It may call
+     * mv_machine_stop; a return value of true sends a break to the guest at
+     * the end of these bytes.  Called from the machine's loop thread.
+     */
+    bool (*filter)(void *context, uint8_t *data, size_t *count);
+    void *context;
+
+    /* A person types at `in`: keep reading even while the guest takes nothing,
+     * so that the filter sees every key; what does not fit is dropped.
+     * Otherwise nothing is read that cannot be kept. */
+    bool interactive;
+};
+
+/*
+ * All that makes a machine.  Set every member to 0 and then size to
+ * sizeof(struct mv_config); zero means the default.  The struct grows at its
+ * end only.  Strings and structs pointed to must stay until create returns
+ * (console.context and log_context: until destroy).
+ */
+struct mv_config {
+    size_t size;
+    const char *kernel;               /* path: bzImage, or ELF with a PVH note */
+    const char *initrd;               /* path, or NULL */
+    const char *append;               /* kernel command line, or NULL for none */
+    uint64_t memory;                  /* bytes, 16 MiB and more, whole pages; 0: 256 MiB */
+    unsigned cpus;                    /* vCPUs, from 1; 0: one */
+    const struct mv_console *console; /* NULL: output is dropped, input is empty */
+    mv_log_fn *log;                   /* NULL: no messages */
+    void *log_context;
+    enum mv_log_level log_level; /* the most detailed level that log receives */
+    const char *kvm_path;        /* NULL: /dev/kvm */
+    bool timeline;               /* record the times that mv_machine_timeline reads */
+    bool single_step;            /* an exit after each instruction, so that the report of a triple
+                                  * fault can show the last one; some microseconds for each */
+};
+
+struct mv_machine;
+
+#define MV_DEFAULT_MEMORY (256ull << 20)
+#define MV_MINIMUM_MEMORY (16ull << 20)
+
+/*
+ * Opens KVM, sets up memory, devices and vCPUs and loads the kernel; nothing
+ * runs yet.  On success *ret_machine is the caller's, to be destroyed.
+ * Errors: -EINVAL (configuration), -ENOEXEC (the kernel is not one, or lies in
+ * its header), -ENOMEM (also: the kernel needs more memory than configured),
+ * -EOPNOTSUPP (KVM lacks something), and what open, mmap and KVM return.
+ */
+MV_API int mv_machine_create(const struct mv_config *config, struct mv_machine **ret_machine,
+                             struct mv_error *err);
+
+/*
+ * Runs the machine until it ends.  Blocks the calling thread; the vCPUs and
+ * the devices' I/O have threads of their own, which are gone when it returns.
+ * A machine runs once.  Output that the guest has written is delivered before
+ * it returns, unless the machine was stopped and `out` would block.
+ * Errors: -EALREADY (it has run), -EAGAIN (no more threads), -EFAULT (guest
+ * memory went away under it: a mapped file was truncated).
+ */
+MV_API int mv_machine_run(struct mv_machine *machine, struct mv_end *ret_end, struct mv_error *err);
+
+/*
+ * Makes a running machine end with MV_END_STOPPED and this code, unless it has
+ * ended already.  From any thread, at any time between create and destroy, also
+ * from a signal handler.
+ */
+MV_API void mv_machine_stop(struct mv_machine *machine, int code);
+
+/*
+ * After a run that ended badly: the registers of the vCPU that ended it, the
+ * bytes at its instruction pointer and its last exits, as lines of text.
+ * Returns a string to be freed by the caller, or NULL if there is no memory.
+ */
+MV_API char *mv_machine_report(const struct mv_machine *machine);
+
+/* One entry of the timeline. */
+struct mv_mark {
+    uint64_t ns;      /* CLOCK_MONOTONIC when it happened (or ended), in nanoseconds */
+    uint64_t took;    /* for a call to KVM: how long it took, in nanoseconds; else 0 */
+    const char *name; /* static storage: "kvm_run", "guest mark", "KVM_CREATE_VM"... */
+    int64_t value;    /* for "guest mark": the byte that the guest wrote; else 0 */
+};
+
+/*
+ * Copies up to `most` entries, in order of time, and returns how many there
+ * are in all (at most 128 are kept).  Not while the machine runs.
+ */
+MV_API size_t mv_machine_timeline(const struct mv_machine *machine, struct mv_mark *ret_marks,
+                                  size_t most);
+
+/* Frees everything.  Accepts NULL.  Not while the machine runs. */
+MV_API void mv_machine_destroy(struct mv_machine *machine);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

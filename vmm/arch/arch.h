@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The contract between the portable code and an architecture.  Each folder
+ * beside this file implements all of it; the build selects one.
+ */
+#ifndef MV_ARCH_ARCH_H
+#define MV_ARCH_ARCH_H
+
+#include <stdio.h>
+
+#include "bus.h"
+#include "kvm.h"
+#include "mem.h"
+
+struct mv_vcpu;
+struct mv_synced;
+
+/* What an architecture keeps for a machine; its own business. */
+struct mv_arch;
+
+/* What a guest is started from; the files are open already. */
+struct mv_boot_files {
+    const char *kernel_path; /* for messages */
+    int kernel;
+    uint64_t kernel_size; /* bytes */
+    const char *initrd_path;
+    int initrd; /* -1: none */
+    uint64_t initrd_size;
+    const char *append; /* never NULL */
+};
+
+/* Where RAM is for so many bytes (whole pages, at least 16 MiB): fills base and
+ * size of up to MV_MEM_REGIONS regions and returns their number. */
+unsigned mv_arch_memory_map(uint64_t bytes, struct mv_region *ret_regions);
+
+/* Needs no KVM.  Every failure is explained.  The result is the caller's. */
+int mv_arch_create(unsigned cpus, struct mv_arch **ret_arch, struct mv_error *err);
+void mv_arch_destroy(struct mv_arch *arch);
+
+/*
+ * Recognizes the kernel and puts it, the initrd and the command line into
+ * memory, with the tables that describe the machine and its devices.  Needs no
+ * KVM.  Every failure is explained.
+ */
+int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_files *files,
+                 const struct mv_device *devices, unsigned count, struct mv_error *err);
+
+/* On the fresh VM, before its memory and vCPUs: checks what KVM offers, makes
+ * the interrupt controllers. */
+int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct mv_mem *mem,
+                    struct mv_error *err);
+
+/* Puts a fresh vCPU into the state in which the guest starts it. */
+int mv_arch_init_vcpu(struct mv_arch *arch, struct mv_mem *mem, struct mv_vcpu *vcpu,
+                      struct mv_error *err);
+
+/* Drives a global system interrupt.  Any thread. */
+void mv_arch_set_irq(const struct mv_kvm *kvm, int gsi, bool level);
+
+/* The registers at this exit and the program counter, where KVM puts them into
+ * the shared page; else false. */
+bool mv_arch_synced_regs(const struct kvm_run *run, struct mv_synced *ret_synced, uint64_t *ret_pc);
+
+/* What an exit means that no portable code knows: an end of the machine. */
+enum mv_end_reason mv_arch_classify_exit(const struct kvm_run *run);
+
+/* Writes registers, code bytes and what KVM says of the exit, for a person.
+ * The vCPU does not run. */
+void mv_arch_report(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FILE *to);
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A vCPU's state at the guest's first instruction, by the way it is entered:
+ *
+ *            Linux 64-bit        Linux 32-bit        PVH
+ *   CR0      PE, PG, NE, ET      PE, ET              PE, ET
+ *   CR4      PAE                 0                   0
+ *   EFER     LME, LMA            0                   0
+ *   CS       flat 64-bit         flat 32-bit         flat 32-bit
+ *   pointer  RSI: boot_params    ESI: boot_params    EBX: hvm_start_info
+ *
+ * (Documentation/x86/boot.rst, "32-bit boot protocol", "64-bit boot protocol";
+ * Xen, docs/misc/pvh.pandoc.)  Interrupts are off.  Only vCPU 0 begins so; KVM
+ * keeps the others waiting until the guest sends them INIT and SIPI.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "layout.h"
+#include "vcpu.h"
+#include "x86.h"
+
+enum {
+    CR0_PE = 1u << 0,
+    CR0_ET = 1u << 4,
+    CR0_NE = 1u << 5,
+    CR0_PG = 1u << 31,
+    CR4_PAE = 1u << 5,
+    EFER_LME = 1u << 8,
+    EFER_LMA = 1u << 10,
+    PTE_PRESENT_WRITE = 0x3,
+    PTE_LARGE = 0x80,
+    MSR_MISC_ENABLE = 0x1a0,
+    MISC_ENABLE_FAST_STRING = 1u << 0,
+    MSR_MTRR_DEF_TYPE = 0x2ff,
+    MTRR_ENABLED_WRITE_BACK = 1u << 11 | 6,
+};
+
+/* Segment types (SDM volume 3, 3.4.5.1) with the accessed bit set. */
+enum { TYPE_CODE = 0xb, TYPE_DATA = 0x3, TYPE_TSS32_BUSY = 0xb };
+
+static struct kvm_segment flat(unsigned type, unsigned selector, bool is64)
+{
+    return (struct kvm_segment){
+        .base = 0,
+        .limit = UINT32_MAX,
+        .selector = (uint16_t)selector,
+        .type = (uint8_t)type,
+        .present = 1,
+        .s = 1,
+        .db = is64 ? 0 : 1,
+        .l = is64,
+        .g = 1,
+    };
+}
+
+/* The descriptor that a segment register would have been loaded from. */
+static uint64_t descriptor(const struct kvm_segment *segment)
+{
+    uint64_t limit = segment->g ? segment->limit >> 12 : segment->limit;
+    uint64_t flags = (uint64_t)segment->type | (uint64_t)segment->s << 4 |
+                     (uint64_t)segment->present << 7 | (uint64_t)segment->l << 13 |
+                     (uint64_t)segment->db << 14 | (uint64_t)segment->g << 15;
+
+    return (limit & 0xffff) | (segment->base & 0xffffff) << 16 | flags << 40 |
+           (limit >> 16 & 0xf) << 48 | (segment->base >> 24 & 0xff) << 56;
+}
+
+static int set_segments(const struct mv_arch *arch, struct mv_mem *mem, struct kvm_sregs *sregs)
+{
+    bool is64 = arch->entry.mode == MV_ENTRY_LINUX64;
+    struct kvm_segment data = flat(TYPE_DATA, MV_SELECTOR_DS, false);
+    uint64_t gdt[MV_SELECTOR_TSS / 8 + 1] = {0};
+
+    sregs->cs = flat(TYPE_CODE, MV_SELECTOR_CS, is64);
+    sregs->ds = sregs->es = sregs->fs = sregs->gs = sregs->ss = data;
+    sregs->tr = (struct kvm_segment){
+        .limit = 0x67, .selector = MV_SELECTOR_TSS, .type = TYPE_TSS32_BUSY, .present = 1};
+    gdt[MV_SELECTOR_CS / 8] = descriptor(&sregs->cs);
+    gdt[MV_SELECTOR_DS / 8] = descriptor(&sregs->ds);
+    gdt[MV_SELECTOR_TSS / 8] = descriptor(&sregs->tr);
+    sregs->gdt.base = MV_GDT_GPA;
+    sregs->gdt.limit = sizeof(gdt) - 1;
+    sregs->idt.base = 0;
+    sregs->idt.limit = 0;
+    return mv_mem_write(mem, MV_GDT_GPA, gdt, sizeof(gdt)) ? 0 : -EFAULT;
+}
+
+/* Identity-maps the first 4 GiB in 2 MiB pages: one PML4, one PDPT, four PDs in
+ * a row. */
+static int set_paging(struct mv_mem *mem, struct kvm_sregs *sregs)
+{
+    enum { ENTRIES = 512, DIRECTORIES = 4 };
+    uint64_t *table = mv_mem_host(mem, MV_PAGE_TABLES, (2 + DIRECTORIES) * MV_PAGE_SIZE);
+
+    if (!table)
+        return -EFAULT;
+    table[0] = (MV_PAGE_TABLES + MV_PAGE_SIZE) | PTE_PRESENT_WRITE;
+    for (uint64_t i = 0; i < DIRECTORIES; i++)
+        table[ENTRIES + i] = (MV_PAGE_TABLES + (2 + i) * MV_PAGE_SIZE) | PTE_PRESENT_WRITE;
+    for (uint64_t i = 0; i < DIRECTORIES * ENTRIES; i++)
+        table[2 * ENTRIES + i] = i * 2 * MV_MIB | PTE_PRESENT_WRITE | PTE_LARGE;
+    sregs->cr3 = MV_PAGE_TABLES;
+    sregs->cr4 = CR4_PAE;
+    sregs->cr0 |= CR0_PG | CR0_NE;
+    sregs->efer = EFER_LME | EFER_LMA;
+    return 0;
+}
+
+static int set_sregs(const struct mv_arch *arch, struct mv_mem *mem, const struct mv_vcpu *vcpu)
+{
+    const struct mv_kvm *kvm = vcpu->host->kvm;
+    struct kvm_sregs sregs;
+    int error = MV_KVM_CALL(kvm, vcpu->fd, KVM_GET_SREGS, &sregs);
+
+    if (error)
+        return error;
+    sregs.cr0 = CR0_PE | CR0_ET;
+    error = set_segments(arch, mem, &sregs);
+    if (!error && arch->entry.mode == MV_ENTRY_LINUX64)
+        error = set_paging(mem, &sregs);
+    if (error)
+        return error;
+    return MV_KVM_CALL(kvm, vcpu->fd, KVM_SET_SREGS, &sregs);
+}
+
+static int set_regs(const struct mv_arch *arch, const struct mv_vcpu *vcpu)
+{
+    struct kvm_regs regs = {.rip = arch->entry.pc, .rflags = 0x2};
+
+    if (arch->entry.mode == MV_ENTRY_PVH)
+        regs.rbx = arch->entry.data;
+    else
+        regs.rsi = arch->entry.data;
+    return MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_REGS, &regs);
+}
+
+/* What firmware would have set up, on each CPU. */
+static int set_msrs(const struct mv_vcpu *vcpu)
+{
+    struct {
+        struct kvm_msrs head;
+        struct kvm_msr_entry entries[2];
+    } msrs = {
+        .head.nmsrs = 2,
+        .entries = {{.index = MSR_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING},
+                    {.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WRITE_BACK}},
+    };
+    int set = MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_MSRS, &msrs);
+
+    return set < 0 ? set : 0; /* one that this CPU does not have is no harm */
+}
+
+static int set_single_step(const struct mv_vcpu *vcpu, struct mv_error *err)
+{
+    struct kvm_guest_debug debug = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP};
+    int error = MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_GUEST_DEBUG, &debug);
+
+    if (error)
+        return mv_fail(err, error, "KVM_SET_GUEST_DEBUG", "leave out --step",
+                       "this KVM cannot single-step a guest: %s", strerror(-error));
+    return 0;
+}
+
+int mv_arch_init_vcpu(struct mv_arch *arch, struct mv_mem *mem, struct mv_vcpu *vcpu,
+                      struct mv_error *err)
+{
+    const char *call = "KVM_SET_CPUID2";
+    int error;
+
+    mv_cpuid_set_apic_id(arch->cpuid, vcpu->index);
+    error = MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_CPUID2, arch->cpuid);
+    if (!error) {
+        call = "KVM_SET_MSRS";
+        error = set_msrs(vcpu);
+    }
+    if (!error && vcpu->index == 0) {
+        call = "KVM_SET_SREGS";
+        error = set_sregs(arch, mem, vcpu);
+    }
+    if (!error && vcpu->index == 0) {
+        call = "KVM_SET_REGS";
+        error = set_regs(arch, vcpu);
+    }
+    if (error)
+        return mv_fail(err, error, call, NULL, "KVM refuses the state of vCPU %u (%s): %s",
+                       vcpu->index, call, strerror(-error));
+    if (arch->have_sync_regs)
+        vcpu->run->kvm_valid_regs =
+            KVM_SYNC_X86_REGS | (vcpu->host->single_step ? KVM_SYNC_X86_SREGS : 0);
+    return vcpu->host->single_step ? set_single_step(vcpu, err) : 0;
+}
+
+bool mv_arch_synced_regs(const struct kvm_run *run, struct mv_synced *ret_synced, uint64_t *ret_pc)
+{
+    if (!(run->kvm_valid_regs & KVM_SYNC_X86_REGS))
+        return false;
+    ret_synced->regs = run->s.regs.regs;
+    ret_synced->have_regs = true;
+    *ret_pc = run->s.regs.regs.rip;
+    if (run->kvm_valid_regs & KVM_SYNC_X86_SREGS) {
+        ret_synced->sregs = run->s.regs.sregs;
+        ret_synced->have_sregs = true;
+    }
+    return true;
+}
+
+enum mv_end_reason mv_arch_classify_exit(const struct kvm_run *run)
+{
+    if (run->exit_reason == KVM_EXIT_SYSTEM_EVENT) {
+        if (run->system_event.type == KVM_SYSTEM_EVENT_SHUTDOWN)
+            return MV_END_POWER_OFF;
+        if (run->system_event.type == KVM_SYSTEM_EVENT_RESET)
+            return MV_END_REBOOT;
+    }
+    return MV_END_INTERNAL_ERROR;
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * CPUID: what KVM supports, fitted to the machine that we present: one socket
+ * of so many cores with one thread each, the APIC ID being the vCPU's index.
+ * Leaves are those of Intel's manual (SDM volume 2, CPUID) and AMD's (APM
+ * volume 3, appendix E).
+ */
+#include <string.h>
+
+#include "util.h"
+#include "x86.h"
+
+#define CRYSTAL_HZ 1000000000u /* KVM's local APIC timer counts nanoseconds */
+
+static struct kvm_cpuid_entry2 *find(struct kvm_cpuid2 *cpuid, uint32_t function, uint32_t index)
+{
+    for (unsigned i = 0; i < cpuid->nent; i++)
+        if (cpuid->entries[i].function == function && cpuid->entries[i].index == index)
+            return &cpuid->entries[i];
+    return NULL;
+}
+
+static struct kvm_cpuid_entry2 *find_or_add(struct kvm_cpuid2 *cpuid, unsigned room,
+                                            uint32_t function, uint32_t index, uint32_t flags)
+{
+    struct kvm_cpuid_entry2 *entry = find(cpuid, function, index);
+
+    if (entry || cpuid->nent >= room)
+        return entry;
+    entry = &cpuid->entries[cpuid->nent++];
+    *entry = (struct kvm_cpuid_entry2){.function = function, .index = index, .flags = flags};
+    return entry;
+}
+
+static uint32_t max_basic_leaf(struct kvm_cpuid2 *cpuid)
+{
+    const struct kvm_cpuid_entry2 *entry = find(cpuid, 0, 0);
+
+    return entry ? entry->eax : 0;
+}
+
+/* The least n with 1 << n >= cpus: how many bits of the APIC ID name a core. */
+static unsigned id_bits(unsigned cpus)
+{
+    unsigned bits = 0;
+
+    while (1u << bits < cpus)
+        bits++;
+    return bits;
+}
+
+/* Leaf 1: logical processors, HTT; the bits that KVM leaves to us. */
+static void fit_features(struct kvm_cpuid2 *cpuid, unsigned cpus)
+{
+    struct kvm_cpuid_entry2 *entry = find(cpuid, 1, 0);
+
+    if (!entry)
+        return;
+    entry->ebx &= 0x0000ffff; /* brand index and CLFLUSH size */
+    entry->ebx |= (uint32_t)mv_min(cpus, 255) << 16;
+    entry->ecx |= 1u << 31; /* runs under a hypervisor */
+    entry->edx &= ~(1u << 28);
+    if (cpus > 1)
+        entry->edx |= 1u << 28; /* HTT: the count in EBX is valid */
+}
+
+/* Intel, leaf 4: cores that share each cache; private ones stay private. */
+static void fit_caches(struct kvm_cpuid2 *cpuid, unsigned cpus)
+{
+    for (unsigned i = 0; i < cpuid->nent; i++) {
+        struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
+        bool intel = entry->function == 4, amd = entry->function == 0x8000001d;
+        unsigned level = entry->eax >> 5 & 7, sharing = level >= 3 ? cpus : 1;
+
+        if ((!intel && !amd) || !(entry->eax & 0x1f))
+            continue;
+        entry->eax &= 0x3fff;
+        entry->eax |= (sharing - 1) << 14;
+        if (intel)
+            entry->eax |= (uint32_t)mv_min((1u << id_bits(cpus)) - 1, 63) << 26;
+    }
+}
+
+/* Leaves 0xb and 0x1f: level 0 threads (one), level 1 cores (all). */
+static void fit_topology(struct kvm_cpuid2 *cpuid, unsigned room, unsigned cpus, uint32_t function)
+{
+    const uint32_t flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
+    struct kvm_cpuid_entry2 *entry;
+
+    if (max_basic_leaf(cpuid) < function)
+        return;
+    for (uint32_t index = 0; index < 3; index++) {
+        entry = find_or_add(cpuid, room, function, index, flags);
+        if (!entry)
+            return;
+        entry->flags = flags;
+        entry->eax = index == 1 ? id_bits(cpus) : 0; /* bits to shift to the next level */
+        entry->ebx = index == 0 ? 1 : index == 1 ? cpus : 0;
+        entry->ecx = index | (index < 2 ? (index + 1) << 8 : 0); /* type 1 thread, 2 core */
+    }
+}
+
+/* AMD: leaf 0x80000008 ECX (cores), 0x8000001e (ids), CmpLegacy. */
+static void fit_amd(struct kvm_cpuid2 *cpuid, unsigned cpus)
+{
+    struct kvm_cpuid_entry2 *entry = find(cpuid, 0, 0);
+    bool amd = entry && (entry->ebx == 0x68747541 /* AuthenticAMD */ ||
+                         entry->ebx == 0x6f677948 /* HygonGenuine */);
+
+    if (!amd)
+        return;
+    entry = find(cpuid, 0x80000001, 0);
+    if (entry) {
+        entry->ecx &= ~(1u << 1);
+        if (cpus > 1)
+            entry->ecx |= 1u << 1; /* CmpLegacy: HTT counts cores, not threads */
+    }
+    entry = find(cpuid, 0x80000008, 0);
+    if (entry)
+        entry->ecx = (uint32_t)mv_min(cpus - 1, 255) | id_bits(cpus) << 12;
+    entry = find(cpuid, 0x8000001e, 0);
+    if (entry) {
+        entry->ebx = 0; /* core 0, one thread; the ids come per vCPU */
+        entry->ecx = 0; /* one node */
+    }
+}
+
+/* Leaf 0x15: TSC frequency = ECX * EBX / EAX; leaf 0x16: MHz. */
+static void fit_tsc(struct kvm_cpuid2 *cpuid, unsigned room, uint32_t tsc_khz)
+{
+    struct kvm_cpuid_entry2 *leaf0 = find(cpuid, 0, 0), *entry;
+
+    if (!tsc_khz || !leaf0)
+        return;
+    entry = find_or_add(cpuid, room, 0x15, 0, 0);
+    if (!entry)
+        return;
+    entry->eax = CRYSTAL_HZ / 1000;
+    entry->ebx = tsc_khz;
+    entry->ecx = CRYSTAL_HZ;
+    if (leaf0->eax < 0x15)
+        leaf0->eax = 0x15;
+    entry = find(cpuid, 0x16, 0);
+    if (entry) {
+        entry->eax = tsc_khz / 1000;
+        entry->ebx = tsc_khz / 1000;
+        entry->ecx = 100;
+    }
+}
+
+void mv_cpuid_fit(struct kvm_cpuid2 *cpuid, unsigned room, unsigned cpus, uint32_t tsc_khz)
+{
+    fit_features(cpuid, cpus);
+    fit_caches(cpuid, cpus);
+    fit_tsc(cpuid, room, tsc_khz);
+    fit_topology(cpuid, room, cpus, 0xb);
+    if (find(cpuid, 0x1f, 0))
+        fit_topology(cpuid, room, cpus, 0x1f);
+    fit_amd(cpuid, cpus);
+}
+
+void mv_cpuid_set_apic_id(struct kvm_cpuid2 *cpuid, uint32_t apic_id)
+{
+    for (unsigned i = 0; i < cpuid->nent; i++) {
+        struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
+
+        switch (entry->function) {
+        case 1: entry->ebx = (entry->ebx & 0x00ffffff) | (apic_id & 0xff) << 24; break;
+        case 0xb:
+        case 0x1f: entry->edx = apic_id; break;
+        case 0x8000001e:
+            entry->eax = apic_id;
+            entry->ebx = (entry->ebx & 0xffffff00) | (apic_id & 0xff);
+            break;
+        default: break;
+        }
+    }
+}
+
+unsigned mv_cpuid_address_bits(const struct kvm_cpuid2 *cpuid)
+{
+    for (unsigned i = 0; i < cpuid->nent; i++)
+        if (cpuid->entries[i].function == 0x80000008)
+            return cpuid->entries[i].eax & 0xff;
+    return 36; /* the oldest processors with hardware virtualization */
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where everything is on the x86-64 machine: the one place that knows.
+ *
+ * Guest-physical addresses:
+ *
+ *   0x0000_0000 +--------------------------+
+ *               | real-mode vectors        |  e820: RAM (Linux leaves it alone)
+ *        0x1000 | GDT for the entry        |
+ *        0x2000 | PVH start info, modules, |
+ *               |   memory map             |
+ *        0x7000 | boot_params ("zero page")|
+ *        0x9000 | page tables: PML4, PDPT, |
+ *               |   4 PDs: 4 GiB identity  |
+ *        0xf000 +--------------------------+
+ *       0x20000 | command line, 64 KiB     |
+ *       0x30000 +--------------------------+
+ *       0x9fc00 | where a BIOS has its EBDA|  e820: reserved
+ *       0xa0000 | VGA window: plain memory |  not in e820
+ *       0xe0000 | ACPI tables, RSDP first  |  e820: reserved
+ *      0x100000 +--------------------------+
+ *               | RAM: kernel at its       |  e820: RAM
+ *               |   preferred address,     |
+ *               |   initrd at the top      |
+ *   0xc000_0000 +--------------------------+  or less, if there is less
+ *               | hole: 1 GiB for devices  |
+ *   0xd000_0000 |   virtio-mmio            |
+ *   0xfec0_0000 |   I/O APIC               |
+ *   0xfee0_0000 |   local APICs            |
+ *   0xfffb_c000 |   KVM's own pages (Intel)|
+ *   0x1_0000_0000 +------------------------+
+ *               | the rest of RAM          |  e820: RAM
+ *               +--------------------------+
+ *
+ * Ports:
+ *
+ *   0x064   keyboard controller: its reset command only
+ *   0x0f4   exit status
+ *   0x0f5   boot timer
+ *   0x3f8   serial port, interrupt 4
+ *   0x505   pvpanic
+ *   0x600   ACPI sleep control, sleep status, reset
+ */
+#ifndef MV_X86_LAYOUT_H
+#define MV_X86_LAYOUT_H
+
+#include "util.h"
+
+#define MV_GDT_GPA        0x1000ull
+#define MV_START_INFO_GPA 0x2000ull
+#define MV_BOOT_PARAMS    0x7000ull
+#define MV_PAGE_TABLES    0x9000ull
+#define MV_CMDLINE_GPA    0x20000ull
+#define MV_CMDLINE_SIZE   0x10000ull /* with the final zero */
+#define MV_EBDA_GPA       0x9fc00ull
+#define MV_VGA_GPA        0xa0000ull
+#define MV_ACPI_GPA       0xe0000ull
+#define MV_HIGH_RAM       0x100000ull /* what lies below is ours, above the guest's */
+#define MV_HOLE_GPA       0xc0000000ull
+#define MV_IOAPIC_GPA     0xfec00000ull
+#define MV_LAPIC_GPA      0xfee00000ull
+#define MV_IDENTITY_MAP   0xfffbc000ull /* 1 page */
+#define MV_TSS_GPA        0xfffbd000ull /* 3 pages */
+#define MV_ABOVE_4G       (4 * MV_GIB)
+
+/* Devices that are not virtio are reached by port I/O. */
+#define MV_LAYOUT_SPACE    MV_SPACE_PORT
+#define MV_KBD_BASE        0x64
+#define MV_EXIT_BASE       0xf4
+#define MV_BOOT_TIMER_BASE 0xf5
+#define MV_SERIAL_BASE     0x3f8
+#define MV_SERIAL_IRQ      4
+#define MV_PANIC_BASE      0x505
+#define MV_POWER_BASE      0x600
+
+/* Selectors of the entry state (boot protocol: __BOOT_CS, __BOOT_DS). */
+enum { MV_SELECTOR_CS = 0x10, MV_SELECTOR_DS = 0x18, MV_SELECTOR_TSS = 0x20 };
+
+#endif

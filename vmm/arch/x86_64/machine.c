@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* The parts of arch.h that concern the machine as a whole: loading the guest
+ * and its tables, and what KVM needs before the vCPUs. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "layout.h"
+#include "x86.h"
+
+#define CPUID_ENTRIES 256 /* KVM has about 60 to 100 */
+
+int mv_arch_create(unsigned cpus, struct mv_arch **ret_arch, struct mv_error *err)
+{
+    struct mv_arch *arch = calloc(1, sizeof(*arch));
+
+    if (!arch)
+        return mv_fail(err, -ENOMEM, NULL, NULL, "no memory for the machine");
+    arch->cpus = cpus;
+    *ret_arch = arch;
+    return 0;
+}
+
+void mv_arch_destroy(struct mv_arch *arch)
+{
+    if (!arch)
+        return;
+    free(arch->cpuid);
+    free(arch);
+}
+
+int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_files *files,
+                 const struct mv_device *devices, unsigned count, struct mv_error *err)
+{
+    struct mv_load load = {.mem = mem, .files = files, .acpi_rsdp = MV_ACPI_GPA};
+    size_t size = MV_HIGH_RAM - MV_ACPI_GPA;
+    int error = -ENOEXEC;
+
+    switch (mv_image_probe(files, err)) {
+    case MV_IMAGE_BZIMAGE: error = mv_bzimage_load(&load, err); break;
+    case MV_IMAGE_ELF: error = mv_elf_load(&load, err); break;
+    case MV_IMAGE_UNKNOWN: break;
+    }
+    if (error)
+        return error;
+    arch->entry = load.entry;
+    if (mv_acpi_write(mv_mem_host(mem, MV_ACPI_GPA, size), size, MV_ACPI_GPA, devices, count,
+                      arch->cpus) < 0)
+        return mv_fail(err, -ENOSPC, NULL, "use fewer vCPUs",
+                       "the ACPI tables do not fit below 1 MiB");
+    return 0;
+}
+
+static int check_capabilities(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_error *err)
+{
+    static const struct {
+        unsigned capability;
+        const char *name;
+    } needed[] = {
+        {KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP"},
+        {KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY"},
+        {KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID"},
+        {KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
+    };
+    int most;
+
+    for (unsigned i = 0; i < MV_COUNT(needed); i++)
+        if (!mv_kvm_check(kvm, needed[i].capability))
+            return mv_fail(err, -EOPNOTSUPP, "KVM_CHECK_EXTENSION",
+                           "a newer kernel is needed, Linux 4.13 or later, with its own KVM",
+                           "this KVM lacks %s", needed[i].name);
+    arch->have_sync_regs = mv_kvm_check(kvm, KVM_CAP_SYNC_REGS) & KVM_SYNC_X86_REGS;
+    most = mv_kvm_check(kvm, KVM_CAP_MAX_VCPUS);
+    if (most && arch->cpus > (unsigned)most)
+        return mv_fail(err, -EINVAL, NULL, "ask for fewer with -c",
+                       "%u vCPUs are more than the %d that KVM offers here", arch->cpus, most);
+    return 0;
+}
+
+static int init_cpuid(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_error *err)
+{
+    int error, tsc_khz;
+
+    arch->cpuid = calloc(1, sizeof(*arch->cpuid) +
+                                CPUID_ENTRIES * sizeof(struct kvm_cpuid_entry2));
+    if (!arch->cpuid)
+        return mv_fail(err, -ENOMEM, NULL, NULL, "no memory for the CPUID table");
+    arch->cpuid->nent = CPUID_ENTRIES;
+    error = MV_KVM_CALL(kvm, kvm->dev, KVM_GET_SUPPORTED_CPUID, arch->cpuid);
+    if (error < 0)
+        return mv_fail(err, error, "KVM_GET_SUPPORTED_CPUID", NULL,
+                       "KVM does not tell what its CPUs can do: %s", strerror(-error));
+    if (mv_kvm_check(kvm, KVM_CAP_TSC_DEADLINE_TIMER))
+        for (unsigned i = 0; i < arch->cpuid->nent; i++)
+            if (arch->cpuid->entries[i].function == 1)
+                arch->cpuid->entries[i].ecx |= 1u << 24;
+    tsc_khz = mv_kvm_check(kvm, KVM_CAP_GET_TSC_KHZ)
+                  ? MV_KVM_CALL_VALUE(kvm, kvm->vm, KVM_GET_TSC_KHZ, 0)
+                  : 0;
+    mv_cpuid_fit(arch->cpuid, CPUID_ENTRIES, arch->cpus, tsc_khz > 0 ? (uint32_t)tsc_khz : 0);
+    return 0;
+}
+
+static int check_memory(const struct mv_arch *arch, const struct mv_mem *mem, struct mv_error *err)
+{
+    const struct mv_region *top = &mem->regions[mem->count - 1];
+    unsigned bits = mv_cpuid_address_bits(arch->cpuid);
+
+    if (bits < 64 && (top->base + top->size - 1) >> bits)
+        return mv_fail(err, -EINVAL, NULL, "ask for less memory with -m",
+                       "this host's processor reaches only %llu GiB of guest memory",
+                       (unsigned long long)((1ull << bits) / MV_GIB));
+    return 0;
+}
+
+/* No KVM_CREATE_PIT2: nothing here needs the timer of 1981, and ending a machine
+ * that has one costs tens of milliseconds. */
+int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct mv_mem *mem,
+                    struct mv_error *err)
+{
+    uint64_t identity_map = MV_IDENTITY_MAP;
+    int error = check_capabilities(arch, kvm, err);
+
+    if (!error)
+        error = init_cpuid(arch, kvm, err);
+    if (!error)
+        error = check_memory(arch, mem, err);
+    if (error)
+        return error;
+    /* api.rst, 4.41 and 4.36: needed on Intel hosts, before any vCPU */
+    error = MV_KVM_CALL(kvm, kvm->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity_map);
+    if (error)
+        return mv_fail(err, error, "KVM_SET_IDENTITY_MAP_ADDR", NULL, "KVM refuses: %s",
+                       strerror(-error));
+    error = MV_KVM_CALL_VALUE(kvm, kvm->vm, KVM_SET_TSS_ADDR, MV_TSS_GPA);
+    if (error)
+        return mv_fail(err, error, "KVM_SET_TSS_ADDR", NULL, "KVM refuses: %s", strerror(-error));
+    /* APIC IDs of 255 and more (api.rst, 7.8) */
+    if (arch->cpus > 255) {
+        error = mv_kvm_enable(kvm, KVM_CAP_X2APIC_API,
+                              KVM_X2APIC_API_USE_32BIT_IDS |
+                                  KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
+        if (error)
+            return mv_fail(err, error, "KVM_CAP_X2APIC_API", "ask for 255 at most with -c",
+                           "this KVM cannot have more than 255 vCPUs");
+    }
+    error = MV_KVM_CALL_VALUE(kvm, kvm->vm, KVM_CREATE_IRQCHIP, 0);
+    if (error)
+        return mv_fail(err, error, "KVM_CREATE_IRQCHIP", NULL,
+                       "cannot create the interrupt controllers: %s", strerror(-error));
+    return 0;
+}
+
+void mv_arch_set_irq(const struct mv_kvm *kvm, int gsi, bool level)
+{
+    struct kvm_irq_level irq = {.irq = (uint32_t)gsi, .level = level};
+
+    MV_KVM_CALL(kvm, kvm->vm, KVM_IRQ_LINE, &irq);
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a person wants to see of a vCPU that has stopped badly: why KVM gave up,
+ * the registers, and the code at the instruction pointer.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "vcpu.h"
+#include "x86.h"
+
+#define CODE_BYTES  16
+#define RESET_VALUE 0xfff0ull /* RIP after INIT */
+
+static void report_exit(const struct kvm_run *run, FILE *to)
+{
+    fprintf(to, "exit: %s", mv_exit_name(run->exit_reason));
+    switch (run->exit_reason) {
+    case KVM_EXIT_INTERNAL_ERROR:
+        fprintf(to, ", suberror %u%s", run->internal.suberror,
+                run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION
+                    ? " (KVM could not emulate the instruction at rip)"
+                : run->internal.suberror == KVM_INTERNAL_ERROR_DELIVERY_EV
+                    ? " (while delivering an exception)"
+                    : "");
+        for (unsigned i = 0; i < mv_min(run->internal.ndata, 4); i++)
+            fprintf(to, " %#llx", (unsigned long long)run->internal.data[i]);
+        break;
+    case KVM_EXIT_FAIL_ENTRY:
+        fprintf(to, ", hardware reason %#llx (the processor refuses this state of the vCPU)",
+                (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
+        break;
+    case KVM_EXIT_SHUTDOWN:
+        fprintf(to, " (triple fault: an exception while delivering a double fault; most often "
+                    "there is no usable IDT, stack or page table)");
+        break;
+    default: break;
+    }
+    fputc('\n', to);
+}
+
+static void report_regs(const struct kvm_regs *r, FILE *to)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+    } all[] = {
+        {"rax", r->rax}, {"rbx", r->rbx}, {"rcx", r->rcx}, {"rdx", r->rdx}, {"rsi", r->rsi},
+        {"rdi", r->rdi}, {"rbp", r->rbp}, {"rsp", r->rsp}, {"r8 ", r->r8},  {"r9 ", r->r9},
+        {"r10", r->r10}, {"r11", r->r11}, {"r12", r->r12}, {"r13", r->r13}, {"r14", r->r14},
+        {"r15", r->r15}, {"rip", r->rip}, {"rfl", r->rflags},
+    };
+
+    for (unsigned i = 0; i < MV_COUNT(all); i++)
+        fprintf(to, "%s %016llx%s", all[i].name, (unsigned long long)all[i].value,
+                i % 4 == 3 || i + 1 == MV_COUNT(all) ? "\n" : "  ");
+}
+
+static void report_segment(const char *name, const struct kvm_segment *s, FILE *to)
+{
+    fprintf(to, "%s %04x base %016llx limit %08x type %x s %u dpl %u p %u l %u db %u g %u\n", name,
+            s->selector, (unsigned long long)s->base, s->limit, s->type, s->s, s->dpl, s->present,
+            s->l, s->db, s->g);
+}
+
+static void report_sregs(const struct kvm_sregs *s, FILE *to)
+{
+    report_segment("cs ", &s->cs, to);
+    report_segment("ds ", &s->ds, to);
+    report_segment("ss ", &s->ss, to);
+    report_segment("tr ", &s->tr, to);
+    fprintf(to, "gdt %016llx limit %04x  idt %016llx limit %04x\n",
+            (unsigned long long)s->gdt.base, s->gdt.limit, (unsigned long long)s->idt.base,
+            s->idt.limit);
+    fprintf(to, "cr0 %llx  cr2 %llx  cr3 %llx  cr4 %llx  efer %llx\n", (unsigned long long)s->cr0,
+            (unsigned long long)s->cr2, (unsigned long long)s->cr3, (unsigned long long)s->cr4,
+            (unsigned long long)s->efer);
+}
+
+static void report_bytes(const struct mv_mem *mem, uint64_t linear, mv_gpa gpa, FILE *to)
+{
+    uint8_t code[CODE_BYTES];
+    size_t size = mv_min(sizeof(code), MV_PAGE_SIZE - gpa % MV_PAGE_SIZE);
+
+    if (!mv_mem_read(mem, gpa, code, size)) {
+        fprintf(to, "code: the address %#llx is not in memory\n", (unsigned long long)linear);
+        return;
+    }
+    fprintf(to, "code at %#llx:", (unsigned long long)linear);
+    for (size_t i = 0; i < size; i++)
+        fprintf(to, " %02x", code[i]);
+    fputc('\n', to);
+}
+
+/* Translates with the vCPU's present registers. */
+static void report_code(const struct mv_vcpu *vcpu, const struct mv_mem *mem, uint64_t linear,
+                        FILE *to)
+{
+    struct kvm_translation translation = {.linear_address = linear};
+
+    if (MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_TRANSLATE, &translation) < 0 ||
+        !translation.valid)
+        fprintf(to, "code: the address %#llx is not mapped\n", (unsigned long long)linear);
+    else
+        report_bytes(mem, linear, translation.physical_address, to);
+}
+
+/*
+ * KVM on AMD resets a vCPU before it reports a triple fault.  What is left are the
+ * registers of the last exit; with single steps that is the last instruction but
+ * one, and the vCPU, which will not run again, gets them back to translate.
+ */
+static void report_before_reset(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FILE *to)
+{
+    struct mv_synced last = vcpu->last;
+
+    fprintf(to, "this host's KVM (AMD) has reset the vCPU's registers; ");
+    if (!last.have_regs) {
+        fprintf(to, "there was no exit before, so they are not known.\n"
+                    "  hint: --step runs the guest step by step and shows them\n");
+        return;
+    }
+    fprintf(to, "these are from its last exit before that%s:\n",
+            last.have_sregs ? ", a single step" : " (--step shows later ones)");
+    report_regs(&last.regs, to);
+    if (!last.have_sregs)
+        return;
+    report_sregs(&last.sregs, to);
+    if (MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_SREGS, &last.sregs) == 0)
+        report_code(vcpu, mem, last.sregs.cs.base + last.regs.rip, to);
+}
+
+void mv_arch_report(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FILE *to)
+{
+    const struct mv_kvm *kvm = vcpu->host->kvm;
+    struct kvm_regs regs;
+    struct kvm_sregs sregs;
+    bool was_reset;
+
+    fprintf(to, "vCPU %u, ", vcpu->index);
+    report_exit(vcpu->run, to);
+    if (MV_KVM_CALL(kvm, vcpu->fd, KVM_GET_REGS, &regs) < 0 ||
+        MV_KVM_CALL(kvm, vcpu->fd, KVM_GET_SREGS, &sregs) < 0)
+        return;
+    was_reset = vcpu->run->exit_reason == KVM_EXIT_SHUTDOWN && regs.rip == RESET_VALUE &&
+                !(sregs.cr0 & 1);
+    if (!was_reset) {
+        report_regs(&regs, to);
+        report_sregs(&sregs, to);
+        report_code(vcpu, mem, sregs.cs.base + regs.rip, to);
+        return;
+    }
+    report_before_reset(vcpu, mem, to);
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bzImage, by the Linux/x86 boot protocol (Documentation/x86/boot.rst), from
+ * version 2.00 on: the 64-bit entry where the image has one, else the 32-bit
+ * one.  Its real-mode part is not run: this file fills boot_params instead.
+ *
+ *   file   0 +---------------------------+
+ *            | boot sector               |
+ *      0x1f1 | struct setup_header       |
+ *            | real-mode setup           |
+ *            +---------------------------+ (setup_sects + 1) * 512
+ *            | protected-mode kernel     | -> memory at pref_address
+ *            |   + 0x200: 64-bit entry   |
+ *            +---------------------------+ + syssize * 16
+ *            | a signature may follow    |
+ *            +---------------------------+
+ *
+ * Left out: zImages (loaded below 1 MiB, not built since 2007) and the real-mode
+ * entry.
+ */
+#include <asm/bootparam.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "arch/x86_64/layout.h"
+#include "arch/x86_64/x86.h"
+#include "boot/boot.h"
+#include "util.h"
+
+#define SECTOR              512ull
+#define OLD_CMDLINE_LIMIT   255ull        /* before 2.06 */
+#define OLD_INITRD_LIMIT    0x38000000ull /* before 2.03 */
+#define TYPE_OF_LOADER_NONE 0xff          /* "unassigned" */
+#define ENTRY64_OFFSET      0x200
+
+/* The header, with the fields that its version does not have set to what boot.rst
+ * says of older kernels. */
+struct image {
+    struct setup_header header;
+    uint64_t payload_offset, payload_size;
+    mv_gpa address;     /* where the protected-mode part goes */
+    uint64_t init_size; /* how much memory it needs from there until it is set up */
+};
+
+static int lies(const struct mv_load *load, const char *field, uint64_t value, const char *why,
+                struct mv_error *err)
+{
+    return mv_fail(err, -ENOEXEC, NULL, "the file is damaged: get or build it again",
+                   "the kernel %s has a wrong header: %s %#llx %s", load->files->kernel_path, field,
+                   (unsigned long long)value, why);
+}
+
+static int read_header(const struct mv_load *load, struct setup_header *ret_header,
+                       struct mv_error *err)
+{
+    const struct mv_boot_files *files = load->files;
+    struct setup_header header;
+    uint8_t end; /* boot.rst, "Details of header fields", jump: it ends at 0x202 + this byte */
+    size_t size;
+    int error = mv_image_read(files->kernel, 0x201, &end, sizeof(end));
+
+    size = mv_min(0x202u + end - 0x1f1, sizeof(header));
+    memset(&header, 0, sizeof(header));
+    if (!error)
+        error = mv_image_read(files->kernel, 0x1f1, &header, size);
+    if (error == -ENODATA)
+        return mv_fail(err, -ENOEXEC, NULL, "was its download or build cut short?",
+                       "the kernel %s is truncated: it ends within its header",
+                       files->kernel_path);
+    if (error)
+        return mv_fail(err, error, "pread", NULL, "cannot read the kernel %s: %s",
+                       files->kernel_path, strerror(-error));
+    *ret_header = header;
+    return 0;
+}
+
+static int check_version(const struct mv_load *load, const struct setup_header *header,
+                         struct mv_error *err)
+{
+    if (header->boot_flag != 0xaa55)
+        return lies(load, "boot_flag", header->boot_flag, "is not 0xaa55", err);
+    if (header->version < 0x200)
+        return lies(load, "version", header->version, "is below 2.00", err);
+    if (!(header->loadflags & LOADED_HIGH))
+        return mv_fail(err, -ENOEXEC, NULL, "build a bzImage",
+                       "the kernel %s is a zImage, to be loaded below 1 MiB; that is not supported",
+                       load->files->kernel_path);
+    return 0;
+}
+
+/* Where the protected-mode part lies in the file. */
+static int find_payload(const struct mv_load *load, struct image *image, struct mv_error *err)
+{
+    const struct setup_header *header = &image->header;
+    uint64_t sectors = header->setup_sects ? header->setup_sects : 4; /* boot.rst, setup_sects */
+    uint64_t file_size = load->files->kernel_size, declared;
+
+    image->payload_offset = (sectors + 1) * SECTOR;
+    if (image->payload_offset >= file_size)
+        return lies(load, "setup_sects", header->setup_sects, "points beyond the end of the file",
+                    err);
+    image->payload_size = file_size - image->payload_offset;
+    if (header->version < 0x204)
+        return 0; /* syssize has only 16 bits there, and is not to be trusted */
+    declared = (uint64_t)header->syssize * 16;
+    if (declared >= image->payload_size + 16) /* the last 16 bytes may be cut */
+        return mv_fail(err, -ENOEXEC, NULL, "was its download or build cut short?",
+                       "the kernel %s is truncated: %llu bytes of code announced, %llu there",
+                       load->files->kernel_path, (unsigned long long)declared,
+                       (unsigned long long)image->payload_size);
+    if (declared)
+        image->payload_size = mv_min(image->payload_size, declared);
+    return 0;
+}
+
+static int check_limits(const struct mv_load *load, struct image *image, struct mv_error *err)
+{
+    struct setup_header *header = &image->header;
+
+    if (header->version < 0x206)
+        header->cmdline_size = OLD_CMDLINE_LIMIT;
+    if (header->cmdline_size >= MV_CMDLINE_SIZE)
+        return lies(load, "cmdline_size", header->cmdline_size, "is more than any kernel takes",
+                    err);
+    if (header->version < 0x203 || header->initrd_addr_max == 0)
+        header->initrd_addr_max = OLD_INITRD_LIMIT - 1;
+    if (header->version < 0x20c)
+        header->xloadflags = 0;
+    image->address = header->version >= 0x20a ? header->pref_address : MV_HIGH_RAM;
+    if (image->address < MV_HIGH_RAM || image->address % 16 || image->address > UINT32_MAX)
+        return lies(load, "pref_address", image->address, "is no place for a kernel", err);
+    image->init_size = image->payload_size;
+    if (header->version >= 0x20a)
+        image->init_size = mv_max(image->init_size, header->init_size);
+    return 0;
+}
+
+static int place_kernel(struct mv_load *load, const struct image *image, struct mv_error *err)
+{
+    int error;
+
+    if (!mv_mem_host(load->mem, image->address, image->init_size)) {
+        if (image->init_size > 2 * MV_GIB)
+            return lies(load, "init_size", image->init_size, "is beyond all reason", err);
+        return mv_boot_no_room(load, "this kernel", image->address + image->init_size, err);
+    }
+    error = mv_mem_load_file(load->mem, image->address, load->files->kernel, image->payload_offset,
+                             image->payload_size);
+    if (error)
+        return mv_fail(err, error, "pread", NULL, "cannot load the kernel %s: %s",
+                       load->files->kernel_path, strerror(-error));
+    return 0;
+}
+
+static void fill_e820(const struct mv_mem *mem, struct boot_params *params)
+{
+    struct mv_e820_entry entries[MV_E820_ENTRIES];
+    unsigned count = mv_e820_fill(mem, entries);
+
+    for (unsigned i = 0; i < count; i++)
+        params->e820_table[i] = (struct boot_e820_entry){
+            .addr = entries[i].base, .size = entries[i].size, .type = entries[i].type};
+    params->e820_entries = (uint8_t)count;
+}
+
+static void write_boot_params(struct mv_load *load, const struct image *image, mv_gpa initrd)
+{
+    struct boot_params *params = mv_mem_host(load->mem, MV_BOOT_PARAMS, sizeof(*params));
+
+    /* Guest memory is zero until somebody writes it, and nobody has. */
+    params->hdr = image->header;
+    params->hdr.type_of_loader = TYPE_OF_LOADER_NONE;
+    params->hdr.loadflags |= CAN_USE_HEAP;
+    params->hdr.heap_end_ptr = 0xfe00; /* boot.rst, heap_end_ptr: only its real-mode part would */
+    params->hdr.code32_start = (uint32_t)image->address;
+    params->hdr.cmd_line_ptr = MV_CMDLINE_GPA;
+    params->hdr.setup_data = 0;
+    if (load->files->initrd >= 0) {
+        params->hdr.ramdisk_image = (uint32_t)initrd;
+        params->hdr.ramdisk_size = (uint32_t)load->files->initrd_size;
+        params->ext_ramdisk_image = (uint32_t)(initrd >> 32);
+        params->ext_ramdisk_size = (uint32_t)(load->files->initrd_size >> 32);
+    }
+    params->acpi_rsdp_addr = load->acpi_rsdp;
+    fill_e820(load->mem, params);
+}
+
+int mv_bzimage_load(struct mv_load *load, struct mv_error *err)
+{
+    struct image image = {0};
+    mv_gpa initrd = 0;
+    bool above_4g;
+    int error = read_header(load, &image.header, err);
+
+    if (!error)
+        error = check_version(load, &image.header, err);
+    if (!error)
+        error = find_payload(load, &image, err);
+    if (!error)
+        error = check_limits(load, &image, err);
+    if (!error)
+        error = place_kernel(load, &image, err);
+    if (!error)
+        error = mv_boot_put_cmdline(load, MV_CMDLINE_GPA, image.header.cmdline_size, err);
+    if (error)
+        return error;
+    above_4g = image.header.xloadflags & XLF_CAN_BE_LOADED_ABOVE_4G;
+    error = mv_boot_put_initrd(load, image.address + image.init_size,
+                               image.header.initrd_addr_max + 1ull, above_4g, &initrd, err);
+    if (error)
+        return error;
+    write_boot_params(load, &image, initrd);
+    if (image.header.xloadflags & XLF_KERNEL_64)
+        load->entry = (struct mv_entry){MV_ENTRY_LINUX64, image.address + ENTRY64_OFFSET,
+                                        MV_BOOT_PARAMS};
+    else
+        load->entry = (struct mv_entry){MV_ENTRY_LINUX32, image.address, MV_BOOT_PARAMS};
+    return 0;
+}

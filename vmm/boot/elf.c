@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ELF kernels by the PVH note (Xen, docs/misc/pvh.pandoc; struct hvm_start_info
+ * in xen/include/public/arch-x86/hvm/start_info.h): an uncompressed vmlinux is
+ * mapped where it belongs and entered in 32-bit mode, without a decompressor.
+ */
+#include <elf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "arch/x86_64/layout.h"
+#include "arch/x86_64/x86.h"
+#include "boot/boot.h"
+#include "util.h"
+
+#define XEN_ELFNOTE_PHYS32_ENTRY 18
+#define START_INFO_MAGIC         0x336ec578u
+#define PVH_CMDLINE_LIMIT        2047ull /* Linux's COMMAND_LINE_SIZE; ELF has no field for it */
+#define SEGMENTS                 64      /* more than any kernel has */
+#define NOTES_SIZE               (64 * 1024)
+
+struct start_info {
+    uint32_t magic, version, flags, nr_modules;
+    uint64_t modlist, cmdline, rsdp, memmap;
+    uint32_t memmap_entries, reserved;
+};
+
+struct module {
+    uint64_t address, size, cmdline, reserved;
+};
+
+struct memmap_entry {
+    uint64_t address, size;
+    uint32_t type, reserved;
+};
+
+/* All of it, as it lies at MV_START_INFO_GPA. */
+struct start_page {
+    struct start_info info;
+    struct module initrd;
+    struct memmap_entry memmap[MV_E820_ENTRIES];
+};
+
+/* A program header of either class. */
+struct segment {
+    uint32_t type;
+    uint64_t offset, address, file_size, memory_size, align;
+};
+
+struct elf {
+    unsigned count;
+    struct segment segments[SEGMENTS];
+};
+
+static int damaged(const struct mv_load *load, const char *why, struct mv_error *err)
+{
+    return mv_fail(err, -ENOEXEC, NULL, "the file is damaged: get or build it again",
+                   "the ELF kernel %s %s", load->files->kernel_path, why);
+}
+
+static int read_at(const struct mv_load *load, uint64_t offset, void *to, size_t size,
+                   struct mv_error *err)
+{
+    int error = mv_image_read(load->files->kernel, offset, to, size);
+
+    if (error == -ENODATA)
+        return damaged(load, "is truncated", err);
+    if (error)
+        return mv_fail(err, error, "pread", NULL, "cannot read the kernel %s: %s",
+                       load->files->kernel_path, strerror(-error));
+    return 0;
+}
+
+static struct segment segment64(const Elf64_Phdr *header)
+{
+    return (struct segment){header->p_type,   header->p_offset, header->p_paddr,
+                            header->p_filesz, header->p_memsz,  header->p_align};
+}
+
+static struct segment segment32(const Elf32_Phdr *header)
+{
+    return (struct segment){header->p_type,   header->p_offset, header->p_paddr,
+                            header->p_filesz, header->p_memsz,  header->p_align};
+}
+
+static int read_segments(const struct mv_load *load, bool is64, uint64_t offset, unsigned count,
+                         struct elf *ret_elf, struct mv_error *err)
+{
+    uint64_t entry = is64 ? sizeof(Elf64_Phdr) : sizeof(Elf32_Phdr);
+
+    if (count == 0 || count > SEGMENTS)
+        return damaged(load, "has no program headers, or far too many", err);
+    for (unsigned i = 0; i < count; i++) {
+        union {
+            Elf64_Phdr of64;
+            Elf32_Phdr of32;
+        } header;
+        uint64_t at;
+        int error;
+
+        if (mv_add_overflows(offset, i * entry, &at))
+            return damaged(load, "has program headers beyond its end", err);
+        error = read_at(load, at, &header, entry, err);
+        if (error)
+            return error;
+        ret_elf->segments[i] = is64 ? segment64(&header.of64) : segment32(&header.of32);
+    }
+    ret_elf->count = count;
+    return 0;
+}
+
+static const char *machine_name(unsigned machine)
+{
+    switch (machine) {
+    case EM_AARCH64: return "arm64";
+    case EM_ARM: return "32-bit Arm";
+    case EM_RISCV: return "RISC-V";
+    case EM_PPC64: return "POWER";
+    case EM_S390: return "s390";
+    default: return "another architecture";
+    }
+}
+
+static int read_elf(const struct mv_load *load, struct elf *ret_elf, struct mv_error *err)
+{
+    union {
+        unsigned char ident[EI_NIDENT];
+        Elf64_Ehdr of64;
+        Elf32_Ehdr of32;
+    } header;
+    bool is64;
+    int error = read_at(load, 0, &header, sizeof(header.of32), err);
+
+    if (error)
+        return error;
+    is64 = header.ident[EI_CLASS] == ELFCLASS64;
+    if (is64)
+        error = read_at(load, 0, &header, sizeof(header.of64), err);
+    if (error)
+        return error;
+    if (header.ident[EI_DATA] != ELFDATA2LSB)
+        return damaged(load, "is big-endian, for another architecture", err);
+    /* e_type and e_machine lie at the same place in both classes. */
+    if (header.of32.e_machine != EM_X86_64 && header.of32.e_machine != EM_386)
+        return mv_fail(err, -ENOEXEC, NULL, "name a kernel for this computer's architecture",
+                       "the kernel %s is for %s (ELF machine %u)", load->files->kernel_path,
+                       machine_name(header.of32.e_machine), header.of32.e_machine);
+    if (header.of32.e_type == ET_REL)
+        return mv_fail(err, -ENOEXEC, NULL, "name the vmlinux that it is linked into",
+                       "%s is an ELF object file or kernel module, not a kernel",
+                       load->files->kernel_path);
+    if (is64 && header.of64.e_phentsize != sizeof(Elf64_Phdr))
+        return damaged(load, "has program headers of a wrong size", err);
+    if (!is64 && header.of32.e_phentsize != sizeof(Elf32_Phdr))
+        return damaged(load, "has program headers of a wrong size", err);
+    return is64 ? read_segments(load, true, header.of64.e_phoff, header.of64.e_phnum, ret_elf, err)
+                : read_segments(load, false, header.of32.e_phoff, header.of32.e_phnum, ret_elf,
+                                err);
+}
+
+/* Looks for the note's entry in one PT_NOTE segment.  Notes are aligned to 4, or
+ * to 8 where the segment is (gABI, "Note Section"; Linux uses 4 and 8). */
+static bool find_entry(const uint8_t *notes, uint64_t size, uint64_t align, uint64_t *ret_entry)
+{
+    uint64_t at = 0;
+
+    align = align == 8 ? 8 : 4;
+    while (at < size && size - at >= sizeof(Elf64_Nhdr)) {
+        Elf64_Nhdr note; /* the same as Elf32_Nhdr */
+        uint64_t name, desc;
+
+        memcpy(&note, notes + at, sizeof(note));
+        name = at + sizeof(note);
+        desc = mv_align_up(name + note.n_namesz, align);
+        at = mv_align_up(desc + note.n_descsz, align);
+        if (desc > size || note.n_descsz > size - desc)
+            return false;
+        if (note.n_type != XEN_ELFNOTE_PHYS32_ENTRY || note.n_namesz != 4 ||
+            memcmp(notes + name, "Xen", 4) != 0)
+            continue;
+        if (note.n_descsz != 4 && note.n_descsz != 8)
+            return false;
+        *ret_entry = 0;
+        memcpy(ret_entry, notes + desc, note.n_descsz);
+        return true;
+    }
+    return false;
+}
+
+static int find_pvh_entry(const struct mv_load *load, const struct elf *elf, uint64_t *ret_entry,
+                          struct mv_error *err)
+{
+    for (unsigned i = 0; i < elf->count; i++) {
+        const struct segment *segment = &elf->segments[i];
+        MV_CLEANUP_FREE uint8_t *notes = NULL;
+        int error;
+
+        if (segment->type != PT_NOTE || segment->file_size > NOTES_SIZE)
+            continue;
+        notes = malloc(segment->file_size + 1);
+        if (!notes)
+            return mv_fail(err, -ENOMEM, NULL, NULL, "no memory for the kernel's notes");
+        error = read_at(load, segment->offset, notes, segment->file_size, err);
+        if (error)
+            return error;
+        if (find_entry(notes, segment->file_size, segment->align, ret_entry))
+            return 0;
+    }
+    return mv_fail(err, -ENOEXEC, NULL,
+                   "build Linux with CONFIG_PVH=y, or name the bzImage of the same kernel",
+                   "the ELF file %s has no PVH entry note: it is not a kernel, or one without PVH",
+                   load->files->kernel_path);
+}
+
+/* Loads one segment; *end rises to its end. */
+static int load_segment(struct mv_load *load, const struct segment *segment, mv_gpa *end,
+                        struct mv_error *err)
+{
+    uint64_t segment_end, file_end;
+    int error;
+
+    if (segment->memory_size == 0)
+        return 0;
+    if (segment->file_size > segment->memory_size ||
+        mv_add_overflows(segment->address, segment->memory_size, &segment_end) ||
+        mv_add_overflows(segment->offset, segment->file_size, &file_end))
+        return damaged(load, "has a segment with impossible sizes", err);
+    if (file_end > load->files->kernel_size)
+        return damaged(load, "is truncated: a segment ends beyond the file", err);
+    if (segment->address < MV_HIGH_RAM)
+        return damaged(load, "has a segment below 1 MiB, where the machine's tables are", err);
+    if (!mv_mem_host(load->mem, segment->address, segment->memory_size))
+        return mv_boot_no_room(load, "this kernel", segment_end, err);
+    *end = mv_max(*end, segment_end);
+    error = mv_mem_load_file(load->mem, segment->address, load->files->kernel, segment->offset,
+                             segment->file_size);
+    if (error)
+        return mv_fail(err, error, "mmap", NULL, "cannot load the kernel %s: %s",
+                       load->files->kernel_path, strerror(-error));
+    return 0; /* what is beyond file_size is zero already */
+}
+
+static void write_start_info(struct mv_load *load, mv_gpa initrd)
+{
+    struct start_page *page = mv_mem_host(load->mem, MV_START_INFO_GPA, sizeof(*page));
+    struct mv_e820_entry entries[MV_E820_ENTRIES];
+    unsigned count = mv_e820_fill(load->mem, entries);
+    bool has_initrd = load->files->initrd >= 0;
+
+    page->info = (struct start_info){
+        .magic = START_INFO_MAGIC,
+        .version = 1,
+        .nr_modules = has_initrd,
+        .modlist = has_initrd ? MV_START_INFO_GPA + offsetof(struct start_page, initrd) : 0,
+        .cmdline = MV_CMDLINE_GPA,
+        .rsdp = load->acpi_rsdp,
+        .memmap = MV_START_INFO_GPA + offsetof(struct start_page, memmap),
+        .memmap_entries = count,
+    };
+    if (has_initrd)
+        page->initrd = (struct module){.address = initrd, .size = load->files->initrd_size};
+    for (unsigned i = 0; i < count; i++)
+        page->memmap[i] = (struct memmap_entry){
+            .address = entries[i].base, .size = entries[i].size, .type = entries[i].type};
+}
+
+int mv_elf_load(struct mv_load *load, struct mv_error *err)
+{
+    struct elf elf = {0};
+    mv_gpa end = MV_HIGH_RAM, initrd = 0;
+    uint64_t entry = 0;
+    int error = read_elf(load, &elf, err);
+
+    if (!error)
+        error = find_pvh_entry(load, &elf, &entry, err);
+    for (unsigned i = 0; !error && i < elf.count; i++)
+        if (elf.segments[i].type == PT_LOAD)
+            error = load_segment(load, &elf.segments[i], &end, err);
+    if (error)
+        return error;
+    if (entry < MV_HIGH_RAM || entry >= end || entry > UINT32_MAX)
+        return damaged(load, "has a PVH entry outside of its segments", err);
+    error = mv_boot_put_cmdline(load, MV_CMDLINE_GPA, PVH_CMDLINE_LIMIT, err);
+    if (!error)
+        error = mv_boot_put_initrd(load, end, MV_ABOVE_4G, false, &initrd, err);
+    if (error)
+        return error;
+    write_start_info(load, initrd);
+    load->entry = (struct mv_entry){MV_ENTRY_PVH, entry, MV_START_INFO_GPA};
+    return 0;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* An address space of devices: see bus.h. */
+#include "bus.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "util.h"
+
+/* The index of the first device whose base is above address. */
+static unsigned above(const struct mv_bus *bus, uint64_t address)
+{
+    unsigned low = 0, high = bus->count;
+
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+
+        if (bus->devices[middle]->desc.base <= address)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+int mv_bus_add(struct mv_bus *bus, struct mv_device *device)
+{
+    const struct mv_device_desc *desc = &device->desc;
+    unsigned at = above(bus, desc->base);
+    uint64_t last;
+
+    assert(!bus->frozen);
+    if (desc->size == 0 || mv_add_overflows(desc->base, desc->size - 1, &last))
+        return -EINVAL;
+    if (at > 0 && desc->base - bus->devices[at - 1]->desc.base < bus->devices[at - 1]->desc.size)
+        return -EEXIST;
+    if (at < bus->count && bus->devices[at]->desc.base <= last)
+        return -EEXIST;
+    if (bus->count == MV_BUS_DEVICES)
+        return -ENOSPC;
+    memmove(&bus->devices[at + 1], &bus->devices[at],
+            (bus->count - at) * sizeof(bus->devices[0]));
+    bus->devices[at] = device;
+    bus->count++;
+    return 0;
+}
+
+void mv_bus_freeze(struct mv_bus *bus)
+{
+    bus->frozen = true;
+}
+
+struct mv_device *mv_bus_find(const struct mv_bus *bus, uint64_t address)
+{
+    unsigned at = above(bus, address);
+    struct mv_device *device = at > 0 ? bus->devices[at - 1] : NULL;
+
+    return device && address - device->desc.base < device->desc.size ? device : NULL;
+}
+
+bool mv_bus_read(const struct mv_bus *bus, uint64_t address, unsigned size, uint64_t *ret_value)
+{
+    struct mv_device *device = mv_bus_find(bus, address);
+
+    *ret_value = mv_size_mask(size);
+    if (!device)
+        return false;
+    pthread_mutex_lock(&device->lock);
+    *ret_value &= device->ops->read(device->state, address - device->desc.base, size);
+    pthread_mutex_unlock(&device->lock);
+    return true;
+}
+
+bool mv_bus_write(const struct mv_bus *bus, uint64_t address, unsigned size, uint64_t value)
+{
+    struct mv_device *device = mv_bus_find(bus, address);
+
+    if (!device)
+        return false;
+    pthread_mutex_lock(&device->lock);
+    device->ops->write(device->state, address - device->desc.base, size,
+                       value & mv_size_mask(size));
+    if (device->ops->settle)
+        device->ops->settle(device->state, &device->lock);
+    pthread_mutex_unlock(&device->lock);
+    return true;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An address space of devices: which device is at an address, and its call
+ * under its lock.  One instance for MMIO, one for port I/O.
+ *
+ * Built by one thread; frozen before the first KVM_RUN, from when on any
+ * thread may dispatch without a lock of the bus.
+ */
+#ifndef MV_BUS_H
+#define MV_BUS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "minivmm/device.h"
+
+/* A device on its machine: what the board made of a description. */
+struct mv_device {
+    struct mv_device_desc desc;
+    const struct mv_device_ops *ops;
+    void *state;
+    pthread_mutex_t lock; /* taken by the dispatchers: mv_bus_* and the loop */
+};
+
+#define MV_BUS_DEVICES 64
+
+struct mv_bus {
+    struct mv_device *devices[MV_BUS_DEVICES]; /* by rising base */
+    unsigned count;
+    bool frozen;
+};
+
+/* The device stays the caller's.  Returns 0, -EEXIST if its range overlaps
+ * another's, -ENOSPC if the bus is full, -EINVAL if the range wraps or is
+ * empty.  Not after freeze. */
+int mv_bus_add(struct mv_bus *bus, struct mv_device *device);
+void mv_bus_freeze(struct mv_bus *bus);
+
+/* The device at address, or NULL. */
+struct mv_device *mv_bus_find(const struct mv_bus *bus, uint64_t address);
+
+/*
+ * One access of size 1, 2, 4 or 8.  Where there is no device a read gives all
+ * ones in *ret_value and a write is dropped, as on real hardware; both then
+ * return false.  An access that begins in a device belongs to it.
+ */
+bool mv_bus_read(const struct mv_bus *bus, uint64_t address, unsigned size, uint64_t *ret_value);
+bool mv_bus_write(const struct mv_bus *bus, uint64_t address, unsigned size, uint64_t value);
+
+#endif

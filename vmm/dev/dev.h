@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a device is given when it is created, and the list of our devices.  A
+ * device knows neither KVM nor the machine it is part of.
+ */
+#ifndef MV_DEV_DEV_H
+#define MV_DEV_DEV_H
+
+#include "bus.h"
+#include "irq.h"
+#include "log.h"
+#include "loop.h"
+#include "mem.h"
+#include "minivmm/minivmm.h"
+#include "timeline.h"
+
+/* How a device ends the machine.  Any thread; the first one counts. */
+struct mv_ender {
+    void (*end)(void *context, enum mv_end_reason reason, int code);
+    void *context;
+};
+
+struct mv_device_env {
+    struct mv_mem *mem;
+    struct mv_irq irq;
+    struct mv_loop *loop;
+    struct mv_ender ender;
+    const struct mv_console *console; /* NULL: none; valid during create only */
+    struct mv_timeline *timeline;
+    int wake; /* eventfd: written when the answer of mv_serial_flush may have changed */
+};
+
+/*
+ * Creates the device's state: fills device->ops and device->state.  The
+ * description and the lock are there already, and the device does not move.
+ * Returns 0 or -errno, with nothing left behind.
+ */
+typedef int mv_device_create_fn(struct mv_device *device, const struct mv_device_env *env);
+
+mv_device_create_fn mv_serial_create;     /* serial.c: 16550A on the host's console */
+mv_device_create_fn mv_power_create;      /* power.c: ACPI sleep and reset registers */
+mv_device_create_fn mv_kbd_reset_create;  /* power.c: the keyboard controller's reset line */
+mv_device_create_fn mv_exit_create;       /* exit.c: the guest's exit status */
+mv_device_create_fn mv_panic_create;      /* panic.c: pvpanic */
+mv_device_create_fn mv_boot_timer_create; /* boot_timer.c: marks on the timeline */
+
+/* exit.c: for a device whose whole state is a way to end the machine: a copy of
+ * env->ender, to be freed by ops->destroy (free itself will do). */
+int mv_ender_device(struct mv_device *device, const struct mv_device_env *env,
+                    const struct mv_device_ops *ops);
+
+/*
+ * The serial port's last duty, with the vCPUs gone and the loop still running:
+ * delivers what is buffered.  Takes the device's lock.  Returns true when
+ * nothing is left to deliver; else the wake eventfd is written later, and it
+ * is to be asked again.
+ */
+bool mv_serial_flush(struct mv_device *device);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The exit port: a byte written to it ends the machine, and becomes the exit
+ * status.  For tests, and for guests that run one program.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "dev/dev.h"
+
+/* For devices whose whole state is a way to end the machine. */
+int mv_ender_device(struct mv_device *device, const struct mv_device_env *env,
+                    const struct mv_device_ops *ops)
+{
+    struct mv_ender *ender = malloc(sizeof(*ender));
+
+    if (!ender)
+        return -ENOMEM;
+    *ender = env->ender;
+    device->ops = ops;
+    device->state = ender;
+    return 0;
+}
+
+static uint64_t read_exit(void *state, uint64_t offset, unsigned size)
+{
+    (void)state, (void)offset, (void)size;
+    return UINT64_MAX;
+}
+
+static void write_exit(void *state, uint64_t offset, unsigned size, uint64_t value)
+{
+    const struct mv_ender *ender = state;
+
+    (void)offset, (void)size;
+    ender->end(ender->context, MV_END_EXIT_CODE, (int)(value & 0xff));
+}
+
+static const struct mv_device_ops ops = {.read = read_exit, .write = write_exit, .destroy = free};
+
+int mv_exit_create(struct mv_device *device, const struct mv_device_env *env)
+{
+    return mv_ender_device(device, env, &ops);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pvpanic (QEMU, docs/specs/pvpanic): the guest's kernel tells that it has
+ * panicked.  Reading gives the events that we know.  A kernel with a crash
+ * kernel loaded reports another event (bit 1), which we do not announce: it
+ * goes on by itself.
+ */
+#include <stdlib.h>
+
+#include "dev/dev.h"
+
+enum { PANICKED = 0x01 };
+
+static uint64_t read_panic(void *state, uint64_t offset, unsigned size)
+{
+    (void)state, (void)offset, (void)size;
+    return PANICKED;
+}
+
+static void write_panic(void *state, uint64_t offset, unsigned size, uint64_t value)
+{
+    const struct mv_ender *ender = state;
+
+    (void)offset, (void)size;
+    if (value & PANICKED)
+        ender->end(ender->context, MV_END_PANIC, 0);
+}
+
+static const struct mv_device_ops ops = {
+    .read = read_panic, .write = write_panic, .destroy = free};
+
+int mv_panic_create(struct mv_device *device, const struct mv_device_env *env)
+{
+    return mv_ender_device(device, env, &ops);
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/* The calls to KVM: see kvm.h. */
+#include "kvm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+int mv_kvm_call_value(const struct mv_kvm *kvm, int fd, unsigned long request, const char *name,
+                      unsigned long argument)
+{
+    uint64_t began = kvm->timeline->on ? mv_monotonic_ns() : 0;
+    int result = ioctl(fd, request, argument);
+
+    if (result < 0)
+        result = -errno;
+    mv_timeline_add_call(kvm->timeline, name, began);
+    return result;
+}
+
+int mv_kvm_call(const struct mv_kvm *kvm, int fd, unsigned long request, const char *name,
+                void *argument)
+{
+    return mv_kvm_call_value(kvm, fd, request, name, (unsigned long)(uintptr_t)argument);
+}
+
+static const char missing_hint[] =
+    "load the module (sudo modprobe kvm_intel, or kvm_amd); if that fails, turn on virtualization "
+    "(VT-x, SVM) in the computer's firmware setup, or, inside of a virtual machine, nested "
+    "virtualization in its host; or run the same command under tools/lab, which emulates a machine "
+    "with KVM";
+
+/* Which group to join.  Not getgrgid: a static program cannot load the name
+ * service's modules. */
+static void permission_hint(const char *path, char *hint, size_t size)
+{
+    FILE *groups = fopen("/etc/group", "re");
+    struct group *group = NULL;
+    struct stat st;
+
+    if (groups && stat(path, &st) == 0 && (st.st_mode & S_IWGRP)) {
+        do
+            group = fgetgrent(groups);
+        while (group && group->gr_gid != st.st_gid);
+    }
+    if (group)
+        snprintf(hint, size,
+                 "add yourself to the group that owns it: sudo usermod -aG %s $USER, then log in "
+                 "again",
+                 group->gr_name);
+    else
+        snprintf(hint, size, "let your user read and write it: sudo setfacl -m u:$USER:rw %s",
+                 path);
+    if (groups)
+        fclose(groups);
+}
+
+static int explain_open(const char *path, int error, struct mv_error *err)
+{
+    char hint[sizeof(err->hint)] = "";
+
+    if (error == EACCES || error == EPERM)
+        permission_hint(path, hint, sizeof(hint));
+    else if (error == ENOENT || error == ENODEV || error == ENXIO)
+        snprintf(hint, sizeof(hint), "%s", missing_hint);
+    return mv_fail(err, -error, "open", hint, "cannot open %s: %s", path, strerror(error));
+}
+
+int mv_kvm_open(struct mv_kvm *kvm, const char *path, struct mv_timeline *timeline,
+                struct mv_error *err)
+{
+    int version;
+
+    *kvm = (struct mv_kvm){.dev = -1, .vm = -1, .timeline = timeline};
+    kvm->dev = open(path, O_RDWR | O_CLOEXEC);
+    if (kvm->dev < 0)
+        return explain_open(path, errno, err);
+    version = MV_KVM_CALL_VALUE(kvm, kvm->dev, KVM_GET_API_VERSION, 0);
+    if (version < 0)
+        return mv_fail(err, version, "KVM_GET_API_VERSION", "name the real /dev/kvm",
+                       "%s is not KVM's device: %s", path, strerror(-version));
+    if (version != KVM_API_VERSION)
+        return mv_fail(err, -EOPNOTSUPP, "KVM_GET_API_VERSION",
+                       "this kernel is older than Linux 2.6.22; a newer one is needed",
+                       "%s speaks version %d of KVM's interface, this program version %d", path,
+                       version, KVM_API_VERSION);
+    return 0;
+}
+
+void mv_kvm_close(struct mv_kvm *kvm)
+{
+    mv_close_fd(&kvm->vm);
+    mv_close_fd(&kvm->dev);
+}
+
+int mv_kvm_check(const struct mv_kvm *kvm, unsigned capability)
+{
+    int value =
+        MV_KVM_CALL_VALUE(kvm, kvm->vm >= 0 ? kvm->vm : kvm->dev, KVM_CHECK_EXTENSION, capability);
+
+    return value < 0 ? 0 : value;
+}
+
+int mv_kvm_create_vm(struct mv_kvm *kvm, struct mv_error *err)
+{
+    const char *hint = NULL;
+    int size, vm;
+
+    size = MV_KVM_CALL_VALUE(kvm, kvm->dev, KVM_GET_VCPU_MMAP_SIZE, 0);
+    if (size < (int)sizeof(struct kvm_run))
+        return mv_fail(err, size < 0 ? size : -EOPNOTSUPP, "KVM_GET_VCPU_MMAP_SIZE", NULL,
+                       "KVM does not say how large a vCPU's shared page is");
+    kvm->run_size = (size_t)size;
+    do
+        vm = MV_KVM_CALL_VALUE(kvm, kvm->dev, KVM_CREATE_VM, 0);
+    while (vm == -EINTR);
+    if (vm == -EBUSY)
+        hint = "another hypervisor (VirtualBox, VMware, ...) holds the processor; end its machines";
+    if (vm < 0)
+        return mv_fail(err, vm, "KVM_CREATE_VM", hint, "cannot create a virtual machine: %s",
+                       strerror(-vm));
+    kvm->vm = vm;
+    return 0;
+}
+
+int mv_kvm_set_memory(const struct mv_kvm *kvm, unsigned slot, uint64_t gpa, uint64_t size,
+                      void *host)
+{
+    struct kvm_userspace_memory_region region = {
+        .slot = slot,
+        .guest_phys_addr = gpa,
+        .memory_size = size,
+        .userspace_addr = (uintptr_t)host,
+    };
+
+    return MV_KVM_CALL(kvm, kvm->vm, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+int mv_kvm_enable(const struct mv_kvm *kvm, unsigned capability, uint64_t argument)
+{
+    struct kvm_enable_cap cap = {.cap = capability, .args = {argument}};
+
+    return MV_KVM_CALL(kvm, kvm->vm, KVM_ENABLE_CAP, &cap);
+}
+
+int mv_kvm_create_vcpu(const struct mv_kvm *kvm, unsigned index)
+{
+    return MV_KVM_CALL_VALUE(kvm, kvm->vm, KVM_CREATE_VCPU, index);
+}

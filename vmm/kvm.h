@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The calls to KVM (Documentation/virt/kvm/api.rst), returning -errno.  All of
+ * them go through one function, so that each can be timed.
+ */
+#ifndef MV_KVM_H
+#define MV_KVM_H
+
+#include <linux/kvm.h>
+#include <stdint.h>
+
+#include "log.h"
+#include "timeline.h"
+
+struct mv_kvm {
+    int dev;         /* /dev/kvm */
+    int vm;          /* the virtual machine */
+    size_t run_size; /* bytes of a vCPU's shared page(s) */
+    struct mv_timeline *timeline;
+};
+
+/* An ioctl on fd; returns its value (>= 0) or -errno. */
+int mv_kvm_call(const struct mv_kvm *kvm, int fd, unsigned long request, const char *name,
+                void *argument);
+int mv_kvm_call_value(const struct mv_kvm *kvm, int fd, unsigned long request, const char *name,
+                      unsigned long argument);
+
+/* With the request's own name beside it, for the timeline. */
+#define MV_KVM_CALL(kvm, fd, request, argument) mv_kvm_call(kvm, fd, request, #request, argument)
+#define MV_KVM_CALL_VALUE(kvm, fd, request, argument)                                              \
+    mv_kvm_call_value(kvm, fd, request, #request, argument)
+
+/* Opens path and checks the API's version.  Explains every failure. */
+int mv_kvm_open(struct mv_kvm *kvm, const char *path, struct mv_timeline *timeline,
+                struct mv_error *err);
+
+/* Closes what is open; half-built is fine. */
+void mv_kvm_close(struct mv_kvm *kvm);
+
+/* The value of a capability, 0 if it is not there. */
+int mv_kvm_check(const struct mv_kvm *kvm, unsigned capability);
+
+int mv_kvm_create_vm(struct mv_kvm *kvm, struct mv_error *err);
+int mv_kvm_set_memory(const struct mv_kvm *kvm, unsigned slot, uint64_t gpa, uint64_t size,
+                      void *host);
+int mv_kvm_enable(const struct mv_kvm *kvm, unsigned capability, uint64_t argument);
+
+/* The new vCPU's file descriptor (the caller's), or -errno. */
+int mv_kvm_create_vcpu(const struct mv_kvm *kvm, unsigned index);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* The I/O thread: see loop.h. */
+#include "loop.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "util.h"
+
+int mv_loop_init(struct mv_loop *loop)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+
+    *loop = (struct mv_loop){.epoll = -1, .wake = -1};
+    loop->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (loop->epoll < 0)
+        return -errno;
+    loop->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (loop->wake < 0)
+        return -errno;
+    if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, loop->wake, &event) < 0)
+        return -errno;
+    return 0;
+}
+
+void mv_loop_done(struct mv_loop *loop)
+{
+    mv_close_fd(&loop->wake);
+    mv_close_fd(&loop->epoll);
+}
+
+static int control(struct mv_loop *loop, int operation, struct mv_loop_source *source,
+                   uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = source};
+
+    return epoll_ctl(loop->epoll, operation, source->fd, &event) < 0 ? -errno : 0;
+}
+
+int mv_loop_watch(struct mv_loop *loop, struct mv_loop_source *source, uint32_t events)
+{
+    return control(loop, EPOLL_CTL_ADD, source, events);
+}
+
+int mv_loop_change(struct mv_loop *loop, struct mv_loop_source *source, uint32_t events)
+{
+    return control(loop, EPOLL_CTL_MOD, source, events);
+}
+
+static void *run(void *context)
+{
+    struct mv_loop *loop = context;
+    struct epoll_event events[16];
+
+    /* Pairs with the store in mv_loop_stop. */
+    while (!atomic_load(&loop->stopping)) {
+        int count = epoll_wait(loop->epoll, events, MV_COUNT(events), -1);
+
+        for (int i = 0; i < count; i++) {
+            struct mv_loop_source *source = events[i].data.ptr;
+
+            if (!source)
+                break; /* the wake-up of mv_loop_stop */
+            pthread_mutex_lock(source->lock);
+            source->fn(source->context, events[i].events);
+            pthread_mutex_unlock(source->lock);
+        }
+    }
+    return NULL;
+}
+
+int mv_loop_start(struct mv_loop *loop)
+{
+    sigset_t all, before;
+    int error;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    error = pthread_create(&loop->thread, NULL, run, loop);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    loop->started = error == 0;
+    return -error;
+}
+
+void mv_loop_stop(struct mv_loop *loop)
+{
+    uint64_t one = 1;
+
+    if (!loop->started)
+        return;
+    atomic_store(&loop->stopping, true); /* pairs with the load in run */
+    while (write(loop->wake, &one, sizeof(one)) < 0 && errno == EINTR)
+        ;
+    pthread_join(loop->thread, NULL);
+    loop->started = false;
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * minivmm: the command line.  Options, the terminal, messages and exit statuses;
+ * all that makes a machine is in the library.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "minivmm/minivmm.h"
+#include "options.h"
+#include "term.h"
+#include "util.h"
+
+/* Exit statuses; see minivmm(1). */
+enum {
+    EXIT_POWER_OFF = 0,
+    EXIT_ERROR = 1,
+    EXIT_USAGE = 2,
+    EXIT_SIGNAL = 128, /* plus its number */
+    EXIT_REBOOT = 240,
+    EXIT_PANIC = 241,
+    EXIT_TRIPLE_FAULT = 242,
+    EXIT_INTERNAL_ERROR = 243,
+};
+
+/* The one machine of this process, for the signal handlers. */
+static struct mv_machine *machine;
+static bool in_escape;
+
+static void say(const char *message, const char *hint)
+{
+    fprintf(stderr, "minivmm: %s\n", message);
+    if (hint[0])
+        fprintf(stderr, "  hint: %s\n", hint);
+}
+
+static void on_log(void *context, enum mv_log_level level, const char *message)
+{
+    (void)context, (void)level;
+    fprintf(stderr, "minivmm: %s\r\n", message);
+}
+
+static void on_signal(int signal)
+{
+    int saved = errno;
+
+    mv_machine_stop(machine, EXIT_SIGNAL + signal);
+    errno = saved;
+}
+
+static void catch_signals(void)
+{
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+    for (unsigned i = 0; i < MV_COUNT(signals); i++)
+        sigaction(signals[i], &action, NULL);
+}
+
+static bool filter_keys(void *context, uint8_t *data, size_t *count)
+{
+    static const char help[] = "\r\nminivmm: Ctrl-A x quits, Ctrl-A b sends a break, "
+                               "Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A h shows this\r\n";
+    bool is_break = false;
+
+    (void)context;
+    switch (mv_keys_filter(&in_escape, data, count, &is_break)) {
+    case MV_KEY_QUIT: mv_machine_stop(machine, EXIT_POWER_OFF); break;
+    case MV_KEY_HELP: (void)!write(STDERR_FILENO, help, sizeof(help) - 1); break;
+    case MV_KEY_NONE: break;
+    }
+    return is_break;
+}
+
+static bool write_timeline(const char *path, uint64_t began)
+{
+    struct mv_mark marks[128];
+    size_t count = mv_min(mv_machine_timeline(machine, marks, MV_COUNT(marks)), MV_COUNT(marks));
+    FILE *file = fopen(path, "we");
+    bool good;
+
+    if (!file)
+        return false;
+    fprintf(file, "# nanoseconds of CLOCK_MONOTONIC, duration, value, name\n");
+    fprintf(file, "%llu 0 0 main\n", (unsigned long long)began);
+    for (size_t i = 0; i < count; i++)
+        fprintf(file, "%llu %llu %lld %s\n", (unsigned long long)marks[i].ns,
+                (unsigned long long)marks[i].took, (long long)marks[i].value, marks[i].name);
+    good = !ferror(file);
+    return fclose(file) == 0 && good;
+}
+
+static void say_report(const char *what)
+{
+    MV_CLEANUP_FREE char *report = mv_machine_report(machine);
+
+    say(what, "");
+    if (report)
+        fputs(report, stderr);
+}
+
+/* Tells how it ended, where that is news, and gives the exit status. */
+static int conclude(const struct mv_end *end)
+{
+    switch (end->reason) {
+    case MV_END_POWER_OFF: return EXIT_POWER_OFF;
+    case MV_END_REBOOT: say("the guest asked for a reboot", ""); return EXIT_REBOOT;
+    case MV_END_EXIT_CODE: return end->code;
+    case MV_END_PANIC: say("the guest's kernel has panicked", ""); return EXIT_PANIC;
+    case MV_END_TRIPLE_FAULT: say_report("the guest has crashed: triple fault"); break;
+    case MV_END_INTERNAL_ERROR: say_report("KVM cannot run the guest any further"); break;
+    case MV_END_STOPPED: return end->code;
+    case MV_END_NONE: break;
+    }
+    return end->reason == MV_END_TRIPLE_FAULT ? EXIT_TRIPLE_FAULT : EXIT_INTERNAL_ERROR;
+}
+
+static int run(const struct mv_options *options, uint64_t began)
+{
+    struct mv_console console = {
+        .in = STDIN_FILENO,
+        .out = mv_term_output(),
+        .interactive = isatty(STDIN_FILENO),
+    };
+    struct mv_config config = {
+        .size = sizeof(config),
+        .kernel = options->kernel,
+        .initrd = options->initrd,
+        .append = options->append,
+        .memory = options->memory,
+        .cpus = options->cpus,
+        .console = &console,
+        .log = on_log,
+        .log_level = options->verbose ? MV_LOG_DEBUG : MV_LOG_WARNING,
+        .timeline = options->timeline != NULL,
+        .single_step = options->step,
+    };
+    struct mv_error err;
+    struct mv_end end;
+    int status;
+
+    if (console.interactive)
+        console.filter = filter_keys;
+    if (mv_machine_create(&config, &machine, &err) < 0) {
+        say(err.tried, err.hint);
+        return EXIT_ERROR;
+    }
+    catch_signals();
+    mv_term_raw();
+    if (mv_machine_run(machine, &end, &err) < 0) {
+        mv_term_restore();
+        say(err.tried, err.hint);
+        return EXIT_ERROR;
+    }
+    mv_term_restore();
+    status = conclude(&end);
+    if (options->timeline && !write_timeline(options->timeline, began)) {
+        fprintf(stderr, "minivmm: cannot write the timeline %s: %s\n", options->timeline,
+                strerror(errno));
+        return EXIT_ERROR;
+    }
+    /* No mv_machine_destroy: the end of the process frees all of it, and faster.
+     * Taken apart by hand, KVM would wait for each memory slot. */
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t began = mv_monotonic_ns();
+    struct mv_options options;
+    char message[2][256];
+    int status;
+
+    if (!mv_options_parse(argc, argv, &options, message)) {
+        say(message[0], message[1]);
+        mv_options_done(&options);
+        return EXIT_USAGE;
+    }
+    switch (options.action) {
+    case MV_ACTION_HELP: status = fputs(mv_help_text, stdout) < 0 ? EXIT_ERROR : 0; break;
+    case MV_ACTION_VERSION: status = printf("minivmm %s\n", mv_version()) < 0 ? EXIT_ERROR : 0; break;
+    default: status = run(&options, began); break;
+    }
+    mv_options_done(&options);
+    return status;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest memory.  Nothing but this file turns a guest-physical address into a
+ * pointer, and it does so only together with a length: (gpa, length) is either
+ * wholly inside of one region of RAM, or refused.
+ *
+ * The map is built by one thread and frozen before the first KVM_RUN; after
+ * that every thread may read it without a lock.  What lies in the memory can
+ * change at any time under a running guest: read it once, then validate, then
+ * use.
+ */
+#ifndef MV_MEM_H
+#define MV_MEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A guest-physical address. */
+typedef uint64_t mv_gpa;
+
+struct mv_region {
+    mv_gpa base;
+    uint64_t size;
+    uint8_t *host;
+};
+
+#define MV_MEM_REGIONS 2
+
+struct mv_mem {
+    struct mv_region regions[MV_MEM_REGIONS]; /* by rising base */
+    unsigned count;
+    uint8_t *mapping; /* one mapping of the host holds all regions */
+    uint64_t mapped;
+};
+
+/*
+ * Maps fresh zeroed memory for count regions (base and size filled in, whole
+ * pages, rising, not overlapping; host is set here).  Nothing is reserved up
+ * front: the host gives a page when it is first touched.  Returns 0 or -errno.
+ */
+int mv_mem_init(struct mv_mem *mem, const struct mv_region *regions, unsigned count);
+void mv_mem_done(struct mv_mem *mem);
+
+/* The host address of [gpa, gpa + size), or NULL if that is not all RAM.
+ * size 0 is allowed and follows the same rule for gpa alone. */
+void *mv_mem_host(const struct mv_mem *mem, mv_gpa gpa, uint64_t size);
+
+/* Copies out of and into guest memory; false, and nothing copied, if the range
+ * is not all RAM. */
+bool mv_mem_read(const struct mv_mem *mem, mv_gpa gpa, void *ret_data, size_t size);
+bool mv_mem_write(const struct mv_mem *mem, mv_gpa gpa, const void *data, size_t size);
+
+/*
+ * Puts size bytes of the file at offset to gpa.  Whole pages are mapped private
+ * (copied only when written) where gpa and offset allow it, the rest is read.
+ * The caller keeps fd.  Returns 0, -EFAULT if the range is not RAM, -ENODATA
+ * if the file ends too early, or -errno.
+ */
+int mv_mem_load_file(struct mv_mem *mem, mv_gpa gpa, int fd, uint64_t offset, uint64_t size);
+
+#endif

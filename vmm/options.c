@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line of minivmm: see options.h. */
+#include "options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "minivmm/minivmm.h"
+#include "util.h"
+
+#define CONSOLE "console=ttyS0"
+
+const char mv_help_text[] =
+    "usage: minivmm [options] [-k] KERNEL\n"
+    "Boots a kernel in a virtual machine, with its serial console on this terminal.\n"
+    "\n"
+    "  -k, --kernel FILE    bzImage (vmlinuz), or an ELF vmlinux with a PVH note\n"
+    "  -i, --initrd FILE    initial RAM disk\n"
+    "  -a, --append WORDS   kernel command line; may be given again to add more.\n"
+    "                       " CONSOLE " is put before it unless it names a console\n"
+    "  -m, --memory SIZE    guest memory: 64K, 512M, 2G; a bare number is MiB (256M)\n"
+    "  -c, --cpus N         number of vCPUs (1)\n"
+    "      --timeline FILE  write when each step of the start and end happened\n"
+    "      --step           single-step the guest, to find a triple fault (very slow)\n"
+    "  -v, --verbose        say what is done\n"
+    "  -h, --help           this text\n"
+    "  -V, --version        version\n"
+    "\n"
+    "Keys: Ctrl-A x quits, Ctrl-A b sends a break, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A h helps.\n"
+    "Exit status: 0 power-off or Ctrl-A x, 1 error, 2 usage, 240 reboot, 241 guest panic,\n"
+    "242 triple fault, 243 KVM internal error, 128+N signal N; else what the guest wrote to\n"
+    "port 0xf4.\n"
+    "Example: minivmm -k /boot/vmlinuz -i initrd.img -m 512M -c 2 -a 'root=/dev/ram0 quiet'\n";
+
+/* Digits only: strtoull would take "-1" and " 1". */
+static bool parse_number(const char *text, const char **ret_rest, uint64_t *ret_value)
+{
+    char *rest;
+
+    if (!isdigit((unsigned char)*text))
+        return false;
+    errno = 0;
+    *ret_value = strtoull(text, &rest, 10);
+    *ret_rest = rest;
+    return errno == 0;
+}
+
+bool mv_parse_size(const char *text, uint64_t *ret_bytes)
+{
+    const char *rest;
+    uint64_t value, unit;
+
+    if (!parse_number(text, &rest, &value))
+        return false;
+    switch (*rest) {
+    case 'k':
+    case 'K': unit = MV_KIB; break;
+    case 'm':
+    case 'M':
+    case '\0': unit = MV_MIB; break;
+    case 'g':
+    case 'G': unit = MV_GIB; break;
+    default: return false;
+    }
+    if (*rest && rest[1])
+        return false;
+    if (value > INT64_MAX / unit)
+        return false;
+    *ret_bytes = value * unit;
+    return true;
+}
+
+static bool fail(char message[2][256], const char *hint, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static bool fail(char message[2][256], const char *hint, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(message[0], 256, format, args);
+    va_end(args);
+    snprintf(message[1], 256, "%s", hint);
+    return false;
+}
+
+/* Adds words to a command line, with a space between. */
+static bool add_words(char **line, const char *words)
+{
+    char *longer;
+    int length = *line && **line ? asprintf(&longer, "%s %s", *line, words)
+                                 : asprintf(&longer, "%s", words);
+
+    if (length < 0)
+        return false;
+    free(*line);
+    *line = longer;
+    return true;
+}
+
+/* Is one of the words of the line a console=? */
+static bool names_console(const char *line)
+{
+    for (const char *at = strstr(line, "console="); at; at = strstr(at + 1, "console="))
+        if (at == line || isspace((unsigned char)at[-1]))
+            return true;
+    return false;
+}
+
+static bool set_memory(struct mv_options *options, const char *text, char message[2][256])
+{
+    if (!mv_parse_size(text, &options->memory))
+        return fail(message, "give a number with K, M or G, for example 512M",
+                    "bad memory size: %s", text);
+    if (options->memory < MV_MINIMUM_MEMORY)
+        return fail(message, "give it at least 16M", "too little memory: %s", text);
+    if (options->memory % MV_PAGE_SIZE)
+        return fail(message, "give a multiple of 4K", "bad memory size: %s", text);
+    return true;
+}
+
+static bool set_cpus(struct mv_options *options, const char *text, char message[2][256])
+{
+    const char *rest;
+    uint64_t value;
+
+    if (!parse_number(text, &rest, &value) || *rest || value == 0 || value > INT_MAX)
+        return fail(message, "give a number from 1 on", "bad number of CPUs: %s", text);
+    options->cpus = (unsigned)value;
+    return true;
+}
+
+static bool set_once(const char **slot, const char *value, const char *what, char message[2][256])
+{
+    if (*slot)
+        return fail(message, "name one", "two %s: %s and %s", what, *slot, value);
+    *slot = value;
+    return true;
+}
+
+static bool set_option(struct mv_options *options, int option, const char *word,
+                       char message[2][256])
+{
+    switch (option) {
+    case 'k': return set_once(&options->kernel, optarg, "kernels", message);
+    case 'i': return set_once(&options->initrd, optarg, "initrds", message);
+    case 'a':
+        return add_words(&options->append, optarg) || fail(message, "", "no memory");
+    case 'm': return set_memory(options, optarg, message);
+    case 'c': return set_cpus(options, optarg, message);
+    case 't': options->timeline = optarg; return true;
+    case 's': options->step = true; return true;
+    case 'v': options->verbose = true; return true;
+    case 'h': options->action = MV_ACTION_HELP; return true;
+    case 'V': options->action = MV_ACTION_VERSION; return true;
+    case ':':
+        return fail(message, "minivmm --help lists the options", "option %s needs a value", word);
+    default:
+        return fail(message, "minivmm --help lists the options", "unknown option: %s", word);
+    }
+}
+
+bool mv_options_parse(int argc, char **argv, struct mv_options *options, char message[2][256])
+{
+    static const struct option long_options[] = {
+        {"kernel", required_argument, NULL, 'k'},   {"initrd", required_argument, NULL, 'i'},
+        {"append", required_argument, NULL, 'a'},   {"memory", required_argument, NULL, 'm'},
+        {"cpus", required_argument, NULL, 'c'},     {"timeline", required_argument, NULL, 't'},
+        {"step", no_argument, NULL, 's'},           {"verbose", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},           {"version", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+
+    *options = (struct mv_options){.action = MV_ACTION_RUN};
+    opterr = 0;
+    optind = 0; /* glibc: start anew, for callers that parse twice */
+    while ((option = getopt_long(argc, argv, ":k:i:a:m:c:vhV", long_options, NULL)) != -1) {
+        /* The word at fault; a bundle such as -vq is named whole. */
+        const char *word = argv[optind > 1 ? optind - 1 : 1];
+
+        if (!set_option(options, option, word, message))
+            return false;
+        if (options->action != MV_ACTION_RUN)
+            return true;
+    }
+    for (; optind < argc; optind++)
+        if (!set_once(&options->kernel, argv[optind], "kernels", message))
+            return false;
+    if (!options->kernel)
+        return fail(message, "for example: minivmm -k /boot/vmlinuz; minivmm --help says more",
+                    "no kernel is named");
+    if (!options->append || !names_console(options->append)) {
+        char *given = options->append;
+        bool added;
+
+        options->append = strdup(CONSOLE);
+        added = options->append && (!given || add_words(&options->append, given));
+        free(given);
+        if (!added)
+            return fail(message, "", "no memory");
+    }
+    return true;
+}
+
+void mv_options_done(struct mv_options *options)
+{
+    free(options->append);
+    options->append = NULL;
+}

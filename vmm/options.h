@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line of minivmm: words in, one struct out. */
+#ifndef MV_OPTIONS_H
+#define MV_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum mv_action {
+    MV_ACTION_RUN,
+    MV_ACTION_HELP,
+    MV_ACTION_VERSION,
+};
+
+struct mv_options {
+    enum mv_action action;
+    const char *kernel, *initrd, *timeline; /* point into argv; NULL: not given */
+    char *append;                           /* what the kernel gets: with console=; to be freed */
+    uint64_t memory;                        /* bytes; 0: default */
+    unsigned cpus;                          /* 0: default */
+    bool verbose, step;
+};
+
+/*
+ * Returns true, or false with a message and a hint in message[0] and [1] (each
+ * 256 bytes).  Free the options with mv_options_done in either case.
+ */
+bool mv_options_parse(int argc, char **argv, struct mv_options *ret_options,
+                      char message[2][256]);
+void mv_options_done(struct mv_options *options);
+
+/* "64K", "512M", "2G", or a number of MiB.  false: not such a number, or more
+ * than 2^63 bytes. */
+bool mv_parse_size(const char *text, uint64_t *ret_bytes);
+
+extern const char mv_help_text[];
+
+#endif
