@@ -39,8 +39,7 @@ int mv_bus_add(struct mv_bus *bus, struct mv_device *device)
         return -EEXIST;
     if (bus->count == MV_BUS_DEVICES)
         return -ENOSPC;
-    memmove(&bus->devices[at + 1], &bus->devices[at],
-            (bus->count - at) * sizeof(bus->devices[0]));
+    memmove(&bus->devices[at + 1], &bus->devices[at], (bus->count - at) * sizeof(bus->devices[0]));
     bus->devices[at] = device;
     bus->count++;
     return 0;

@@ -27,7 +27,7 @@ int mv_kvm_call_value(const struct mv_kvm *kvm, int fd, unsigned long request, c
 
 /* With the request's own name beside it, for the timeline. */
 #define MV_KVM_CALL(kvm, fd, request, argument) mv_kvm_call(kvm, fd, request, #request, argument)
-#define MV_KVM_CALL_VALUE(kvm, fd, request, argument)                                              \
+#define MV_KVM_CALL_VALUE(kvm, fd, request, argument) \
     mv_kvm_call_value(kvm, fd, request, #request, argument)
 
 /* Opens path and checks the API's version.  Explains every failure. */

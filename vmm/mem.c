@@ -31,8 +31,8 @@ int mv_mem_init(struct mv_mem *mem, const struct mv_region *regions, unsigned co
     }
     if (mv_add_overflows(total, HUGE_PAGE, &total))
         return -ENOMEM;
-    mapping = mmap(NULL, total, PROT_READ | PROT_WRITE,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    mapping = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                   -1, 0);
     if (mapping == MAP_FAILED)
         return -errno;
     mem->mapping = mapping;

@@ -94,8 +94,8 @@ static bool fail(char message[2][256], const char *hint, const char *format, ...
 static bool add_words(char **line, const char *words)
 {
     char *longer;
-    int length = *line && **line ? asprintf(&longer, "%s %s", *line, words)
-                                 : asprintf(&longer, "%s", words);
+    int length =
+        *line && **line ? asprintf(&longer, "%s %s", *line, words) : asprintf(&longer, "%s", words);
 
     if (length < 0)
         return false;
@@ -150,8 +150,7 @@ static bool set_option(struct mv_options *options, int option, const char *word,
     switch (option) {
     case 'k': return set_once(&options->kernel, optarg, "kernels", message);
     case 'i': return set_once(&options->initrd, optarg, "initrds", message);
-    case 'a':
-        return add_words(&options->append, optarg) || fail(message, "", "no memory");
+    case 'a': return add_words(&options->append, optarg) || fail(message, "", "no memory");
     case 'm': return set_memory(options, optarg, message);
     case 'c': return set_cpus(options, optarg, message);
     case 't': options->timeline = optarg; return true;
@@ -161,19 +160,23 @@ static bool set_option(struct mv_options *options, int option, const char *word,
     case 'V': options->action = MV_ACTION_VERSION; return true;
     case ':':
         return fail(message, "minivmm --help lists the options", "option %s needs a value", word);
-    default:
-        return fail(message, "minivmm --help lists the options", "unknown option: %s", word);
+    default: return fail(message, "minivmm --help lists the options", "unknown option: %s", word);
     }
 }
 
 bool mv_options_parse(int argc, char **argv, struct mv_options *options, char message[2][256])
 {
     static const struct option long_options[] = {
-        {"kernel", required_argument, NULL, 'k'},   {"initrd", required_argument, NULL, 'i'},
-        {"append", required_argument, NULL, 'a'},   {"memory", required_argument, NULL, 'm'},
-        {"cpus", required_argument, NULL, 'c'},     {"timeline", required_argument, NULL, 't'},
-        {"step", no_argument, NULL, 's'},           {"verbose", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},           {"version", no_argument, NULL, 'V'},
+        {"kernel", required_argument, NULL, 'k'},
+        {"initrd", required_argument, NULL, 'i'},
+        {"append", required_argument, NULL, 'a'},
+        {"memory", required_argument, NULL, 'm'},
+        {"cpus", required_argument, NULL, 'c'},
+        {"timeline", required_argument, NULL, 't'},
+        {"step", no_argument, NULL, 's'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
     };
     int option;

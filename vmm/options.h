@@ -25,8 +25,7 @@ struct mv_options {
  * Returns true, or false with a message and a hint in message[0] and [1] (each
  * 256 bytes).  Free the options with mv_options_done in either case.
  */
-bool mv_options_parse(int argc, char **argv, struct mv_options *ret_options,
-                      char message[2][256]);
+bool mv_options_parse(int argc, char **argv, struct mv_options *ret_options, char message[2][256]);
 void mv_options_done(struct mv_options *options);
 
 /* "64K", "512M", "2G", or a number of MiB.  false: not such a number, or more

@@ -46,7 +46,8 @@ struct mv_vcpu_host {
 struct mv_vcpu {
     unsigned index;
     int fd;
-    struct kvm_run *run; /* shared with KVM; used by the vCPU's thread alone, but for immediate_exit */
+    struct kvm_run
+        *run; /* shared with KVM; used by the vCPU's thread alone, but for immediate_exit */
     const struct mv_vcpu_host *host;
     pthread_t thread;
     bool started;

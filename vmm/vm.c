@@ -106,8 +106,7 @@ static int check_config(const struct mv_config *config, struct mv_error *err)
                        (unsigned long long)config->memory);
     if (config->memory && config->memory < MV_MINIMUM_MEMORY)
         return mv_fail(err, -EINVAL, NULL, "give it at least 16M",
-                       "%llu bytes are too little memory",
-                       (unsigned long long)config->memory);
+                       "%llu bytes are too little memory", (unsigned long long)config->memory);
     return 0;
 }
 
@@ -157,8 +156,8 @@ static int init_vm(struct mv_machine *machine, struct mv_error *err)
         if (error)
             mv_fail(err, error, "KVM_SET_USER_MEMORY_REGION", NULL,
                     "KVM does not take %llu MiB of memory at %#llx: %s",
-                    (unsigned long long)(region->size / MV_MIB),
-                    (unsigned long long)region->base, strerror(-error));
+                    (unsigned long long)(region->size / MV_MIB), (unsigned long long)region->base,
+                    strerror(-error));
     }
     return error;
 }
@@ -235,10 +234,9 @@ int mv_machine_create(const struct mv_config *given, struct mv_machine **ret_mac
     machine->loop = (struct mv_loop){.epoll = -1, .wake = -1};
     machine->kvm = (struct mv_kvm){.dev = -1, .vm = -1};
     machine->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    error = machine->wake < 0
-                ? mv_fail(err, -errno, "eventfd", NULL, "cannot create an eventfd: %s",
-                          strerror(errno))
-                : build(machine, &config, err);
+    error = machine->wake < 0 ? mv_fail(err, -errno, "eventfd", NULL,
+                                        "cannot create an eventfd: %s", strerror(errno))
+                              : build(machine, &config, err);
     if (error) {
         mv_machine_destroy(machine);
         return error;
@@ -353,8 +351,7 @@ static void report_exits(const struct mv_vcpu *vcpu, FILE *to)
             fprintf(to, " at %#llx", (unsigned long long)exit->pc);
         if (exit->size)
             fprintf(to, ": %s %u bytes %#llx, value %#llx", exit->write ? "write" : "read",
-                    exit->size, (unsigned long long)exit->address,
-                    (unsigned long long)exit->value);
+                    exit->size, (unsigned long long)exit->address, (unsigned long long)exit->value);
         if (exit->repeats)
             fprintf(to, ", and %llu times more", (unsigned long long)exit->repeats);
         fputc('\n', to);
@@ -386,8 +383,7 @@ static int by_time(const void *a, const void *b)
     return left->ns < right->ns ? -1 : left->ns > right->ns;
 }
 
-size_t mv_machine_timeline(const struct mv_machine *machine, struct mv_mark *ret_marks,
-                           size_t most)
+size_t mv_machine_timeline(const struct mv_machine *machine, struct mv_mark *ret_marks, size_t most)
 {
     struct mv_mark sorted[MV_TIMELINE_MARKS];
     size_t count = mv_min(atomic_load(&machine->timeline.count), MV_TIMELINE_MARKS);

@@ -31,8 +31,8 @@ struct mv_machine {
      * `error`, then stores `ended`, then writes the eventfd `wake`. */
     atomic_bool claimed, ended;
     struct mv_end end;
-    int error;            /* the host's failure, a negative errno value, or 0 */
-    atomic_uint stops;    /* how often mv_machine_stop was called */
+    int error;         /* the host's failure, a negative errno value, or 0 */
+    atomic_uint stops; /* how often mv_machine_stop was called */
     int wake;
 };
 

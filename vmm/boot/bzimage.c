@@ -66,8 +66,7 @@ static int read_header(const struct mv_load *load, struct setup_header *ret_head
         error = mv_image_read(files->kernel, 0x1f1, &header, size);
     if (error == -ENODATA)
         return mv_fail(err, -ENOEXEC, NULL, "was its download or build cut short?",
-                       "the kernel %s is truncated: it ends within its header",
-                       files->kernel_path);
+                       "the kernel %s is truncated: it ends within its header", files->kernel_path);
     if (error)
         return mv_fail(err, error, "pread", NULL, "cannot read the kernel %s: %s",
                        files->kernel_path, strerror(-error));
@@ -212,8 +211,8 @@ int mv_bzimage_load(struct mv_load *load, struct mv_error *err)
         return error;
     write_boot_params(load, &image, initrd);
     if (image.header.xloadflags & XLF_KERNEL_64)
-        load->entry = (struct mv_entry){MV_ENTRY_LINUX64, image.address + ENTRY64_OFFSET,
-                                        MV_BOOT_PARAMS};
+        load->entry =
+            (struct mv_entry){MV_ENTRY_LINUX64, image.address + ENTRY64_OFFSET, MV_BOOT_PARAMS};
     else
         load->entry = (struct mv_entry){MV_ENTRY_LINUX32, image.address, MV_BOOT_PARAMS};
     return 0;

@@ -154,9 +154,9 @@ static int read_elf(const struct mv_load *load, struct elf *ret_elf, struct mv_e
         return damaged(load, "has program headers of a wrong size", err);
     if (!is64 && header.of32.e_phentsize != sizeof(Elf32_Phdr))
         return damaged(load, "has program headers of a wrong size", err);
-    return is64 ? read_segments(load, true, header.of64.e_phoff, header.of64.e_phnum, ret_elf, err)
-                : read_segments(load, false, header.of32.e_phoff, header.of32.e_phnum, ret_elf,
-                                err);
+    return is64
+               ? read_segments(load, true, header.of64.e_phoff, header.of64.e_phnum, ret_elf, err)
+               : read_segments(load, false, header.of32.e_phoff, header.of32.e_phnum, ret_elf, err);
 }
 
 /* Looks for the note's entry in one PT_NOTE segment.  Notes are aligned to 4, or

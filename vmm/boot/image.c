@@ -41,8 +41,9 @@ static const struct {
     {48, 4, "RSC\x05", "a Linux kernel for RISC-V",
      "name a kernel for this computer's architecture"},
     {0, 2, "\x1f\x8b", "gzip data", "unpack it (gunzip); if it is an initramfs, give it with -i"},
-    {0, 6, "\xfd"
-           "7zXZ",
+    {0, 6,
+     "\xfd"
+     "7zXZ",
      "xz data", "unpack it (unxz)"},
     {0, 4, "\x28\xb5\x2f\xfd", "zstd data", "unpack it (unzstd)"},
     {0, 4, "\x02\x21\x4c\x18", "LZ4 data", "unpack it (unlz4)"},
@@ -100,8 +101,8 @@ int mv_boot_put_cmdline(struct mv_load *load, mv_gpa gpa, uint64_t limit, struct
 
     if (length > limit)
         return mv_fail(err, -E2BIG, NULL, "shorten what is given with -a",
-                       "the command line has %zu bytes, but this kernel takes %llu at most",
-                       length, (unsigned long long)limit);
+                       "the command line has %zu bytes, but this kernel takes %llu at most", length,
+                       (unsigned long long)limit);
     if (!mv_mem_write(load->mem, gpa, load->files->append, length + 1))
         return mv_fail(err, -ENOMEM, NULL, NULL, "the command line does not fit into memory");
     return 0;

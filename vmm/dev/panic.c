@@ -26,8 +26,7 @@ static void write_panic(void *state, uint64_t offset, unsigned size, uint64_t va
         ender->end(ender->context, MV_END_PANIC, 0);
 }
 
-static const struct mv_device_ops ops = {
-    .read = read_panic, .write = write_panic, .destroy = free};
+static const struct mv_device_ops ops = {.read = read_panic, .write = write_panic, .destroy = free};
 
 int mv_panic_create(struct mv_device *device, const struct mv_device_env *env)
 {

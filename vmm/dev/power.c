@@ -57,8 +57,7 @@ static void write_kbd(void *state, uint64_t offset, unsigned size, uint64_t valu
         ender->end(ender->context, MV_END_REBOOT, 0);
 }
 
-static const struct mv_device_ops kbd_ops = {
-    .read = read_kbd, .write = write_kbd, .destroy = free};
+static const struct mv_device_ops kbd_ops = {.read = read_kbd, .write = write_kbd, .destroy = free};
 
 int mv_kbd_reset_create(struct mv_device *device, const struct mv_device_env *env)
 {

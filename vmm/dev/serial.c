@@ -314,8 +314,7 @@ static const struct mv_device_ops ops = {
 static struct mv_loop_source source(struct serial *serial, struct mv_device *device, int fd,
                                     void (*fn)(void *, uint32_t))
 {
-    return (struct mv_loop_source){
-        .fd = fd, .lock = &device->lock, .fn = fn, .context = serial};
+    return (struct mv_loop_source){.fd = fd, .lock = &device->lock, .fn = fn, .context = serial};
 }
 
 /* Input that epoll refuses (a file, /dev/null) is always ready: an eventfd

@@ -58,7 +58,7 @@ static void refresh_lsr(struct mv_uart *uart)
 
     for (unsigned i = 0; i < s->fifo_count; i++)
         errors |= s->fifo[(s->fifo_head + i) % MV_UART_FIFO].flags != 0;
-    s->lsr &= (uint8_t)~(MV_UART_LSR_DR | MV_UART_LSR_FIFO);
+    s->lsr &= (uint8_t) ~(MV_UART_LSR_DR | MV_UART_LSR_FIFO);
     if (s->fifo_count)
         s->lsr |= MV_UART_LSR_DR;
     if (errors && fifos_enabled(uart))
@@ -84,7 +84,7 @@ static void push(struct mv_uart *uart, uint8_t data, uint8_t flags)
     if (s->fifo_count >= fifo_size(uart)) {
         s->lsr |= MV_UART_LSR_OE;
         if (fifos_enabled(uart))
-            return; /* 8.5: the FIFO keeps what it has */
+            return;        /* 8.5: the FIFO keeps what it has */
         s->fifo_count = 0; /* 8.5: without FIFOs the new byte takes the old one's place */
     }
     at = (s->fifo_head + s->fifo_count) % MV_UART_FIFO;
@@ -241,7 +241,7 @@ uint8_t mv_uart_read(struct mv_uart *uart, unsigned offset)
     case 4: value = s->mcr; break;
     case 5: /* 8.5: reading clears the errors */
         value = s->lsr;
-        s->lsr &= (uint8_t)~(MV_UART_LSR_OE | MV_UART_LSR_BI);
+        s->lsr &= (uint8_t) ~(MV_UART_LSR_OE | MV_UART_LSR_BI);
         if (s->fifo_count)
             s->fifo[s->fifo_head].flags = 0;
         refresh_lsr(uart);

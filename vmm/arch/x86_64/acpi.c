@@ -306,8 +306,8 @@ static size_t put_fadt(struct writer *w, mv_gpa dsdt)
     put_zeros(w, 109 - 44);   /* the legacy registers, which are not there */
     put16(w, FADT_NO_VGA | FADT_NO_ASPM | FADT_NO_RTC); /* offset 109: IAPC_BOOT_ARCH */
     put8(w, 0);
-    put32(w, FADT_WBINVD | FADT_PWR_BUTTON | FADT_SLP_BUTTON | FADT_RESET_REG_SUP |
-                 FADT_HW_REDUCED);
+    put32(w,
+          FADT_WBINVD | FADT_PWR_BUTTON | FADT_SLP_BUTTON | FADT_RESET_REG_SUP | FADT_HW_REDUCED);
     put_register(w, MV_POWER_BASE + MV_POWER_RESET, 1); /* offset 116: RESET_REG */
     put8(w, MV_POWER_RESET_VALUE);
     put16(w, 0); /* ARM_BOOT_ARCH */
@@ -315,7 +315,7 @@ static size_t put_fadt(struct writer *w, mv_gpa dsdt)
     put64(w, 0);
     put64(w, dsdt); /* offset 140: X_DSDT */
     for (unsigned i = 0; i < 8; i++)
-        put_register(w, 0, 0); /* X_PM1a_EVT_BLK to X_GPE1_BLK */
+        put_register(w, 0, 0);                                  /* X_PM1a_EVT_BLK to X_GPE1_BLK */
     put_register(w, MV_POWER_BASE + MV_POWER_SLEEP_CONTROL, 1); /* offset 244 */
     put_register(w, MV_POWER_BASE + MV_POWER_SLEEP_STATUS, 1);
     put(w, "MINIVMM", 8); /* hypervisor vendor identity */
@@ -334,7 +334,7 @@ static void put_cpu(struct writer *w, uint32_t id)
         put8(w, id);
         put8(w, id);
         put32(w, 1); /* enabled */
-    } else { /* 5.2.12.12 processor local x2APIC */
+    } else {         /* 5.2.12.12 processor local x2APIC */
         put8(w, 9);
         put8(w, 16);
         put16(w, 0);

@@ -81,8 +81,7 @@ static int init_cpuid(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_
 {
     int error, tsc_khz;
 
-    arch->cpuid = calloc(1, sizeof(*arch->cpuid) +
-                                CPUID_ENTRIES * sizeof(struct kvm_cpuid_entry2));
+    arch->cpuid = calloc(1, sizeof(*arch->cpuid) + CPUID_ENTRIES * sizeof(struct kvm_cpuid_entry2));
     if (!arch->cpuid)
         return mv_fail(err, -ENOMEM, NULL, NULL, "no memory for the CPUID table");
     arch->cpuid->nent = CPUID_ENTRIES;
@@ -137,9 +136,9 @@ int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct
         return mv_fail(err, error, "KVM_SET_TSS_ADDR", NULL, "KVM refuses: %s", strerror(-error));
     /* APIC IDs of 255 and more (api.rst, 7.8) */
     if (arch->cpus > 255) {
-        error = mv_kvm_enable(kvm, KVM_CAP_X2APIC_API,
-                              KVM_X2APIC_API_USE_32BIT_IDS |
-                                  KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
+        error =
+            mv_kvm_enable(kvm, KVM_CAP_X2APIC_API,
+                          KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
         if (error)
             return mv_fail(err, error, "KVM_CAP_X2APIC_API", "ask for 255 at most with -c",
                            "this KVM cannot have more than 255 vCPUs");

@@ -45,9 +45,9 @@ static void report_regs(const struct kvm_regs *r, FILE *to)
         const char *name;
         uint64_t value;
     } all[] = {
-        {"rax", r->rax}, {"rbx", r->rbx}, {"rcx", r->rcx}, {"rdx", r->rdx}, {"rsi", r->rsi},
-        {"rdi", r->rdi}, {"rbp", r->rbp}, {"rsp", r->rsp}, {"r8 ", r->r8},  {"r9 ", r->r9},
-        {"r10", r->r10}, {"r11", r->r11}, {"r12", r->r12}, {"r13", r->r13}, {"r14", r->r14},
+        {"rax", r->rax}, {"rbx", r->rbx}, {"rcx", r->rcx},    {"rdx", r->rdx}, {"rsi", r->rsi},
+        {"rdi", r->rdi}, {"rbp", r->rbp}, {"rsp", r->rsp},    {"r8 ", r->r8},  {"r9 ", r->r9},
+        {"r10", r->r10}, {"r11", r->r11}, {"r12", r->r12},    {"r13", r->r13}, {"r14", r->r14},
         {"r15", r->r15}, {"rip", r->rip}, {"rfl", r->rflags},
     };
 
@@ -69,9 +69,8 @@ static void report_sregs(const struct kvm_sregs *s, FILE *to)
     report_segment("ds ", &s->ds, to);
     report_segment("ss ", &s->ss, to);
     report_segment("tr ", &s->tr, to);
-    fprintf(to, "gdt %016llx limit %04x  idt %016llx limit %04x\n",
-            (unsigned long long)s->gdt.base, s->gdt.limit, (unsigned long long)s->idt.base,
-            s->idt.limit);
+    fprintf(to, "gdt %016llx limit %04x  idt %016llx limit %04x\n", (unsigned long long)s->gdt.base,
+            s->gdt.limit, (unsigned long long)s->idt.base, s->idt.limit);
     fprintf(to, "cr0 %llx  cr2 %llx  cr3 %llx  cr4 %llx  efer %llx\n", (unsigned long long)s->cr0,
             (unsigned long long)s->cr2, (unsigned long long)s->cr3, (unsigned long long)s->cr4,
             (unsigned long long)s->efer);
@@ -142,8 +141,8 @@ void mv_arch_report(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FILE *
     if (MV_KVM_CALL(kvm, vcpu->fd, KVM_GET_REGS, &regs) < 0 ||
         MV_KVM_CALL(kvm, vcpu->fd, KVM_GET_SREGS, &sregs) < 0)
         return;
-    was_reset = vcpu->run->exit_reason == KVM_EXIT_SHUTDOWN && regs.rip == RESET_VALUE &&
-                !(sregs.cr0 & 1);
+    was_reset =
+        vcpu->run->exit_reason == KVM_EXIT_SHUTDOWN && regs.rip == RESET_VALUE && !(sregs.cr0 & 1);
     if (!was_reset) {
         report_regs(&regs, to);
         report_sregs(&sregs, to);
