@@ -49,7 +49,7 @@ run() {
         kill "$ticker" 2>/dev/null || true
         wait "$ticker" 2>/dev/null || true
         printf '\r\033[K%s: %s: %s after %d s\n' "${0##*/}" "$message" \
-            "$([ $status = 0 ] && echo done || echo FAILED)" $((SECONDS - start)) >&2
+            "$([ $status = 0 ] && echo "done" || echo "FAILED")" $((SECONDS - start)) >&2
     fi
     if [ $status != 0 ]; then
         say "failed with status $status: $*"
