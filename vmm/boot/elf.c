@@ -229,7 +229,11 @@ static int load_segment(struct mv_load *load, const struct segment *segment, mv_
     if (file_end > load->files->kernel_size)
         return damaged(load, "is truncated: a segment ends beyond the file", err);
     if (segment->address < MV_HIGH_RAM)
-        return damaged(load, "has a segment below 1 MiB, where the machine's tables are", err);
+        return mv_fail(err, -ENOEXEC, NULL,
+                       "link it at 1 MiB or above (ld -n keeps the ELF headers out of it)",
+                       "the ELF kernel %s has a segment at %#llx; what is below 1 MiB belongs to "
+                       "the machine's tables",
+                       load->files->kernel_path, (unsigned long long)segment->address);
     if (!mv_mem_host(load->mem, segment->address, segment->memory_size))
         return mv_boot_no_room(load, "this kernel", segment_end, err);
     *end = mv_max(*end, segment_end);
