@@ -2,9 +2,9 @@
  * The first process of a guest in tests and benchmarks: says that it is there, runs one program,
  * reports how that ended.
  *
- * It writes mark 1 to the monitor's boot timer as the first thing in main. What then happens is
- * said on the kernel's command line, which the kernel hands on as environment (words with a "="
- * and without a dot) and as arguments (what follows "--"):
+ * It writes mark 1 to the monitor's boot timer before anything else. What then happens is said on
+ * the kernel's command line, which the kernel hands on as environment (words with a "=" and without
+ * a dot) and as arguments (what follows "--"):
  *
  *      mv_run=/path,arg,...  run this program, as "-- /path arg ..." at the line's end does too
  *      mv_mount=none         mount nothing before; else the table below, if a program is named
@@ -19,26 +19,28 @@
  *
  * With no words at all it is the shortest way from a kernel to its power-off: mark, power off.
  * Where the monitor has no such ports, every exit becomes a power-off.
+ *
+ * It needs nothing of a C library. Build it with -ffreestanding -nostdlib, or 700 KB of one are
+ * unpacked at each start.
  */
+#include <asm/ioctls.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
+#include <linux/reboot.h>
+#include <signal.h>
+#include <stddef.h>
 #include <sys/mount.h>
-#include <sys/reboot.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #if defined(__x86_64__)
-#include "port_x86_64.h"
+#include "x86_64.h"
 #else
-#error "the monitor's ports are not known for this architecture"
+#error "the init has no file for this architecture yet"
 #endif
 
 enum { MARK_INIT = 1 };
-enum { MAX_ARGS = 64 };
+enum { MAX_WORDS = 64 };
 
 static const struct {
     const char *type, *target, *data;
@@ -54,115 +56,202 @@ static const struct {
     {"cgroup2", "/sys/fs/cgroup", NULL, MS_NOSUID | MS_NOEXEC | MS_NODEV},
 };
 
-static void say(const char *what, const char *name)
+/* ---- text ---- */
+
+static size_t length(const char *text)
 {
-    const char *reason = strerror(errno);
-    const char *part[] = {"init: ", what, " ", name, ": ", reason, "\n"};
-    for (size_t i = 0; i < sizeof part / sizeof *part; i++) {
-        if (write(STDERR_FILENO, part[i], strlen(part[i])) < 0)
-            return;
-    }
+    size_t n = 0;
+    while (text[n])
+        n++;
+    return n;
 }
+
+/* What follows the prefix in the text, or NULL if the text does not begin with it. */
+static const char *after(const char *text, const char *prefix)
+{
+    for (; *prefix; text++, prefix++) {
+        if (*text != *prefix)
+            return NULL;
+    }
+    return text;
+}
+
+static bool same(const char *a, const char *b)
+{
+    const char *rest = after(a, b);
+    return rest && *rest == '\0';
+}
+
+static uint8_t number(const char *text)
+{
+    unsigned int value = 0;
+    for (; *text >= '0' && *text <= '9'; text++)
+        value = value * 10 + (unsigned int)(*text - '0');
+    return (uint8_t)value;
+}
+
+/* Cuts the text at its commas, in place. */
+static void split(char *text, char *word[MAX_WORDS + 1])
+{
+    size_t n = 0;
+    while (n < MAX_WORDS) {
+        word[n++] = text;
+        while (*text && *text != ',')
+            text++;
+        if (*text == '\0')
+            break;
+        *text++ = '\0';
+    }
+    word[n] = NULL;
+}
+
+static char *variable(char *const environment[], const char *prefix)
+{
+    for (; *environment; environment++) {
+        const char *value = after(*environment, prefix);
+        if (value)
+            return *environment + (value - *environment);
+    }
+    return NULL;
+}
+
+/* ---- system calls ---- */
+
+static long call(long what, const void *a, const void *b, const void *c)
+{
+    return system_call(what, (long)a, (long)b, (long)c, 0, 0);
+}
+
+static void put(const char *text)
+{
+    system_call(SYS_write, STDERR_FILENO, (long)text, (long)length(text), 0, 0);
+}
+
+static void complain(const char *what, const char *name, long error)
+{
+    char digits[] = {(char)('0' + -error / 100 % 10), (char)('0' + -error / 10 % 10),
+                     (char)('0' + -error % 10), '\0'};
+    const char *part[] = {"init: cannot ", what, " ", name, ", error ", digits, "\n"};
+    for (size_t i = 0; i < sizeof part / sizeof *part; i++)
+        put(part[i]);
+}
+
+static void restart(unsigned int how)
+{
+    system_call(SYS_reboot, (long)LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, (long)how, 0, 0);
+}
+
+/* ---- the work ---- */
 
 static void mount_all(void)
 {
     for (size_t i = 0; i < sizeof mounts / sizeof *mounts; i++) {
-        if (mkdir(mounts[i].target, 0755) < 0 && errno != EEXIST)
-            say("cannot make", mounts[i].target);
-        if (mount(mounts[i].type, mounts[i].target, mounts[i].type, mounts[i].flags,
-                  mounts[i].data) < 0 &&
-            errno != EBUSY)
-            say("cannot mount", mounts[i].target);
+        const char *type = mounts[i].type, *target = mounts[i].target;
+        long error = system_call(SYS_mkdirat, AT_FDCWD, (long)target, 0755, 0, 0);
+        if (error == 0 || error == -EEXIST)
+            error = system_call(SYS_mount, (long)type, (long)target, (long)type,
+                                (long)mounts[i].flags, (long)mounts[i].data);
+        if (error < 0 && error != -EBUSY)
+            complain("mount", target, error);
     }
 }
 
-/* Cuts the text at its commas, in place. */
-static void split(char *text, char *arg[MAX_ARGS + 1])
+/* A session of its own with the console as its terminal, so that a shell has job control and
+ * Ctrl-C reaches it. */
+static _Noreturn void become(char *const program[], char *const environment[])
 {
-    size_t n = 0;
-    for (char *next; text && n < MAX_ARGS; text = next) {
-        next = strchr(text, ',');
-        if (next)
-            *next++ = '\0';
-        arg[n++] = text;
-    }
-    arg[n] = NULL;
-}
-
-/* A session of its own with the console as its terminal, so that a shell has job control and Ctrl-C
- * reaches it. */
-static _Noreturn void become(char *const arg[])
-{
-    setsid();
-    ioctl(STDIN_FILENO, TIOCSCTTY, 0);
-    execv(arg[0], arg);
-    say("cannot run", arg[0]);
-    _exit(127);
+    system_call(SYS_setsid, 0, 0, 0, 0, 0);
+    system_call(SYS_ioctl, STDIN_FILENO, TIOCSCTTY, 0, 0, 0);
+    complain("run", program[0], call(SYS_execve, program[0], program, environment));
+    for (;;)
+        system_call(SYS_exit_group, 127, 0, 0, 0, 0);
 }
 
 /* Runs the program to its end and returns its status; buries meanwhile every orphan, as process 1
  * has to. */
-static int run(char *const arg[])
+static uint8_t run(char *const program[], char *const environment[])
 {
-    pid_t child = fork();
+    long child = system_call(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+    if (child == 0)
+        become(program, environment);
     if (child < 0) {
-        say("cannot fork for", arg[0]);
+        complain("fork for", program[0], child);
         return 127;
     }
-    if (child == 0)
-        become(arg);
-
     int status = 0;
-    for (pid_t gone = 0; gone != child;) {
-        gone = waitpid(-1, &status, 0);
-        if (gone < 0 && errno != EINTR)
+    for (long gone = 0; gone != child;) {
+        gone = system_call(SYS_wait4, -1, (long)&status, 0, 0, 0);
+        if (gone < 0 && gone != -EINTR)
             return 127;
     }
-    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    return (uint8_t)(WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 }
 
-/* Does not return unless the machine outlives it, as one without an exit port does. */
-static void end(const char *way, int status, bool have_ports)
+/* Comes back where the machine outlives it, as one without an exit port does. */
+static void end(const char *way, uint8_t status, bool have_ports)
 {
-    if (strcmp(way, "panic") == 0)
-        _exit(1);
-    if (strcmp(way, "reboot") == 0)
-        reboot(RB_AUTOBOOT);
-    if (strcmp(way, "halt") == 0)
-        reboot((int)RB_HALT_SYSTEM);
-    if (strncmp(way, "exit:", 5) == 0 && have_ports)
-        port_write(PORT_EXIT, (uint8_t)strtoul(way + 5, NULL, 0));
-    if (strcmp(way, "status") == 0 && have_ports)
-        port_write(PORT_EXIT, (uint8_t)status);
+    if (same(way, "panic"))
+        system_call(SYS_exit_group, 1, 0, 0, 0, 0);
+    if (same(way, "reboot"))
+        restart(LINUX_REBOOT_CMD_RESTART);
+    if (same(way, "halt"))
+        restart(LINUX_REBOOT_CMD_HALT);
+
+    const char *chosen = after(way, "exit:");
+    if ((chosen || same(way, "status")) && have_ports)
+        port_write(PORT_EXIT, chosen ? number(chosen) : status);
 }
 
-int main(int argc, char *argv[])
+static _Noreturn void init(int count, char *arguments[], char *given[])
 {
     bool have_ports = ports_open();
     if (have_ports)
         port_write(PORT_MARK, MARK_INIT);
 
-    const char *way = getenv("mv_end");
-    char *words = getenv("mv_run");
-    char *parts[MAX_ARGS + 1];
-    char **program = argc > 1 ? argv + 1 : NULL;
+    const char *way = variable(given, "mv_end=");
+    char *words = variable(given, "mv_run=");
+    char *parts[MAX_WORDS + 1];
+    char **program = count > 1 ? arguments + 1 : NULL;
     if (words) {
         split(words, parts);
         program = parts;
     }
 
-    int status = 0;
+    uint8_t status = 0;
     if (program) {
-        const char *mounting = getenv("mv_mount");
-        if (!mounting || strcmp(mounting, "none") != 0)
+        const char *mounting = variable(given, "mv_mount=");
+        if (!mounting || !same(mounting, "none"))
             mount_all();
-        setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 0);
-        status = run(program);
-        sync();
+        char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        char *environment[MAX_WORDS + 2];
+        size_t n = 0;
+        for (; given[n] && n < MAX_WORDS; n++)
+            environment[n] = given[n];
+        environment[n++] = path; /* a PATH given earlier has precedence */
+        environment[n] = NULL;
+        status = run(program, environment);
+        system_call(SYS_sync, 0, 0, 0, 0, 0);
+        system_call(SYS_ioctl, STDOUT_FILENO, TCSBRK, 1, 0, 0); /* until all is out: tcdrain */
     }
 
     end(way ? way : program ? "status" : "poweroff", status, have_ports);
-    reboot(RB_POWER_OFF);
+    restart(LINUX_REBOOT_CMD_POWER_OFF);
     for (;;)
-        pause();
+        system_call(SYS_ppoll, 0, 0, 0, 0, 0);
 }
+
+#if __STDC_HOSTED__
+int main(int argc, char *argv[], char *envp[])
+{
+    init(argc, argv, envp);
+}
+#else
+/* The stack is as the kernel left it: argument count, arguments, NULL, environment, NULL. */
+__attribute__((used)) _Noreturn void start(long *stack);
+void start(long *stack)
+{
+    int count = (int)stack[0];
+    char **arguments = (char **)(stack + 1);
+    init(count, arguments, arguments + count + 1);
+}
+#endif
