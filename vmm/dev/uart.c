@@ -157,6 +157,10 @@ static void transmit(struct mv_uart *uart, uint8_t byte)
 {
     struct mv_uart_state *s = &uart->state;
 
+    /* 8.3, table V: writing THR answers the interrupt.  The line dips, for a
+     * controller that counts edges. */
+    s->thre_pending = 0;
+    update(uart);
     if (s->mcr & MV_UART_MCR_LOOP)
         push(uart, byte, 0);
     else
@@ -232,6 +236,7 @@ uint8_t mv_uart_read(struct mv_uart *uart, unsigned offset)
             value = s->dll;
         } else {
             value = pop(uart);
+            update(uart); /* an edge before the next byte, if this was the last */
             uart->drained(uart->context);
         }
         break;
