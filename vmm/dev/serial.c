@@ -323,7 +323,6 @@ static int start_input(struct serial *serial, struct mv_device *device)
 {
     int error;
 
-    serial->nudge.fd = -1;
     if (serial->console.in < 0)
         return 0;
     serial->input = source(serial, device, serial->console.in, on_input);
@@ -369,6 +368,7 @@ int mv_serial_create(struct mv_device *device, const struct mv_device_env *env)
     serial->loop = env->loop;
     serial->wake = env->wake;
     serial->console = env->console ? *env->console : (struct mv_console){.in = -1, .out = -1};
+    serial->nudge.fd = -1;
     pthread_cond_init(&serial->room, NULL);
     mv_uart_init(&serial->uart, set_line, sent, feed, serial);
     error = start_output(serial, device);
