@@ -110,11 +110,17 @@ int mv_mem_load_file(struct mv_mem *mem, mv_gpa gpa, int fd, uint64_t offset, ui
     uint8_t *host = mv_mem_host(mem, gpa, size);
     uint64_t whole = mv_align_down(size, MV_PAGE_SIZE);
     bool aligned = gpa % MV_PAGE_SIZE == 0 && offset % MV_PAGE_SIZE == 0;
+    uint8_t last;
+    int error;
 
     if (!host)
         return -EFAULT;
     if (!aligned || whole < MAP_AT_LEAST)
         return read_whole(host, fd, offset, size);
+    /* mmap does not tell that the file ends too early. */
+    error = read_whole(&last, fd, offset + whole - 1, 1);
+    if (error)
+        return error;
     if (mmap(host, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd,
              (off_t)offset) == MAP_FAILED)
         return read_whole(host, fd, offset, size); /* a file system without mmap */
