@@ -179,14 +179,19 @@ bool mv_options_parse(int argc, char **argv, struct mv_options *options, char me
         {"version", no_argument, NULL, 'V'},
         {NULL, 0, NULL, 0},
     };
+    static const char short_options[] = ":k:i:a:m:c:vhV";
     int option;
 
     *options = (struct mv_options){.action = MV_ACTION_RUN};
     opterr = 0;
     optind = 0; /* glibc: start anew, for callers that parse twice */
-    while ((option = getopt_long(argc, argv, ":k:i:a:m:c:vhV", long_options, NULL)) != -1) {
-        /* The word at fault; a bundle such as -vq is named whole. */
-        const char *word = argv[optind > 1 ? optind - 1 : 1];
+    while ((option = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {
+        /* The word at fault.  Within a bundle such as -qv getopt has not passed it yet, but
+         * names the letter. */
+        const char letter[] = {'-', (char)optopt, '\0'};
+        const char *word = option == '?' && optopt && !strchr(short_options, optopt)
+                               ? letter
+                               : argv[optind > 1 ? optind - 1 : 1];
 
         if (!set_option(options, option, word, message))
             return false;
@@ -204,7 +209,7 @@ bool mv_options_parse(int argc, char **argv, struct mv_options *options, char me
         bool added;
 
         options->append = strdup(CONSOLE);
-        added = options->append && (!given || add_words(&options->append, given));
+        added = options->append && (!given || !*given || add_words(&options->append, given));
         free(given);
         if (!added)
             return fail(message, "", "no memory");
