@@ -13,8 +13,8 @@ int mv_image_read(int fd, uint64_t offset, void *ret_data, size_t size)
 {
     uint8_t *to = ret_data;
 
-    if (offset > INT64_MAX)
-        return -ENODATA;
+    if (size > INT64_MAX || offset > INT64_MAX - size)
+        return -ENODATA; /* beyond what a file can have */
     while (size > 0) {
         ssize_t got = pread(fd, to, size, (off_t)offset);
 
@@ -68,20 +68,25 @@ static bool starts_with(int fd, unsigned offset, const void *magic, unsigned siz
     return mv_image_read(fd, offset, bytes, size) == 0 && memcmp(bytes, magic, size) == 0;
 }
 
+static enum mv_image_kind truncated(const struct mv_boot_files *files, struct mv_error *err)
+{
+    mv_fail(err, -ENOEXEC, NULL, "was its download or build cut short?",
+            "the kernel %s is truncated: it has only %llu bytes", files->kernel_path,
+            (unsigned long long)files->kernel_size);
+    return MV_IMAGE_UNKNOWN;
+}
+
 enum mv_image_kind mv_image_probe(const struct mv_boot_files *files, struct mv_error *err)
 {
+    bool cut = files->kernel_size < 0x206; /* before the end of a bzImage's magic */
     int fd = files->kernel;
 
     if (starts_with(fd, 0, "\177ELF", 4))
         return MV_IMAGE_ELF;
     if (starts_with(fd, 0x202, "HdrS", 4))
         return MV_IMAGE_BZIMAGE;
-    if (files->kernel_size < 0x206) {
-        mv_fail(err, -ENOEXEC, NULL, "was its download or build cut short?",
-                "the kernel %s is truncated: it has only %llu bytes", files->kernel_path,
-                (unsigned long long)files->kernel_size);
-        return MV_IMAGE_UNKNOWN;
-    }
+    if (cut && starts_with(fd, 0, "MZ", 2))
+        return truncated(files, err); /* so a bzImage begins */
     for (size_t i = 0; i < MV_COUNT(lookalikes); i++) {
         if (!starts_with(fd, lookalikes[i].offset, lookalikes[i].magic, lookalikes[i].size))
             continue;
@@ -90,6 +95,8 @@ enum mv_image_kind mv_image_probe(const struct mv_boot_files *files, struct mv_e
                 lookalikes[i].what);
         return MV_IMAGE_UNKNOWN;
     }
+    if (cut)
+        return truncated(files, err);
     mv_fail(err, -ENOEXEC, NULL, "name a bzImage (vmlinuz), or a vmlinux with a PVH note",
             "%s is not a kernel: nothing about it is known", files->kernel_path);
     return MV_IMAGE_UNKNOWN;
