@@ -175,6 +175,7 @@ static void write_boot_params(struct mv_load *load, const struct image *image, m
     params->hdr.code32_start = (uint32_t)image->address;
     params->hdr.cmd_line_ptr = MV_CMDLINE_GPA;
     params->hdr.setup_data = 0;
+    params->hdr.ramdisk_image = params->hdr.ramdisk_size = 0;
     if (load->files->initrd >= 0) {
         params->hdr.ramdisk_image = (uint32_t)initrd;
         params->hdr.ramdisk_size = (uint32_t)load->files->initrd_size;
