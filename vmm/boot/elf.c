@@ -220,7 +220,7 @@ static int load_segment(struct mv_load *load, const struct segment *segment, mv_
     uint64_t segment_end, file_end;
     int error;
 
-    if (segment->memory_size == 0)
+    if (segment->memory_size == 0 && segment->file_size == 0)
         return 0;
     if (segment->file_size > segment->memory_size ||
         mv_add_overflows(segment->address, segment->memory_size, &segment_end) ||
