@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: MIT */
+/* The ELF loader (PVH), on made and mutilated images of both classes. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bootrig.h"
+
+/* As in Xen's start_info.h, for a test on its own. */
+struct start_info {
+    uint32_t magic, version, flags, nr_modules;
+    uint64_t modlist, cmdline, rsdp, memmap;
+    uint32_t memmap_entries, reserved;
+};
+
+struct module {
+    uint64_t address, size, cmdline, reserved;
+};
+
+struct memmap_entry {
+    uint64_t address, size;
+    uint32_t type, reserved;
+};
+
+static Elf64_Ehdr *header;
+static Elf64_Phdr *code, *data, *notes;
+
+static void start_with(uint64_t memory)
+{
+    rig_start(memory);
+    image_elf64(&image);
+    header = (Elf64_Ehdr *)image.bytes;
+    code = (Elf64_Phdr *)(image.bytes + sizeof(*header));
+    data = code + 1;
+    notes = code + 2;
+}
+
+static void start(void)
+{
+    start_with(64 * MV_MIB);
+}
+
+TestSuite(elf, .init = start, .fini = rig_stop);
+
+static const struct start_info *info(void)
+{
+    const struct start_info *at = mv_mem_host(&rig.mem, rig.load.entry.data, sizeof(*at));
+
+    cr_assert_not_null(at);
+    return at;
+}
+
+static void expect_loaded(void)
+{
+    int error = rig_load();
+
+    cr_assert_eq(error, 0, "%d: %s", error, rig.err.tried);
+}
+
+static void expect_damaged(const char *words)
+{
+    rig_expect_refused(rig_load(), -ENOEXEC, words);
+}
+
+/* ---- good images ---- */
+
+static void expect_all_in_place(void)
+{
+    const uint8_t *bss =
+        mv_mem_host(&rig.mem, IMAGE_ADDRESS + ELF_CODE_SIZE, ELF_CODE_MEMORY - ELF_CODE_SIZE);
+
+    cr_expect_eq(rig.load.entry.mode, MV_ENTRY_PVH);
+    cr_expect_eq(rig.load.entry.pc, ELF_ENTRY);
+    rig_expect_code(IMAGE_ADDRESS, ELF_CODE_SIZE);
+    rig_expect_code(ELF_DATA_ADDRESS, ELF_DATA_SIZE);
+    for (unsigned i = 0; i < ELF_CODE_MEMORY - ELF_CODE_SIZE; i++)
+        cr_assert_eq(bss[i], 0, "BSS is zero");
+}
+
+Test(elf, a_64_bit_image_is_loaded_and_entered_by_its_note)
+{
+    expect_loaded();
+    expect_all_in_place();
+}
+
+Test(elf, a_32_bit_image_is_loaded_and_entered_by_its_note)
+{
+    image_elf32(&image);
+    expect_loaded();
+    expect_all_in_place();
+}
+
+Test(elf, a_note_of_4_bytes_will_do_in_64_bit_images)
+{
+    Elf64_Nhdr *note =
+        (Elf64_Nhdr *)(image.bytes + ELF_NOTE + notes->p_filesz - 8 - 4 - sizeof(*note));
+
+    cr_assert_eq(note->n_type, 18);
+    note->n_descsz = 4;
+    notes->p_filesz -= 4;
+    expect_loaded();
+    cr_expect_eq(rig.load.entry.pc, ELF_ENTRY);
+}
+
+Test(elf, notes_aligned_to_8_are_read_so)
+{
+    uint64_t entry = ELF_ENTRY;
+    Elf64_Nhdr first = {4, 5, 3}, xen = {4, 8, 18};
+    uint8_t *at = image.bytes + ELF_NOTE;
+
+    memset(at, 0, 128);
+    memcpy(at, &first, 12);
+    memcpy(at + 12, "GNU", 4); /* to 16; 5 bytes to 21; the next one at 24 */
+    memcpy(at + 24, &xen, 12);
+    memcpy(at + 36, "Xen", 4); /* to 40 */
+    memcpy(at + 40, &entry, 8);
+    notes->p_filesz = 48;
+    notes->p_align = 8;
+    expect_loaded();
+    cr_expect_eq(rig.load.entry.pc, ELF_ENTRY);
+}
+
+Test(elf, the_note_may_be_in_the_second_note_segment)
+{
+    header->e_phnum = 4;
+    code[3] = code[2];
+    code[2].p_filesz = 36; /* the GNU note alone */
+    expect_loaded();
+    cr_expect_eq(rig.load.entry.pc, ELF_ENTRY);
+}
+
+Test(elf, empty_segments_are_skipped_wherever_they_are)
+{
+    header->e_phnum = 4;
+    code[3] = (Elf64_Phdr){.p_type = PT_LOAD, .p_paddr = UINT64_MAX};
+    expect_loaded();
+}
+
+Test(elf, other_types_of_segments_are_ignored)
+{
+    header->e_phnum = 4;
+    code[3] = (Elf64_Phdr){
+        .p_type = PT_GNU_STACK, .p_paddr = UINT64_MAX, .p_memsz = UINT64_MAX, .p_filesz = 5};
+    expect_loaded();
+}
+
+Test(elf, start_info_says_where_things_are)
+{
+    const struct memmap_entry *map;
+
+    rig.files.append = "quiet";
+    expect_loaded();
+    cr_expect_eq(rig.load.entry.data, MV_START_INFO_GPA);
+    cr_expect_eq(info()->magic, 0x336ec578);
+    cr_expect_eq(info()->version, 1);
+    cr_expect_eq(info()->flags, 0);
+    cr_expect_eq(info()->rsdp, 0xe0000);
+    cr_expect_eq(info()->nr_modules, 0);
+    cr_expect_eq(info()->modlist, 0);
+    cr_expect_str_eq(mv_mem_host(&rig.mem, info()->cmdline, 6), "quiet");
+    cr_assert_eq(info()->memmap_entries, 4);
+    map = mv_mem_host(&rig.mem, info()->memmap, 4 * sizeof(*map));
+    cr_assert_not_null(map);
+    cr_expect(map[0].address == 0 && map[0].size == 0x9fc00 && map[0].type == 1);
+    cr_expect(map[3].address == 0x100000 && map[3].size == 63 * MV_MIB && map[3].type == 1);
+}
+
+Test(elf, memory_above_4_gib_is_in_the_map, .init = NULL)
+{
+    const struct memmap_entry *map;
+
+    start_with(5 * MV_GIB);
+    expect_loaded();
+    cr_assert_eq(info()->memmap_entries, 5);
+    map = mv_mem_host(&rig.mem, info()->memmap, 5 * sizeof(*map));
+    cr_expect(map[4].address == 4 * MV_GIB && map[4].size == 2 * MV_GIB && map[4].type == 1);
+}
+
+Test(elf, the_command_line_has_2047_bytes_at_most)
+{
+    char line[2049];
+
+    memset(line, 'x', 2048);
+    line[2048] = 0;
+    rig.files.append = line;
+    rig_expect_refused(rig_load(), -E2BIG, "command line");
+    line[2047] = 0;
+    expect_loaded();
+}
+
+/* ---- the initrd ---- */
+
+Test(elf, the_initrd_is_the_one_module_at_the_top_of_memory)
+{
+    const struct module *module;
+
+    rig_initrd(100001);
+    expect_loaded();
+    cr_assert_eq(info()->nr_modules, 1);
+    module = mv_mem_host(&rig.mem, info()->modlist, sizeof(*module));
+    cr_assert_not_null(module);
+    cr_expect_eq(module->size, 100001);
+    cr_expect_eq(module->address, mv_align_down(64 * MV_MIB - 100001, 4096));
+    cr_expect_eq(*(char *)mv_mem_host(&rig.mem, module->address, 1), 'F');
+    cr_expect_eq(*(char *)mv_mem_host(&rig.mem, module->address + 100000, 1), 'L');
+}
+
+Test(elf, the_initrd_stays_below_4_gib, .init = NULL)
+{
+    const struct module *module;
+
+    start_with(5 * MV_GIB);
+    rig_initrd(MV_MIB);
+    expect_loaded();
+    module = mv_mem_host(&rig.mem, info()->modlist, sizeof(*module));
+    cr_expect_eq(module->address, 3 * MV_GIB - MV_MIB);
+}
+
+Test(elf, the_initrd_may_not_touch_the_kernel)
+{
+    uint64_t end = mv_align_up(ELF_DATA_ADDRESS + ELF_DATA_SIZE, 4096);
+
+    rig_initrd(64 * MV_MIB - end);
+    expect_loaded();
+    rig_initrd(64 * MV_MIB - end + 1);
+    rig_expect_refused(rig_load(), -ENOMEM, "initrd");
+}
+
+/* ---- lies ---- */
+
+Test(elf, truncated_anywhere_it_is_refused)
+{
+    for (size_t size = 4; size < image.size; size += size < 0x400 ? 1 : 991) {
+        image.size = size;
+        expect_damaged("truncated");
+        start_with(64 * MV_MIB);
+    }
+}
+
+Test(elf, truncated_32_bit_images_are_refused)
+{
+    size_t whole;
+
+    image_elf32(&image);
+    whole = image.size;
+    for (size_t size = 4; size < whole; size += size < 0x400 ? 1 : 991) {
+        image.size = size;
+        expect_damaged("truncated");
+    }
+}
+
+Test(elf, too_few_or_too_many_program_headers_are_refused)
+{
+    header->e_phnum = 0;
+    expect_damaged("program headers");
+    header->e_phnum = 65535;
+    expect_damaged("program headers");
+    header->e_phnum = 65;
+    expect_damaged("program headers");
+}
+
+Test(elf, program_headers_near_2_64_are_refused)
+{
+    static const uint64_t offsets[] = {UINT64_MAX,      UINT64_MAX - 55, UINT64_MAX - 56,
+                                       UINT64_MAX - 57, 1ull << 63,      INT64_MAX,
+                                       INT64_MAX - 56,  1ull << 40};
+
+    for (unsigned i = 0; i < MV_COUNT(offsets); i++) {
+        header->e_phoff = offsets[i];
+        expect_damaged("the ELF kernel");
+    }
+}
+
+Test(elf, program_headers_of_a_wrong_size_are_refused)
+{
+    static const uint16_t sizes[] = {0, 1, 32, 55, 57, 65535};
+
+    for (unsigned i = 0; i < MV_COUNT(sizes); i++) {
+        header->e_phentsize = sizes[i];
+        expect_damaged("program headers of a wrong size");
+    }
+    image_elf32(&image);
+    ((Elf32_Ehdr *)image.bytes)->e_phentsize = 56;
+    expect_damaged("program headers of a wrong size");
+}
+
+Test(elf, a_segment_may_reach_the_end_of_memory_and_no_further)
+{
+    code->p_memsz = 64 * MV_MIB - IMAGE_ADDRESS;
+    expect_loaded();
+    code->p_memsz++;
+    rig_expect_refused(rig_load(), -ENOMEM, "needs 65 MiB, there are 64");
+}
+
+Test(elf, a_segment_in_the_hole_is_refused, .init = NULL)
+{
+    start_with(5 * MV_GIB);
+    data->p_paddr = 3 * MV_GIB - 0x100;
+    rig_expect_refused(rig_load(), -ENOMEM, "too little memory");
+}
+
+Test(elf, addresses_and_sizes_that_wrap_are_refused)
+{
+    data->p_paddr = UINT64_MAX;
+    expect_damaged("impossible sizes");
+    data->p_paddr = UINT64_MAX - ELF_DATA_SIZE;
+    rig_expect_refused(rig_load(), -ENOMEM, "too little memory");
+    data->p_paddr = ELF_DATA_ADDRESS;
+    data->p_memsz = UINT64_MAX;
+    expect_damaged("impossible sizes");
+    data->p_memsz = UINT64_MAX - ELF_DATA_ADDRESS;
+    rig_expect_refused(rig_load(), -ENOMEM, "too little memory");
+}
+
+Test(elf, file_offsets_that_wrap_or_lie_beyond_the_end_are_refused)
+{
+    data->p_offset = UINT64_MAX;
+    expect_damaged("impossible sizes");
+    data->p_offset = image.size;
+    expect_damaged("truncated");
+    data->p_offset = INT64_MAX;
+    expect_damaged("truncated");
+}
+
+Test(elf, a_segment_below_1_mib_is_refused)
+{
+    static const uint64_t addresses[] = {0, 0x1000, 0x7000, 0xe0000, 0xfffff};
+
+    for (unsigned i = 0; i < MV_COUNT(addresses); i++) {
+        data->p_paddr = addresses[i];
+        expect_damaged("below 1 MiB");
+    }
+    data->p_paddr = 0x100000;
+    expect_loaded();
+}
+
+Test(elf, more_in_the_file_than_in_memory_is_refused)
+{
+    data->p_memsz = data->p_filesz - 1;
+    expect_damaged("impossible sizes");
+    data->p_memsz = 0;
+    expect_damaged("impossible sizes");
+}
+
+/* The last note is Xen's entry: 12 bytes of header, 4 of name, 8 of address. */
+static Elf64_Nhdr *entry_note(void)
+{
+    return (Elf64_Nhdr *)(image.bytes + ELF_NOTE + notes->p_filesz - 24);
+}
+
+Test(elf, without_the_note_it_is_refused)
+{
+    entry_note()->n_type = 17;
+    expect_damaged("no PVH entry note");
+    cr_expect(strstr(rig.err.hint, "CONFIG_PVH"));
+    start();
+    memcpy(entry_note() + 1, "xen", 4);
+    expect_damaged("no PVH entry note");
+    start();
+    notes->p_type = PT_NULL;
+    expect_damaged("no PVH entry note");
+    start();
+    notes->p_filesz = 0;
+    expect_damaged("no PVH entry note");
+}
+
+Test(elf, notes_with_absurd_sizes_are_refused)
+{
+    static const uint32_t sizes[] = {UINT32_MAX, UINT32_MAX - 3, 0x80000000, 1000, 61};
+
+    for (unsigned i = 0; i < MV_COUNT(sizes); i++) {
+        start();
+        ((Elf64_Nhdr *)(image.bytes + ELF_NOTE))->n_namesz = sizes[i];
+        expect_damaged("no PVH entry note");
+        start();
+        ((Elf64_Nhdr *)(image.bytes + ELF_NOTE))->n_descsz = sizes[i];
+        expect_damaged("no PVH entry note");
+        start();
+        entry_note()->n_namesz = sizes[i];
+        expect_damaged("no PVH entry note");
+        start();
+        entry_note()->n_descsz = sizes[i];
+        expect_damaged("no PVH entry note");
+    }
+}
+
+Test(elf, an_entry_note_of_a_wrong_size_is_refused)
+{
+    static const uint32_t sizes[] = {0, 1, 2, 3, 5, 6, 7};
+
+    for (unsigned i = 0; i < MV_COUNT(sizes); i++) {
+        entry_note()->n_descsz = sizes[i];
+        expect_damaged("no PVH entry note");
+    }
+}
+
+Test(elf, notes_cut_at_any_byte_are_refused)
+{
+    uint64_t whole = notes->p_filesz;
+
+    for (uint64_t size = 0; size < whole; size++) {
+        notes->p_filesz = size;
+        expect_damaged("no PVH entry note");
+    }
+}
+
+Test(elf, a_note_segment_beyond_the_file_or_of_absurd_size_is_refused)
+{
+    notes->p_offset = image.size - 4;
+    expect_damaged("truncated");
+    notes->p_offset = UINT64_MAX;
+    expect_damaged("truncated");
+    notes->p_filesz = UINT64_MAX;
+    expect_damaged("no PVH entry note");
+}
+
+Test(elf, an_entry_outside_of_the_segments_is_refused)
+{
+    static const uint64_t entries[] = {0,          1,           0xfffff,   ELF_DATA_ADDRESS + 0x123,
+                                       UINT32_MAX, 0x100000000, UINT64_MAX};
+
+    for (unsigned i = 0; i < MV_COUNT(entries); i++) {
+        memcpy((uint8_t *)(entry_note() + 1) + 4, &entries[i], 8);
+        expect_damaged("entry outside");
+    }
+}
+
+Test(elf, a_big_endian_image_is_refused)
+{
+    header->e_ident[EI_DATA] = ELFDATA2MSB;
+    expect_damaged("big-endian");
+}
+
+Test(elf, images_for_other_machines_are_named)
+{
+    static const struct {
+        uint16_t machine;
+        const char *name;
+    } rows[] = {{EM_AARCH64, "arm64"},      {EM_ARM, "32-bit Arm"},
+                {EM_RISCV, "RISC-V"},       {EM_PPC64, "POWER"},
+                {EM_S390, "s390"},          {EM_IA_64, "another architecture"},
+                {0, "another architecture"}};
+
+    for (unsigned i = 0; i < MV_COUNT(rows); i++) {
+        header->e_machine = rows[i].machine;
+        expect_damaged(rows[i].name);
+    }
+}
+
+Test(elf, an_object_file_is_refused)
+{
+    header->e_type = ET_REL;
+    expect_damaged("object file or kernel module");
+}
+
+Test(elf, random_headers_load_or_are_explained)
+{
+    unsigned seed = 3, loaded = 0;
+
+    rig_initrd(300000);
+    for (unsigned i = 0; i < 5000; i++) {
+        int error;
+
+        if (i % 2)
+            image_elf64(&image);
+        else
+            image_elf32(&image);
+        for (unsigned changes = (unsigned)rand_r(&seed) % 4 + 1; changes; changes--)
+            image.bytes[4 + rand_r(&seed) % (changes % 2 ? 0x280 : 0xe0)] =
+                (uint8_t)(rand_r(&seed) >> 8);
+        error = rig_load();
+        if (error) {
+            cr_assert_eq(error, rig.err.code);
+            rig_expect_good_words();
+            rig_expect_hint();
+            continue;
+        }
+        loaded++;
+        cr_assert(mv_mem_host(&rig.mem, rig.load.entry.pc, 1));
+    }
+    cr_expect_gt(loaded, 100, "some are still good");
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/* The public functions as far as they get without KVM: configuration, files, and the
+ * errors of opening KVM's device. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "bootrig.h"
+#include "minivmm/minivmm.h"
+
+static char folder[] = "/tmp/minivmm-machine-XXXXXX";
+static char path[4][128];
+static struct mv_config config;
+static struct mv_error err;
+
+/* A path in the test's own folder. */
+static char *in_folder(unsigned slot, const char *name)
+{
+    snprintf(path[slot], sizeof(path[slot]), "%s/%s", folder, name);
+    return path[slot];
+}
+
+static char *make_file(unsigned slot, const char *name, const void *bytes, size_t size)
+{
+    int fd = open(in_folder(slot, name), O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(write(fd, bytes, size), (ssize_t)size);
+    close(fd);
+    return path[slot];
+}
+
+static void start(void)
+{
+    cr_assert_not_null(mkdtemp(folder));
+    image_bzimage(&image);
+    config = (struct mv_config){.size = sizeof(config)};
+    config.kernel = make_file(0, "kernel", image.bytes, image.size);
+    config.kvm_path = "/nonexistent/kvm";
+    config.memory = 64 * MV_MIB;
+}
+
+static void stop(void)
+{
+    static const char *const names[] = {"kernel", "initrd", "fifo", "empty", "folder", "kvm"};
+
+    for (unsigned i = 0; i < MV_COUNT(names); i++)
+        remove(in_folder(1, names[i]));
+    rmdir(folder);
+}
+
+TestSuite(machine, .init = start, .fini = stop);
+
+static void expect_refused(int code, const char *words, bool hint)
+{
+    struct mv_machine *machine = (struct mv_machine *)&config;
+    int error;
+
+    memset(&err, 0, sizeof(err));
+    error = mv_machine_create(&config, &machine, &err);
+    cr_expect_eq(error, code, "%d instead of %d: %s", error, code, err.tried);
+    cr_expect_eq(err.code, code);
+    cr_expect_eq((void *)machine, (void *)&config, "*ret_machine is left alone");
+    cr_expect(strstr(err.tried, words), "\"%s\" has no \"%s\"", err.tried, words);
+    if (hint)
+        cr_expect_neq(err.hint[0], 0, "\"%s\" has no hint", err.tried);
+    cr_expect_eq(mv_machine_create(&config, &machine, NULL), code, "the same without words");
+}
+
+Test(machine, the_version_is_the_projects)
+{
+    cr_expect_str_eq(mv_version(), MV_VERSION);
+}
+
+Test(machine, destroying_nothing_is_fine)
+{
+    mv_machine_destroy(NULL);
+}
+
+/* ---- configuration ---- */
+
+Test(machine, without_a_kernel_it_is_refused)
+{
+    config.kernel = NULL;
+    expect_refused(-EINVAL, "no kernel", false);
+}
+
+Test(machine, too_little_memory_is_refused)
+{
+    config.memory = 16 * MV_MIB - 4096;
+    expect_refused(-EINVAL, "too little memory", true);
+    config.memory = 4096;
+    expect_refused(-EINVAL, "too little memory", true);
+}
+
+Test(machine, memory_that_is_no_whole_number_of_pages_is_refused)
+{
+    config.memory = 64 * MV_MIB + 1;
+    expect_refused(-EINVAL, "whole number of pages", true);
+    config.memory = UINT64_MAX;
+    expect_refused(-EINVAL, "whole number of pages", true);
+}
+
+Test(machine, memory_that_the_host_cannot_map_is_refused)
+{
+    config.memory = 1ull << 62;
+    expect_refused(-ENOMEM, "cannot map", true);
+    config.memory = UINT64_MAX - 4095;
+    expect_refused(-ENOMEM, "cannot map", true);
+}
+
+Test(machine, a_config_of_an_older_caller_is_taken)
+{
+    /* Only what its size covers counts: memory does not, and is the default. */
+    config.size = offsetof(struct mv_config, initrd);
+    config.memory = 1;
+    config.initrd = "/nonexistent/initrd";
+    image_header(&image)->init_size = 300 * MV_MIB;
+    config.kernel = make_file(0, "kernel", image.bytes, image.size);
+    expect_refused(-ENOMEM, "there are 256", true);
+    config.size = 0;
+    expect_refused(-EINVAL, "no kernel", false);
+}
+
+Test(machine, a_config_of_a_newer_caller_is_taken_as_far_as_it_is_known)
+{
+    struct {
+        struct mv_config config;
+        char more[100];
+    } newer = {.config = config};
+    struct mv_machine *machine;
+
+    newer.config.size = sizeof(newer);
+    memset(newer.more, 0xff, sizeof(newer.more));
+    cr_expect_eq(mv_machine_create(&newer.config, &machine, &err), -ENOENT);
+}
+
+/* ---- files ---- */
+
+Test(machine, a_missing_kernel_is_told)
+{
+    config.kernel = in_folder(1, "missing");
+    expect_refused(-ENOENT, "cannot open the kernel", true);
+    cr_expect(strstr(err.tried, config.kernel));
+    cr_expect_str_eq(err.call, "open");
+}
+
+Test(machine, a_kernel_that_is_a_folder_fifo_or_device_is_told)
+{
+    config.kernel = in_folder(1, "folder");
+    mkdir(config.kernel, 0755);
+    expect_refused(-EINVAL, "a directory", true);
+    config.kernel = in_folder(1, "fifo");
+    cr_assert_eq(mkfifo(config.kernel, 0644), 0);
+    expect_refused(-EINVAL, "a FIFO", true);
+    config.kernel = "/dev/null";
+    expect_refused(-EINVAL, "a device", true);
+}
+
+Test(machine, an_empty_kernel_is_told)
+{
+    config.kernel = make_file(1, "empty", "", 0);
+    expect_refused(-ENOEXEC, "is empty", true);
+}
+
+Test(machine, the_same_goes_for_the_initrd)
+{
+    config.initrd = in_folder(1, "missing");
+    expect_refused(-ENOENT, "cannot open the initrd", true);
+    config.initrd = make_file(1, "empty", "", 0);
+    expect_refused(-ENOEXEC, "initrd", true);
+    config.initrd = in_folder(1, "fifo");
+    cr_assert_eq(mkfifo(config.initrd, 0644), 0);
+    expect_refused(-EINVAL, "the initrd", true);
+}
+
+Test(machine, a_file_without_permission_is_told)
+{
+    if (geteuid() == 0)
+        cr_skip("root may read everything");
+    config.kernel = in_folder(0, "kernel");
+    chmod(config.kernel, 0);
+    expect_refused(-EACCES, "cannot open the kernel", true);
+}
+
+Test(machine, a_command_line_too_long_is_told)
+{
+    static char line[3000];
+
+    memset(line, 'x', sizeof(line) - 1);
+    config.append = line;
+    expect_refused(-E2BIG, "command line has 2999 bytes, but this kernel takes 2047", true);
+}
+
+/* ---- KVM's device ---- */
+
+Test(machine, a_missing_kvm_is_told_with_what_to_do)
+{
+    expect_refused(-ENOENT, "cannot open /nonexistent/kvm", true);
+    cr_expect(strstr(err.hint, "modprobe"));
+    cr_expect(strstr(err.hint, "tools/lab"));
+    cr_expect_lt(strlen(err.hint), sizeof(err.hint) - 1, "the hint is not cut");
+}
+
+Test(machine, a_file_that_is_not_kvm_is_told)
+{
+    config.kvm_path = make_file(1, "kvm", "x", 1);
+    expect_refused(-ENOTTY, "is not KVM's device", true);
+    config.kvm_path = "/dev/null";
+    expect_refused(-ENOTTY, "is not KVM's device", true);
+    config.kvm_path = folder;
+    expect_refused(-EISDIR, "cannot open", false);
+}
+
+Test(machine, a_kvm_without_permission_is_told_with_the_group)
+{
+    if (geteuid() == 0)
+        cr_skip("root may open everything");
+    config.kvm_path = make_file(1, "kvm", "x", 1);
+    chmod(config.kvm_path, 0020);
+    expect_refused(-EACCES, "cannot open", true);
+    cr_expect(strstr(err.hint, "usermod") || strstr(err.hint, "setfacl"));
+}
+
+Test(machine, a_failed_create_leaves_no_file_open)
+{
+    struct mv_machine *machine;
+    int before = dup(0), after;
+
+    close(before);
+    for (unsigned i = 0; i < 20; i++)
+        cr_assert_lt(mv_machine_create(&config, &machine, &err), 0);
+    config.kernel = "/dev/null";
+    for (unsigned i = 0; i < 20; i++)
+        cr_assert_lt(mv_machine_create(&config, &machine, &err), 0);
+    after = dup(0);
+    cr_expect_eq(before, after);
+    close(after);
+}

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line: words in, options or a message out. */
+#include "options.h"
+
+#include <criterion/criterion.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "minivmm/minivmm.h"
+#include "util.h"
+
+#define MOST 16
+
+static struct mv_options options;
+static char message[2][256];
+
+static void stop(void)
+{
+    mv_options_done(&options);
+}
+
+TestSuite(options, .fini = stop);
+
+/* Parses words, given with a NULL behind the last. */
+static bool parse(char *first, ...)
+{
+    char *argv[MOST + 1] = {"minivmm", first};
+    int argc = first ? 2 : 1;
+    va_list words;
+
+    va_start(words, first);
+    while (first && argc < MOST && (argv[argc] = va_arg(words, char *)))
+        argc++;
+    va_end(words);
+    mv_options_done(&options);
+    memset(message, 0, sizeof(message));
+    return mv_options_parse(argc, argv, &options, message);
+}
+
+/* The last parse was refused with a message that has these words, and a hint. */
+static void expect_refused(bool parsed, const char *words)
+{
+    cr_expect(!parsed);
+    cr_expect(strstr(message[0], words), "\"%s\" has no \"%s\"", message[0], words);
+    cr_expect_neq(message[1][0], 0, "\"%s\" has no hint", message[0]);
+}
+
+Test(options, a_kernel_is_enough)
+{
+    cr_assert(parse("-k", "bzImage", NULL));
+    cr_expect_str_eq(options.kernel, "bzImage");
+    cr_expect_eq(options.action, MV_ACTION_RUN);
+    cr_expect_null(options.initrd);
+    cr_expect_null(options.timeline);
+    cr_expect_eq(options.memory, 0);
+    cr_expect_eq(options.cpus, 0);
+    cr_expect(!options.verbose && !options.step);
+    cr_expect_str_eq(options.append, "console=ttyS0");
+}
+
+Test(options, short_ones_all)
+{
+    cr_assert(parse("-k", "k", "-i", "i", "-a", "quiet", "-m", "1G", "-c", "4", "-v", NULL));
+    cr_expect_str_eq(options.kernel, "k");
+    cr_expect_str_eq(options.initrd, "i");
+    cr_expect_str_eq(options.append, "console=ttyS0 quiet");
+    cr_expect_eq(options.memory, 1 * MV_GIB);
+    cr_expect_eq(options.cpus, 4);
+    cr_expect(options.verbose);
+}
+
+Test(options, long_ones_all)
+{
+    cr_assert(parse("--kernel", "k", "--initrd=i", "--append", "quiet", "--memory=64M", "--cpus",
+                    "2", "--verbose", "--step", "--timeline", "t", NULL));
+    cr_expect_str_eq(options.kernel, "k");
+    cr_expect_str_eq(options.initrd, "i");
+    cr_expect_str_eq(options.append, "console=ttyS0 quiet");
+    cr_expect_eq(options.memory, 64 * MV_MIB);
+    cr_expect_eq(options.cpus, 2);
+    cr_expect(options.verbose && options.step);
+    cr_expect_str_eq(options.timeline, "t");
+}
+
+Test(options, a_kernel_without_k_works_before_and_after_the_others)
+{
+    cr_assert(parse("bzImage", "-m", "32M", NULL));
+    cr_expect_str_eq(options.kernel, "bzImage");
+    cr_expect_eq(options.memory, 32 * MV_MIB);
+    cr_assert(parse("-m", "32M", "bzImage", NULL));
+    cr_expect_str_eq(options.kernel, "bzImage");
+}
+
+Test(options, after_two_dashes_all_is_a_kernel)
+{
+    cr_assert(parse("-v", "--", "-k", NULL));
+    cr_expect_str_eq(options.kernel, "-k");
+    expect_refused(parse("--", "a", "b", NULL), "two kernels: a and b");
+    expect_refused(parse("--", NULL), "no kernel");
+}
+
+Test(options, bundles_work)
+{
+    cr_assert(parse("-vkbzImage", "-c2", "-m64M", NULL));
+    cr_expect_str_eq(options.kernel, "bzImage");
+    cr_expect(options.verbose);
+    cr_expect_eq(options.cpus, 2);
+    cr_expect_eq(options.memory, 64 * MV_MIB);
+}
+
+Test(options, without_a_kernel_they_say_what_to_do)
+{
+    expect_refused(parse(NULL), "no kernel");
+    expect_refused(parse("-v", NULL), "no kernel");
+}
+
+Test(options, two_kernels_are_refused_in_each_way_of_naming_them)
+{
+    expect_refused(parse("-k", "a", "-k", "b", NULL), "two kernels: a and b");
+    expect_refused(parse("-k", "a", "b", NULL), "two kernels: a and b");
+    expect_refused(parse("a", "b", NULL), "two kernels: a and b");
+    expect_refused(parse("-i", "a", "-i", "b", "k", NULL), "two initrds");
+}
+
+Test(options, help_and_version_need_no_kernel)
+{
+    cr_expect(parse("-h", NULL));
+    cr_expect_eq(options.action, MV_ACTION_HELP);
+    cr_expect(parse("--help", NULL));
+    cr_expect_eq(options.action, MV_ACTION_HELP);
+    cr_expect(parse("-V", NULL));
+    cr_expect_eq(options.action, MV_ACTION_VERSION);
+    cr_expect(parse("-a", "x", "--version", "--nonsense", NULL), "what follows is not looked at");
+    cr_expect_eq(options.action, MV_ACTION_VERSION);
+}
+
+Test(options, a_missing_value_is_told)
+{
+    static char *words[] = {"-k", "-i", "-a", "-m", "-c", "--kernel", "--memory", "--timeline"};
+
+    for (unsigned i = 0; i < MV_COUNT(words); i++) {
+        char expected[64];
+
+        snprintf(expected, sizeof(expected), "option %s needs a value", words[i]);
+        expect_refused(parse("-v", words[i], NULL), expected);
+    }
+}
+
+Test(options, an_unknown_option_is_named)
+{
+    expect_refused(parse("--nonsense", "k", NULL), "unknown option: --nonsense");
+    expect_refused(parse("k", "--nonsense", NULL), "unknown option: --nonsense");
+    expect_refused(parse("k", "-v", "--nonsense", "-c", "1", NULL), "unknown option: --nonsense");
+    expect_refused(parse("-q", "k", NULL), "unknown option: -q");
+    expect_refused(parse("-v", "-q", "k", NULL), "unknown option: -q");
+    expect_refused(parse("--help=much", "k", NULL), "--help=much");
+}
+
+Test(options, an_unknown_option_within_a_bundle_is_named)
+{
+    expect_refused(parse("-vq", "k", NULL), "q");
+    expect_refused(parse("-qv", "k", NULL), "q");
+    expect_refused(parse("-v", "-qv", "k", NULL), "q");
+    expect_refused(parse("-c", "1", "-qv", "k", NULL), "q");
+}
+
+Test(options, bad_numbers_of_cpus_are_refused)
+{
+    static char *bad[] = {"",    "0",  "-1",  "+1",  " 1",         "1 ",
+                          "0x2", "2x", "1.5", "two", "2147483648", "99999999999999999999999",
+                          "1,2", "1M", "\n1"};
+
+    for (unsigned i = 0; i < MV_COUNT(bad); i++)
+        expect_refused(parse("-k", "k", "-c", bad[i], NULL), "bad number of CPUs");
+    cr_expect(parse("-k", "k", "-c", "2147483647", NULL));
+}
+
+Test(options, sizes_have_units_and_default_to_mib)
+{
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } rows[] = {{"16", 16 * MV_MIB},     {"16M", 16 * MV_MIB},
+                {"16m", 16 * MV_MIB},    {"16384K", 16 * MV_MIB},
+                {"16384k", 16 * MV_MIB}, {"2G", 2 * MV_GIB},
+                {"2g", 2 * MV_GIB},      {"0", 0},
+                {"007", 7 * MV_MIB},     {"8589934591G", 8589934591 * MV_GIB}};
+
+    for (unsigned i = 0; i < MV_COUNT(rows); i++) {
+        uint64_t bytes = 1;
+
+        cr_expect(mv_parse_size(rows[i].text, &bytes), "%s", rows[i].text);
+        cr_expect_eq(bytes, rows[i].bytes, "%s", rows[i].text);
+    }
+}
+
+Test(options, bad_sizes_are_refused_and_leave_the_result_alone)
+{
+    static const char *bad[] = {"",     "M",           "-1",
+                                "-1M",  "+1M",         " 16M",
+                                "16 M", "16M ",        "16MB",
+                                "16T",  "0x10M",       "1.5G",
+                                "1e3",  "16KiB",       "GG",
+                                "1GG",  "8589934592G", "18446744073709551615",
+                                "huge", "16\nM",       "99999999999999999999999999999"};
+
+    for (unsigned i = 0; i < MV_COUNT(bad); i++) {
+        uint64_t bytes = 42;
+
+        cr_expect(!mv_parse_size(bad[i], &bytes), "%s", bad[i]);
+        cr_expect_eq(bytes, 42);
+    }
+}
+
+Test(options, bad_memory_is_refused)
+{
+    expect_refused(parse("k", "-m", "lots", NULL), "bad memory size: lots");
+    expect_refused(parse("k", "-m", "-5", NULL), "bad memory size: -5");
+    expect_refused(parse("k", "-m", "0", NULL), "too little memory");
+    expect_refused(parse("k", "-m", "15M", NULL), "too little memory");
+    expect_refused(parse("k", "-m", "16383K", NULL), "too little memory");
+    expect_refused(parse("k", "-m", "16385K", NULL), "bad memory size: 16385K");
+    cr_expect(parse("k", "-m", "16M", NULL));
+}
+
+Test(options, the_last_number_counts)
+{
+    cr_assert(parse("k", "-m", "32M", "-m", "64M", "-c", "2", "-c", "3", NULL));
+    cr_expect_eq(options.memory, 64 * MV_MIB);
+    cr_expect_eq(options.cpus, 3);
+}
+
+Test(options, console_is_put_first_unless_one_is_named)
+{
+    static const struct {
+        char *given;
+        const char *expected;
+    } rows[] = {
+        {"", "console=ttyS0"},
+        {"quiet", "console=ttyS0 quiet"},
+        {"console=hvc0", "console=hvc0"},
+        {"quiet console=tty0", "quiet console=tty0"},
+        {"quiet\tconsole=tty0", "quiet\tconsole=tty0"},
+        {"netconsole=@/,@10.0.0.1/", "console=ttyS0 netconsole=@/,@10.0.0.1/"},
+        {"netconsole=x console=y", "netconsole=x console=y"},
+        {"console", "console=ttyS0 console"},
+        {"earlycon console=", "earlycon console="},
+    };
+
+    for (unsigned i = 0; i < MV_COUNT(rows); i++) {
+        cr_assert(parse("k", "-a", rows[i].given, NULL));
+        cr_expect_str_eq(options.append, rows[i].expected);
+    }
+}
+
+Test(options, append_may_be_given_again)
+{
+    cr_assert(parse("k", "-a", "a b", "-a", "c", "--append=d", NULL));
+    cr_expect_str_eq(options.append, "console=ttyS0 a b c d");
+    cr_assert(parse("k", "-a", "", "-a", "c", NULL));
+    cr_expect_str_eq(options.append, "console=ttyS0 c");
+}
+
+Test(options, long_words_are_cut_in_messages)
+{
+    char word[2000];
+
+    memset(word, 'x', sizeof(word) - 1);
+    word[sizeof(word) - 1] = 0;
+    memcpy(word, "--", 2);
+    expect_refused(parse(word, NULL), "unknown option: --xxx");
+    cr_expect_eq(strlen(message[0]), 255);
+}
+
+Test(options, the_help_names_every_option)
+{
+    static const char *const names[] = {
+        "-k, --kernel", "-i, --initrd", "-a, --append",  "-m, --memory", "-c, --cpus",
+        "--timeline",   "--step",       "-v, --verbose", "-h, --help",   "-V, --version"};
+
+    for (unsigned i = 0; i < MV_COUNT(names); i++)
+        cr_expect(strstr(mv_help_text, names[i]), "%s", names[i]);
+}
