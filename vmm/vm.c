@@ -390,7 +390,8 @@ size_t mv_machine_timeline(const struct mv_machine *machine, struct mv_mark *ret
 
     memcpy(sorted, machine->timeline.marks, count * sizeof(sorted[0]));
     qsort(sorted, count, sizeof(sorted[0]), by_time);
-    memcpy(ret_marks, sorted, mv_min(count, most) * sizeof(sorted[0]));
+    if (most) /* (NULL, 0) asks how many there are */
+        memcpy(ret_marks, sorted, mv_min(count, most) * sizeof(sorted[0]));
     return count;
 }
 
