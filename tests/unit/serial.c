@@ -271,12 +271,13 @@ Test(serial, output_is_whole_also_if_the_descriptor_does_not_block)
 }
 
 static atomic_size_t progress;
+static atomic_size_t enough = SIZE_MAX; /* where write_counted stops early */
 
 static void *write_counted(void *context)
 {
     size_t size = *(size_t *)context;
 
-    for (size_t at = 0; at < size; at++) {
+    for (size_t at = 0; at < size && at < atomic_load(&enough); at++) {
         put(0, pattern(at));
         atomic_store(&progress, at + 1);
     }
@@ -350,18 +351,19 @@ static void quiesce(void)
 
 Test(serial, quiesce_releases_a_guest_that_is_held_back)
 {
-    size_t size = 110000; /* with the pipe: beyond the mark, within the buffer */
+    size_t size = SIZE_MAX, stuck;
     pthread_t guest;
     int out[2];
 
     make_pipe(out);
     start(-1, out[1]);
     pthread_create(&guest, NULL, write_counted, &size);
-    cr_assert_lt(wait_until_stuck(), size);
+    stuck = wait_until_stuck();
+    atomic_store(&enough, stuck + 1000); /* a vCPU that is killed writes no more than that */
     quiesce();
     pthread_join(guest, NULL);
-    cr_expect_eq(atomic_load(&progress), size);
-    expect_output(out[0], 0, size, 65536, 0);
+    cr_expect_geq(atomic_load(&progress), stuck + 1000);
+    expect_output(out[0], 0, atomic_load(&progress), 65536, 0);
 }
 
 /* As the machine does it at the end. */
