@@ -17,18 +17,18 @@ struct boot_params {
     uint8_t unused4[0x2d0 - 0x22c];
     struct {
         uint64_t address, size;
-        uint32_t type; /* 1: memory to use */
+        uint32_t type;                         /* 1: memory to use */
     } __attribute__((packed)) e820_table[128]; /* 0x2d0 */
 } __attribute__((packed));
 
 /* ---- ports: how a PC talks to its devices ---- */
 
 enum {
-    BOOT_TIMER = 0xf5,  /* minivmm: notes the time of a byte written here */
-    POWER_OFF = 0x600,  /* minivmm: the ACPI sleep control register */
-    SLEEP_S5 = 0x34,    /* SLP_EN, and SLP_TYP 5: soft off */
-    SERIAL = 0x3f8,     /* the first serial port, a 16550A */
-    FIFO_CONTROL = 2,   /* its registers */
+    BOOT_TIMER = 0xf5, /* minivmm: notes the time of a byte written here */
+    POWER_OFF = 0x600, /* minivmm: the ACPI sleep control register */
+    SLEEP_S5 = 0x34,   /* SLP_EN, and SLP_TYP 5: soft off */
+    SERIAL = 0x3f8,    /* the first serial port, a 16550A */
+    FIFO_CONTROL = 2,  /* its registers */
     LINE_STATUS = 5,
     TRANSMITTER_EMPTY = 0x20,
     FIFO_SIZE = 16,

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where nothing is, reads of every width give all ones and writes are dropped:
+ * ports, the hole for devices, addresses beyond the end of memory.  (The PIC's,
+ * PIT's and ELCR's ports and the pages of the APICs are KVM's.)
+ */
+#include "runtime.h"
+
+static void check_port(unsigned port)
+{
+    check_equal(in8(port), 0xff);
+    check_equal(in16(port), 0xffff);
+    check_equal(in32(port), 0xffffffff);
+    out8(port, 0x12);
+    out16(port, 0x1234);
+    out32(port, 0x12345678);
+    check_equal(in32(port), 0xffffffff);
+}
+
+static void check_address(uint64_t address)
+{
+    check_equal(*(volatile uint8_t *)at(address), 0xff);
+    check_equal(*(volatile uint16_t *)at(address), 0xffff);
+    check_equal(*(volatile uint32_t *)at(address), 0xffffffff);
+    check_equal(*(volatile uint64_t *)at(address), UINT64_MAX);
+    *(volatile uint8_t *)at(address) = 0x12;
+    *(volatile uint16_t *)at(address) = 0x1234;
+    *(volatile uint32_t *)at(address) = 0x12345678;
+    *(volatile uint64_t *)at(address) = 0x123456789abcdef0;
+    check_equal(*(volatile uint64_t *)at(address), UINT64_MAX);
+}
+
+void test(void)
+{
+    static const unsigned ports[] = {0x0,   0x60,  0x70,   0x80,   0xcf8,  0xcfc,
+                                     0x1f0, 0x2f8, 0x3f4,  0x400,  0x604,  0x5ff,
+                                     0x506, 0xf6,  0x1000, 0xfffc, 0xfffb, 0xffff};
+    uint64_t top = 0;
+
+    for (unsigned i = 0; i < sizeof(ports) / sizeof(ports[0]); i++)
+        check_port(ports[i]);
+    for (unsigned i = 0; i < boot.count; i++)
+        if (boot.e820[i].base < 1ull << 32)
+            top = boot.e820[i].base + boot.e820[i].size;
+    check_address(0xc0000000);
+    check_address(0xcffffffd);
+    check_address(0xdffffff9); /* across pages */
+    check_address(0xe0000ff9);
+    check_address(0xfed00000); /* no HPET */
+    check_address(0xfffffff0);
+    if (top < 0xc0000000) {
+        check_address(top);
+        check_address(0xb0000000);
+    }
+    check_address(0x1c0000000); /* 7 GiB */
+
+    /* One access that is half in memory: those bytes are memory's. */
+    if (top < 0xc0000000) {
+        *(volatile uint32_t *)at(top - 4) = 0x11223344;
+        check_equal(*(volatile uint64_t *)at(top - 4), 0xffffffff11223344);
+    }
+}
