@@ -182,7 +182,7 @@ Test(bzimage, the_memory_map_is_in_boot_params)
     expect_e820(3, 0x100000, 63 * MV_MIB, 1);
 }
 
-Test(bzimage, memory_above_4_gib_is_in_the_map, .init = NULL)
+Test(bzimage, memory_above_4_gib_is_in_the_map)
 {
     start_with(5 * MV_GIB);
     expect_loaded();
@@ -270,7 +270,7 @@ Test(bzimage, the_initrd_stays_below_initrd_addr_max)
     cr_expect_leq(initrd_at() + 100000, 48 * MV_MIB + 124);
 }
 
-Test(bzimage, before_2_03_the_initrd_stays_below_0x38000000, .init = NULL)
+Test(bzimage, before_2_03_the_initrd_stays_below_0x38000000)
 {
     start_with(1 * MV_GIB);
     header->version = 0x202;
@@ -292,7 +292,7 @@ Test(bzimage, the_initrd_may_fill_all_that_init_size_leaves)
     cr_expect(strstr(rig.err.hint, "-m 65M"), "%s", rig.err.hint);
 }
 
-Test(bzimage, an_initrd_too_large_for_the_kernels_limit_is_told, .init = NULL)
+Test(bzimage, an_initrd_too_large_for_the_kernels_limit_is_told)
 {
     start_with(256 * MV_MIB);
     header->initrd_addr_max = 32 * MV_MIB - 1;
@@ -301,7 +301,7 @@ Test(bzimage, an_initrd_too_large_for_the_kernels_limit_is_told, .init = NULL)
     rig_expect_refused(rig_load(), -E2BIG, "initrd");
 }
 
-Test(bzimage, above_4_gib_the_initrd_goes_only_where_the_kernel_can_follow, .init = NULL)
+Test(bzimage, above_4_gib_the_initrd_goes_only_where_the_kernel_can_follow)
 {
     start_with(5 * MV_GIB);
     header->initrd_addr_max = 32 * MV_MIB - 1;
@@ -312,7 +312,7 @@ Test(bzimage, above_4_gib_the_initrd_goes_only_where_the_kernel_can_follow, .ini
     rig_expect_refused(rig_load(), -E2BIG, "initrd");
 }
 
-Test(bzimage, an_initrd_that_fits_below_stays_below, .init = NULL)
+Test(bzimage, an_initrd_that_fits_below_stays_below)
 {
     start_with(5 * MV_GIB);
     rig_initrd(10 * MV_MIB);

@@ -166,7 +166,7 @@ Test(elf, start_info_says_where_things_are)
     cr_expect(map[3].address == 0x100000 && map[3].size == 63 * MV_MIB && map[3].type == 1);
 }
 
-Test(elf, memory_above_4_gib_is_in_the_map, .init = NULL)
+Test(elf, memory_above_4_gib_is_in_the_map)
 {
     const struct memmap_entry *map;
 
@@ -206,7 +206,7 @@ Test(elf, the_initrd_is_the_one_module_at_the_top_of_memory)
     cr_expect_eq(*(char *)mv_mem_host(&rig.mem, module->address + 100000, 1), 'L');
 }
 
-Test(elf, the_initrd_stays_below_4_gib, .init = NULL)
+Test(elf, the_initrd_stays_below_4_gib)
 {
     const struct module *module;
 
@@ -293,7 +293,7 @@ Test(elf, a_segment_may_reach_the_end_of_memory_and_no_further)
     rig_expect_refused(rig_load(), -ENOMEM, "needs 65 MiB, there are 64");
 }
 
-Test(elf, a_segment_in_the_hole_is_refused, .init = NULL)
+Test(elf, a_segment_in_the_hole_is_refused)
 {
     start_with(5 * MV_GIB);
     data->p_paddr = 3 * MV_GIB - 0x100;
