@@ -41,7 +41,7 @@ static void say(const char *message, const char *hint)
 static void on_log(void *context, enum mv_log_level level, const char *message)
 {
     (void)context, (void)level;
-    fprintf(stderr, "minivmm: %s\r\n", message);
+    fprintf(stderr, "minivmm: %s\n", message);
 }
 
 static void on_signal(int signal)

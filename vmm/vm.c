@@ -191,6 +191,29 @@ static int init_vcpus(struct mv_machine *machine, bool single_step, struct mv_er
     return 0;
 }
 
+/* For -v: what there is and where. */
+static void log_machine(struct mv_machine *machine, const struct mv_config *config)
+{
+    struct mv_log *log = &machine->log;
+
+    mv_log(log, MV_LOG_INFO, "kernel %s, initrd %s, command line: %s", config->kernel,
+           config->initrd ? config->initrd : "none", config->append ? config->append : "");
+    for (unsigned i = 0; i < machine->mem.count; i++) {
+        const struct mv_region *region = &machine->mem.regions[i];
+
+        mv_log(log, MV_LOG_INFO, "memory at %#llx: %llu MiB", (unsigned long long)region->base,
+               (unsigned long long)(region->size / MV_MIB));
+    }
+    for (unsigned i = 0; i < machine->board.count; i++) {
+        const struct mv_device_desc *desc = &machine->board.devices[i].desc;
+
+        mv_log(log, MV_LOG_INFO, "device %-10s %s %#llx, %llu bytes, interrupt %d", desc->name,
+               desc->space == MV_SPACE_PORT ? "port" : "MMIO", (unsigned long long)desc->base,
+               (unsigned long long)desc->size, desc->irq);
+    }
+    mv_log(log, MV_LOG_INFO, "%u vCPUs of KVM's", machine->cpus);
+}
+
 /* First all that needs no KVM, so that its errors show on any computer. */
 static int build(struct mv_machine *machine, const struct mv_config *config, struct mv_error *err)
 {
@@ -210,6 +233,8 @@ static int build(struct mv_machine *machine, const struct mv_config *config, str
         error = init_vm(machine, err);
     if (!error)
         error = init_vcpus(machine, config->single_step, err);
+    if (!error)
+        log_machine(machine, config);
     return error;
 }
 

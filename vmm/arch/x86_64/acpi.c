@@ -193,7 +193,7 @@ static void put_hid(struct writer *w, const char *hid)
  * 6.4.2.9 end tag */
 static void put_resources(struct writer *w, const struct mv_device_desc *desc)
 {
-    uint8_t bytes[64];
+    uint8_t bytes[64] = {0};
     struct writer r = {.data = bytes, .size = sizeof(bytes)};
 
     if (desc->space == MV_SPACE_PORT) {

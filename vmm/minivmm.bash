@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+# bash completion for minivmm
+
+_minivmm()
+{
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+    COMPREPLY=()
+    case $previous in
+    -m | --memory)
+        mapfile -t COMPREPLY < <(compgen -W "64M 128M 256M 512M 1G 2G 4G" -- "$current")
+        return
+        ;;
+    -c | --cpus)
+        mapfile -t COMPREPLY < <(compgen -W "1 2 4 8" -- "$current")
+        return
+        ;;
+    -a | --append)
+        mapfile -t COMPREPLY < <(compgen -W "console=ttyS0 quiet panic=-1 root=/dev/ram0" -- "$current")
+        return
+        ;;
+    esac
+    if [[ $current == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "-k --kernel -i --initrd -a --append -m --memory -c --cpus \
+            --timeline --step -v --verbose -h --help -V --version" -- "$current")
+        return
+    fi
+    compopt -o filenames
+    mapfile -t COMPREPLY < <(compgen -f -- "$current")
+}
+complete -F _minivmm minivmm
