@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Helpers for the scripts of this project: messages, progress, and the cache of what was downloaded or
 # built. To be sourced by bash:  . "$(dirname -- "$0")/lib.sh"
 # shellcheck shell=bash
@@ -29,9 +30,8 @@ distribution() {
 # $growing, if that is set); the output of the command is shown only if it fails. The command itself stays in the
 # foreground, so that Ctrl-C reaches it.
 run() {
-    local message=$1 log ticker='' status=0 start=$SECONDS
+    local message=$1 output ticker='' status=0 start=$SECONDS
     shift
-    log=$(mktemp)
     if [ -t 2 ]; then
         (
             while kill -0 $$ 2>/dev/null; do
@@ -44,7 +44,7 @@ run() {
     else
         say "$message ..."
     fi
-    "$@" >"$log" 2>&1 </dev/null || status=$?
+    output=$("$@" 2>&1 </dev/null) || status=$?
     if [ -n "$ticker" ]; then
         kill "$ticker" 2>/dev/null || true
         wait "$ticker" 2>/dev/null || true
@@ -53,9 +53,8 @@ run() {
     fi
     if [ $status != 0 ]; then
         say "failed with status $status: $*"
-        tail -n 30 "$log" | sed 's/^/  | /' >&2
+        tail -n 30 <<<"$output" | sed 's/^/  | /' >&2
     fi
-    rm -f "$log"
     return $status
 }
 

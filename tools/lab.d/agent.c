@@ -1,15 +1,18 @@
+/* SPDX-License-Identifier: MIT */
 /*
- * The lab's agent: process 1 inside the emulated machine. It runs one command and carries its input, its outputs, its
- * terminal and its exit status between the machine and tools/lab, which is at the other end of five virtio-serial
- * ports. Everything on a port is a frame: a 32-bit little-endian length, then as many bytes; on the data ports an
- * empty frame is the end of the stream.
+ * The lab's agent: process 1 inside the emulated machine. It runs one command and carries its
+ * input, its outputs, its terminal and its exit status between the machine and tools/lab, which is
+ * at the other end of five virtio-serial ports. Everything on a port is a frame: a 32-bit
+ * little-endian length, then as many bytes; on the data ports an empty frame is the end of the
+ * stream.
  *
- *   port  1 control   to us:   the order (see struct order), "W rows columns", "C stream" (nobody reads it any more)
- *                     from us: "started", "ended STATUS", "failed WHY"
- *         2 input     to us:   the command's standard input or the terminal's
- *         3 output    from us: standard output, where it is not the terminal
- *         4 error     from us: standard error, likewise
- *         5 terminal  from us: what is written to the terminal
+ *  port  1 control   to us: the order (see struct order); "W rows columns": the window's size;
+ *                    "C stream": nobody reads that stream any more
+ *                    from us: "started"; "ended STATUS"; "failed WHY"
+ *        2 input     to us: the command's standard input, or the terminal's
+ *        3 output    from us: standard output, where it is not the terminal
+ *        4 error     from us: standard error, where it is not the terminal
+ *        5 terminal  from us: what is written to the terminal
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -36,27 +39,27 @@ enum { PORT_CONTROL = 1, PORT_INPUT, PORT_OUTPUT, PORT_ERROR, PORT_TERMINAL, POR
 
 /* What tools/lab wants done: strings, each ended by a NUL, in this order. */
 struct order {
-    const char *terminals;     /* which of the streams 0, 1, 2 are the terminal, for example "02" */
+    const char *terminals; /* which of the streams 0, 1, 2 are the terminal, for example "02" */
     const char *rows, *columns;
-    const char *out;           /* where to mount the folder for results; may be empty */
-    const char *folder;        /* the working directory */
-    char **arguments;          /* their number comes first */
-    char **environment;        /* all the rest */
+    const char *out;    /* where to mount the folder for results; may be empty */
+    const char *folder; /* the working directory */
+    char **arguments;   /* their number comes first */
+    char **environment; /* all the rest */
 };
 
 /* One way out: from a pipe or the terminal to a port. */
 struct pump {
     int from, port;
-    int wake;                  /* an eventfd: look at the flags */
-    atomic_bool ended;         /* the command has ended: pass on what is there, then stop */
-    atomic_bool cut;           /* nobody reads it any more: so the command must get its SIGPIPE */
+    int wake;          /* an eventfd: look at the flags */
+    atomic_bool ended; /* the command has ended: pass on what is there, then stop */
+    atomic_bool cut;   /* nobody reads it any more: so the command must get its SIGPIPE */
     pthread_t thread;
 };
 
 static int ports[PORTS];
 static struct pump pumps[PORTS];
-static int terminal = -1;      /* our side of it */
-static int input = -1;         /* where the command's input goes: a pipe or the terminal */
+static int terminal = -1; /* our side of it */
+static int input = -1;    /* where the command's input goes: a pipe or the terminal */
 
 static void send_frame(int port, const void *data, uint32_t length)
 {
@@ -132,8 +135,8 @@ static struct order receive_order(void)
     size_t count = strtoul(fields[5], NULL, 10);
     memmove(fields + 5, fields + 6, count * sizeof(*fields));
     fields[5 + count] = NULL;
-    return (struct order){fields[0], fields[1], fields[2], fields[3], fields[4],
-                          fields + 5, fields + 6 + count};
+    return (struct order){fields[0], fields[1],  fields[2],         fields[3],
+                          fields[4], fields + 5, fields + 6 + count};
 }
 
 static void set_window(unsigned rows, unsigned columns)
@@ -187,7 +190,7 @@ static void *input_main(void *unused)
         free(data);
     } while (length > 0);
     if (input == terminal) /* a terminal has no end: Ctrl-D is the nearest thing */
-        open = open && write(input, "\4", 1) == 1;
+        (void)!write(input, "\4", 1);
     else
         close(input);
     return unused;
@@ -199,7 +202,8 @@ static void *pump_main(void *argument)
     char data[65536];
 
     for (;;) {
-        struct pollfd fds[] = {{.fd = pump->from, .events = POLLIN}, {.fd = pump->wake, .events = POLLIN}};
+        struct pollfd fds[] = {{.fd = pump->from, .events = POLLIN},
+                               {.fd = pump->wake, .events = POLLIN}};
 
         /* Once the command has ended we do not wait: others may hold the pipe open for ever. */
         if (!pump->ended && poll(fds, 2, -1) < 0)
@@ -250,7 +254,8 @@ static int open_terminal(const struct order *order)
 }
 
 /* In the child: never returns. */
-__attribute__((noreturn)) static void run_command(const struct order *order, const int streams[3], int side)
+__attribute__((noreturn)) static void run_command(const struct order *order, const int streams[3],
+                                                  int side)
 {
     setsid();
     if (side >= 0)
@@ -323,7 +328,8 @@ static int open_port(int port)
     char pattern[32];
     glob_t found;
 
-    snprintf(pattern, sizeof(pattern), "/dev/vport*p%d", port); /* the star is the number of the virtio device */
+    snprintf(pattern, sizeof(pattern), "/dev/vport*p%d",
+             port); /* the star is the number of the virtio device */
     while (glob(pattern, 0, NULL, &found))
         usleep(10000); /* the node appears a moment after the driver was loaded */
     int fd = open(found.gl_pathv[0], O_RDWR | O_CLOEXEC);
@@ -339,7 +345,8 @@ int main(void)
     struct order order = receive_order();
     if (*order.out) {
         make_path(order.out);
-        if (mount("out", order.out, "9p", 0, "trans=virtio,version=9p2000.L,msize=1048576,cache=mmap"))
+        if (mount("out", order.out, "9p", 0,
+                  "trans=virtio,version=9p2000.L,msize=1048576,cache=mmap"))
             fail("cannot mount the folder for results", order.out);
     }
     if (chdir(order.folder))
