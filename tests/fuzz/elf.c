@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* Fuzz target: the ELF loader. */
+#include "load.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_load(data, size, mv_elf_load);
+    return 0;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* Loads an image into plain memory: see load.h. */
+#include "load.h"
+
+#include <asm/bootparam.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "layout.h"
+
+static const uint64_t memories[] = {16 * MV_MIB, 64 * MV_MIB, 3 * MV_GIB, 5 * MV_GIB};
+static const uint64_t initrds[] = {0, 1, 100000, 40 * MV_MIB};
+
+static void require(bool good, const char *what)
+{
+    if (good)
+        return;
+    fprintf(stderr, "not true: %s\n", what);
+    abort();
+}
+
+/* One memfd for all runs: making one costs more than a load. */
+static int kernel_file(const uint8_t *data, size_t size)
+{
+    static int fd = -1;
+
+    if (fd < 0)
+        fd = memfd_create("kernel", MFD_CLOEXEC);
+    require(ftruncate(fd, 0) == 0 && pwrite(fd, data, size, 0) == (ssize_t)size, "a memfd works");
+    return fd;
+}
+
+/* Sparse; one for each size. */
+static int initrd_file(unsigned which)
+{
+    static int fds[MV_COUNT(initrds)];
+
+    if (!initrds[which])
+        return -1;
+    if (!fds[which]) {
+        fds[which] = memfd_create("initrd", MFD_CLOEXEC);
+        require(ftruncate(fds[which], (off_t)initrds[which]) == 0, "a memfd works");
+    }
+    return fds[which];
+}
+
+static const char *append_line(unsigned length)
+{
+    static char line[256 * 16 + 1];
+
+    memset(line, 'x', length);
+    line[length] = 0;
+    return line;
+}
+
+static void check_linux(const struct mv_load *load)
+{
+    const struct boot_params *params = mv_mem_host(load->mem, load->entry.data, sizeof(*params));
+    uint64_t initrd, size;
+
+    require(params, "boot_params are in memory");
+    require(params->hdr.cmdline_size >= strlen(load->files->append) || params->hdr.version < 0x206,
+            "the command line is not too long");
+    initrd = params->hdr.ramdisk_image | (uint64_t)params->ext_ramdisk_image << 32;
+    size = params->hdr.ramdisk_size | (uint64_t)params->ext_ramdisk_size << 32;
+    require(size == (load->files->initrd >= 0 ? load->files->initrd_size : 0), "the initrd's size");
+    require(!size || mv_mem_host(load->mem, initrd, size), "the initrd is in memory");
+    require(!size || initrd > load->entry.pc, "the initrd is above the kernel");
+    require(params->e820_entries >= 4, "there is a memory map");
+}
+
+static void check_loaded(const struct mv_load *load)
+{
+    const char *line = mv_mem_host(load->mem, MV_CMDLINE_GPA, MV_CMDLINE_SIZE);
+
+    require(load->entry.pc >= MV_HIGH_RAM, "the entry is not below 1 MiB");
+    require(load->entry.mode != MV_ENTRY_PVH || mv_mem_host(load->mem, load->entry.pc, 1),
+            "the entry is in memory");
+    require(strcmp(line, load->files->append) == 0, "the command line is there");
+    if (load->entry.mode == MV_ENTRY_PVH)
+        require(load->entry.data == MV_START_INFO_GPA, "start info");
+    else
+        check_linux(load);
+}
+
+static void check_refused(int error, const struct mv_error *err)
+{
+    require(err->code == error, "the code is the result");
+    require(err->tried[0] && !memchr(err->tried, '\n', sizeof(err->tried)), "it is explained");
+}
+
+void fuzz_load(const uint8_t *data, size_t size,
+               int (*loader)(struct mv_load *load, struct mv_error *err))
+{
+    struct mv_region regions[MV_MEM_REGIONS];
+    struct mv_mem mem;
+    struct mv_boot_files files = {.kernel_path = "kernel", .initrd_path = "initrd"};
+    struct mv_load load = {.mem = &mem, .files = &files, .acpi_rsdp = MV_ACPI_GPA};
+    struct mv_error err = {0};
+    unsigned count;
+    int error;
+
+    if (size < KNOBS)
+        return;
+    count = mv_arch_memory_map(memories[data[KNOB_MEMORY] % MV_COUNT(memories)], regions);
+    require(mv_mem_init(&mem, regions, count) == 0, "memory can be mapped");
+    files.initrd = initrd_file(data[KNOB_INITRD] % MV_COUNT(initrds));
+    files.initrd_size = initrds[data[KNOB_INITRD] % MV_COUNT(initrds)];
+    files.append = append_line(data[KNOB_APPEND] * 16u);
+    files.kernel_size = size - KNOBS;
+    files.kernel = kernel_file(data + KNOBS, size - KNOBS);
+    error = loader(&load, &err);
+    if (error)
+        check_refused(error, &err);
+    else
+        check_loaded(&load);
+    mv_mem_done(&mem);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* Fuzz target: the command line.  The input is words, each ended by a zero byte. */
+#include "options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "minivmm/minivmm.h"
+
+#define MOST 32
+
+static void require(bool good, const char *what)
+{
+    if (good)
+        return;
+    fprintf(stderr, "not true: %s\n", what);
+    abort();
+}
+
+static void check(bool parsed, const struct mv_options *options, char message[2][256])
+{
+    if (!parsed) {
+        require(message[0][0] && memchr(message[0], 0, 256), "it is explained");
+        require(memchr(message[1], 0, 256), "the hint ends");
+        return;
+    }
+    if (options->action != MV_ACTION_RUN)
+        return;
+    require(options->kernel, "there is a kernel");
+    require(options->append && strstr(options->append, "console="), "there is a console");
+    require(!options->memory || options->memory >= MV_MINIMUM_MEMORY, "enough memory");
+    require(options->memory % 4096 == 0, "whole pages");
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *words = malloc(size + 1), *argv[MOST + 2] = {"minivmm"}, message[2][256] = {"", ""};
+    struct mv_options options;
+    int argc = 1;
+
+    if (!words)
+        return 0;
+    memcpy(words, data, size);
+    words[size] = 0;
+    for (size_t at = 0; at < size && argc <= MOST; at += strlen(words + at) + 1)
+        argv[argc++] = words + at;
+    check(mv_options_parse(argc, argv, &options, message), &options, message);
+    mv_options_done(&options);
+    free(words);
+    return 0;
+}
