@@ -138,11 +138,11 @@ static int set_regs(const struct mv_arch *arch, const struct mv_vcpu *vcpu)
 /* What firmware would have set up, on each CPU. */
 static int set_msrs(const struct mv_vcpu *vcpu)
 {
-    struct {
-        struct kvm_msrs head;
+    struct { /* struct kvm_msrs, with its entries */
+        uint32_t nmsrs, pad;
         struct kvm_msr_entry entries[2];
     } msrs = {
-        .head.nmsrs = 2,
+        .nmsrs = 2,
         .entries = {{.index = MSR_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING},
                     {.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WRITE_BACK}},
     };

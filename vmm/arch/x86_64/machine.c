@@ -69,7 +69,7 @@ static int check_capabilities(struct mv_arch *arch, const struct mv_kvm *kvm, st
             return mv_fail(err, -EOPNOTSUPP, "KVM_CHECK_EXTENSION",
                            "a newer kernel is needed, Linux 4.13 or later, with its own KVM",
                            "this KVM lacks %s", needed[i].name);
-    arch->have_sync_regs = mv_kvm_check(kvm, KVM_CAP_SYNC_REGS) & KVM_SYNC_X86_REGS;
+    arch->have_sync_regs = (unsigned)mv_kvm_check(kvm, KVM_CAP_SYNC_REGS) & KVM_SYNC_X86_REGS;
     most = mv_kvm_check(kvm, KVM_CAP_MAX_VCPUS);
     if (most && arch->cpus > (unsigned)most)
         return mv_fail(err, -EINVAL, NULL, "ask for fewer with -c",
