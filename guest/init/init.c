@@ -156,24 +156,25 @@ static void mount_all(void)
     }
 }
 
-/* A session of its own with the console as its terminal, so that a shell has job control and
- * Ctrl-C reaches it. */
-static _Noreturn void become(char *const program[], char *const environment[])
+/* The console becomes the terminal of our session, so that a shell has job control and Ctrl-C
+ * reaches it. The session is ours and not the program's: when the process that leads a session
+ * ends, what it wrote and the terminal did not send yet is thrown away. */
+static void take_terminal(void)
 {
     system_call(SYS_setsid, 0, 0, 0, 0, 0);
     system_call(SYS_ioctl, STDIN_FILENO, TIOCSCTTY, 0, 0, 0);
-    complain("run", program[0], call(SYS_execve, program[0], program, environment));
-    for (;;)
-        system_call(SYS_exit_group, 127, 0, 0, 0, 0);
 }
 
 /* Runs the program to its end and returns its status; buries meanwhile every orphan, as process 1
  * has to. */
 static uint8_t run(char *const program[], char *const environment[])
 {
+    take_terminal();
     long child = system_call(SYS_clone, SIGCHLD, 0, 0, 0, 0);
-    if (child == 0)
-        become(program, environment);
+    if (child == 0) {
+        complain("run", program[0], call(SYS_execve, program[0], program, environment));
+        system_call(SYS_exit_group, 127, 0, 0, 0, 0);
+    }
     if (child < 0) {
         complain("fork for", program[0], child);
         return 127;
