@@ -308,6 +308,7 @@ void lapic_init(void)
     check_equal(base & 0xfffff000, LAPIC_BASE);
     write_msr(MSR_APIC_BASE, base | 1 << 11 | (use_x2apic ? 1 << 10 : 0));
     lapic_write(LAPIC_SPURIOUS, 0x100 | SPURIOUS_VECTOR);
+    lapic_write(LAPIC_LVT_LINT0, LVT_MASKED); /* KVM has a PIC there, which nobody set up */
 }
 
 void lapic_eoi(void)
@@ -398,7 +399,6 @@ _Noreturn void start(void);
 
 _Noreturn void start(void)
 {
-    out8(SERIAL + FCR, 1); /* FIFO on */
     init_idt();
     if (entry_state.protocol == PROTOCOL_PVH)
         read_start_info((const uint8_t *)entry_state.rbx);

@@ -19,6 +19,7 @@ void test(void)
     uint8_t nothing[3000];
 
     out_string(SERIAL + DATA, text, sizeof(text) - 1);
+    out8(SERIAL + FCR, 1);
     out8(SERIAL + MCR, 0x10); /* loopback */
     out_string(SERIAL + DATA, text, 16);
     in_string(SERIAL + DATA, back, 16);
