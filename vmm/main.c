@@ -4,6 +4,7 @@
  * all that makes a machine is in the library.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -168,6 +169,19 @@ static int run(const struct mv_options *options, uint64_t began)
     return status;
 }
 
+/* Started with one of the standard streams closed, we would get its number for a
+ * file of our own, and take that for the console. */
+static void open_standard_streams(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
     uint64_t began = mv_monotonic_ns();
@@ -175,6 +189,7 @@ int main(int argc, char **argv)
     char message[2][256];
     int status;
 
+    open_standard_streams();
     if (!mv_options_parse(argc, argv, &options, message)) {
         say(message[0], message[1]);
         mv_options_done(&options);

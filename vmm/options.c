@@ -14,7 +14,8 @@
 #include "minivmm/minivmm.h"
 #include "util.h"
 
-#define CONSOLE "console=ttyS0"
+#define DEFAULT_CONSOLE "console=ttyS0"
+#define DEFAULT_PANIC   "panic=-1"
 
 const char mv_help_text[] =
     "usage: minivmm [options] [-k] KERNEL\n"
@@ -23,7 +24,8 @@ const char mv_help_text[] =
     "  -k, --kernel FILE    bzImage (vmlinuz), or an ELF vmlinux with a PVH note\n"
     "  -i, --initrd FILE    initial RAM disk\n"
     "  -a, --append WORDS   kernel command line; may be given again to add more.\n"
-    "                       " CONSOLE " is put before it unless it names a console\n"
+    "                       " DEFAULT_CONSOLE " and " DEFAULT_PANIC " are put before it,\n"
+    "                       unless it has such words itself\n"
     "  -m, --memory SIZE    guest memory: 64K, 512M, 2G; a bare number is MiB (256M)\n"
     "  -c, --cpus N         number of vCPUs (1)\n"
     "      --timeline FILE  write when each step of the start and end happened\n"
@@ -104,13 +106,32 @@ static bool add_words(char **line, const char *words)
     return true;
 }
 
-/* Is one of the words of the line a console=? */
-static bool names_console(const char *line)
+/* Does one of the words of the line begin so? */
+static bool has_word(const char *line, const char *beginning)
 {
-    for (const char *at = strstr(line, "console="); at; at = strstr(at + 1, "console="))
+    for (const char *at = strstr(line, beginning); at; at = strstr(at + 1, beginning))
         if (at == line || isspace((unsigned char)at[-1]))
             return true;
     return false;
+}
+
+/* Puts before the given words what makes a guest be seen, and end when it has
+ * panicked, unless they say otherwise. */
+static bool complete_command_line(char **line)
+{
+    const char *given = *line ? *line : "";
+    char *whole = NULL;
+    bool done = (has_word(given, "console=") || add_words(&whole, DEFAULT_CONSOLE)) &&
+                (has_word(given, "panic=") || add_words(&whole, DEFAULT_PANIC)) &&
+                (!*given || add_words(&whole, given));
+
+    if (!done) {
+        free(whole);
+        return false;
+    }
+    free(*line);
+    *line = whole;
+    return true;
 }
 
 static bool set_memory(struct mv_options *options, const char *text, char message[2][256])
@@ -204,16 +225,8 @@ bool mv_options_parse(int argc, char **argv, struct mv_options *options, char me
     if (!options->kernel)
         return fail(message, "for example: minivmm -k /boot/vmlinuz; minivmm --help says more",
                     "no kernel is named");
-    if (!options->append || !names_console(options->append)) {
-        char *given = options->append;
-        bool added;
-
-        options->append = strdup(CONSOLE);
-        added = options->append && (!given || !*given || add_words(&options->append, given));
-        free(given);
-        if (!added)
-            return fail(message, "", "no memory");
-    }
+    if (!complete_command_line(&options->append))
+        return fail(message, "", "no memory");
     return true;
 }
 

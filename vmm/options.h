@@ -15,7 +15,7 @@ enum mv_action {
 struct mv_options {
     enum mv_action action;
     const char *kernel, *initrd, *timeline; /* point into argv; NULL: not given */
-    char *append;                           /* what the kernel gets: with console=; to be freed */
+    char *append;                           /* what the kernel gets, completed; to be freed */
     uint64_t memory;                        /* bytes; 0: default */
     unsigned cpus;                          /* 0: default */
     bool verbose, step;

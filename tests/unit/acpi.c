@@ -190,7 +190,7 @@ Test(acpi, resources_are_those_of_the_description)
 static void check_madt(unsigned cpus)
 {
     const uint8_t *madt, *at, *end;
-    unsigned seen = 0, io_apics = 0, nmis = 0;
+    unsigned seen = 0, io_apics = 0, nmis = 0, x2apic_nmis = 0;
 
     used = mv_acpi_write(bytes, SIZE, GPA, devices, MV_COUNT(devices), cpus);
     cr_assert_gt(used, 0);
@@ -223,11 +223,15 @@ static void check_madt(unsigned cpus)
             cr_expect(at[1] == 6 && at[2] == 0xff && at[5] == 1);
             nmis++;
             break;
+        case 10: /* NMI of local x2APICs: likewise */
+            cr_expect(at[1] == 12 && get(at + 4, 4) == UINT32_MAX && at[8] == 1);
+            x2apic_nmis++;
+            break;
         default: cr_assert_fail("an entry of type %u", at[0]);
         }
     }
     cr_expect_eq(at, end);
-    cr_expect(seen == cpus && io_apics == 1 && nmis == 1);
+    cr_expect(seen == cpus && io_apics == 1 && nmis == 1 && x2apic_nmis == (cpus > 255));
 }
 
 Test(acpi, the_madt_lists_every_cpu)

@@ -56,7 +56,7 @@ Test(options, a_kernel_is_enough)
     cr_expect_eq(options.memory, 0);
     cr_expect_eq(options.cpus, 0);
     cr_expect(!options.verbose && !options.step);
-    cr_expect_str_eq(options.append, "console=ttyS0");
+    cr_expect_str_eq(options.append, "console=ttyS0 panic=-1");
 }
 
 Test(options, short_ones_all)
@@ -64,7 +64,7 @@ Test(options, short_ones_all)
     cr_assert(parse("-k", "k", "-i", "i", "-a", "quiet", "-m", "1G", "-c", "4", "-v", NULL));
     cr_expect_str_eq(options.kernel, "k");
     cr_expect_str_eq(options.initrd, "i");
-    cr_expect_str_eq(options.append, "console=ttyS0 quiet");
+    cr_expect_str_eq(options.append, "console=ttyS0 panic=-1 quiet");
     cr_expect_eq(options.memory, 1 * MV_GIB);
     cr_expect_eq(options.cpus, 4);
     cr_expect(options.verbose);
@@ -76,7 +76,7 @@ Test(options, long_ones_all)
                     "2", "--verbose", "--step", "--timeline", "t", NULL));
     cr_expect_str_eq(options.kernel, "k");
     cr_expect_str_eq(options.initrd, "i");
-    cr_expect_str_eq(options.append, "console=ttyS0 quiet");
+    cr_expect_str_eq(options.append, "console=ttyS0 panic=-1 quiet");
     cr_expect_eq(options.memory, 64 * MV_MIB);
     cr_expect_eq(options.cpus, 2);
     cr_expect(options.verbose && options.step);
@@ -237,15 +237,17 @@ Test(options, console_is_put_first_unless_one_is_named)
         char *given;
         const char *expected;
     } rows[] = {
-        {"", "console=ttyS0"},
-        {"quiet", "console=ttyS0 quiet"},
-        {"console=hvc0", "console=hvc0"},
-        {"quiet console=tty0", "quiet console=tty0"},
-        {"quiet\tconsole=tty0", "quiet\tconsole=tty0"},
-        {"netconsole=@/,@10.0.0.1/", "console=ttyS0 netconsole=@/,@10.0.0.1/"},
-        {"netconsole=x console=y", "netconsole=x console=y"},
-        {"console", "console=ttyS0 console"},
-        {"earlycon console=", "earlycon console="},
+        {"", "console=ttyS0 panic=-1"},
+        {"panic=5", "console=ttyS0 panic=5"},
+        {"console=a panic=1 b", "console=a panic=1 b"},
+        {"quiet", "console=ttyS0 panic=-1 quiet"},
+        {"console=hvc0", "panic=-1 console=hvc0"},
+        {"quiet console=tty0", "panic=-1 quiet console=tty0"},
+        {"quiet\tconsole=tty0", "panic=-1 quiet\tconsole=tty0"},
+        {"netconsole=@/,@10.0.0.1/", "console=ttyS0 panic=-1 netconsole=@/,@10.0.0.1/"},
+        {"netconsole=x console=y", "panic=-1 netconsole=x console=y"},
+        {"console", "console=ttyS0 panic=-1 console"},
+        {"earlycon console=", "panic=-1 earlycon console="},
     };
 
     for (unsigned i = 0; i < MV_COUNT(rows); i++) {
@@ -257,9 +259,9 @@ Test(options, console_is_put_first_unless_one_is_named)
 Test(options, append_may_be_given_again)
 {
     cr_assert(parse("k", "-a", "a b", "-a", "c", "--append=d", NULL));
-    cr_expect_str_eq(options.append, "console=ttyS0 a b c d");
+    cr_expect_str_eq(options.append, "console=ttyS0 panic=-1 a b c d");
     cr_assert(parse("k", "-a", "", "-a", "c", NULL));
-    cr_expect_str_eq(options.append, "console=ttyS0 c");
+    cr_expect_str_eq(options.append, "console=ttyS0 panic=-1 c");
 }
 
 Test(options, long_words_are_cut_in_messages)

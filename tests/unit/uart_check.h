@@ -42,6 +42,14 @@ static inline unsigned uart_check_modem(uint8_t mcr)
            (mcr & 0x08 ? 0x80u : 0);
 }
 
+/* Not in loopback, and: RTS is on, or the guest polls, or it takes interrupts and
+ * has nothing to do with MCR. */
+static inline bool uart_check_ready(const struct mv_uart_state *s)
+{
+    return !(s->mcr & 0x10) && ((s->mcr & 0x02) || s->idle_polls == MV_UART_POLLS ||
+                                (!s->mcr_written && (s->ier & 0x01)));
+}
+
 /* Returns NULL, or what is wrong. */
 static inline const char *uart_check(const struct mv_uart *uart, bool line)
 {
@@ -67,7 +75,7 @@ static inline const char *uart_check(const struct mv_uart *uart, bool line)
         return "LSR bit 7 is not whether an error is in the FIFO";
     if ((s->msr & 0xf0) != uart_check_modem(s->mcr))
         return "the modem lines in MSR";
-    if (mv_uart_room(uart) != (s->mcr & 0x10 ? 0 : size - s->fifo_count))
+    if (mv_uart_room(uart) != (uart_check_ready(s) ? size - s->fifo_count : 0))
         return "the room";
     if ((s->ier & 0xf0) || (s->mcr & 0xe0))
         return "bits that do not exist are set";

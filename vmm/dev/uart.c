@@ -176,6 +176,7 @@ static void write_ier(struct mv_uart *uart, uint8_t value)
     if ((value & MV_UART_IER_THRE) && !(s->ier & MV_UART_IER_THRE))
         s->thre_pending = 1;
     s->ier = value & 0x0f;
+    uart->drained(uart->context); /* it may be ready to receive now */
 }
 
 static void write_fcr(struct mv_uart *uart, uint8_t value)
@@ -194,11 +195,19 @@ static void write_fcr(struct mv_uart *uart, uint8_t value)
 
 static void write_mcr(struct mv_uart *uart, uint8_t value)
 {
-    bool was_cut_off = uart->state.mcr & MV_UART_MCR_LOOP;
-
     uart->state.mcr = value & 0x1f;
+    uart->state.mcr_written = 1;
+    uart->state.idle_polls = 0;
     update_modem(uart);
-    if (was_cut_off && !(value & MV_UART_MCR_LOOP))
+    uart->drained(uart->context); /* it may be ready to receive now */
+}
+
+/* A guest that reads LSR and nothing else waits for input; see mv_uart_room. */
+static void count_poll(struct mv_uart *uart)
+{
+    struct mv_uart_state *s = &uart->state;
+
+    if (s->idle_polls < MV_UART_POLLS && ++s->idle_polls == MV_UART_POLLS)
         uart->drained(uart->context);
 }
 
@@ -245,6 +254,7 @@ uint8_t mv_uart_read(struct mv_uart *uart, unsigned offset)
     case 3: value = s->lcr; break;
     case 4: value = s->mcr; break;
     case 5: /* 8.5: reading clears the errors */
+        count_poll(uart);
         value = s->lsr;
         s->lsr &= (uint8_t) ~(MV_UART_LSR_OE | MV_UART_LSR_BI);
         if (s->fifo_count)
@@ -267,6 +277,8 @@ void mv_uart_write(struct mv_uart *uart, unsigned offset, uint8_t value)
     struct mv_uart_state *s = &uart->state;
     bool dlab = s->lcr & MV_UART_LCR_DLAB;
 
+    if (s->idle_polls < MV_UART_POLLS)
+        s->idle_polls = 0;
     switch (offset) {
     case 0:
         if (dlab)
@@ -293,9 +305,19 @@ void mv_uart_write(struct mv_uart *uart, unsigned offset, uint8_t value)
     update(uart);
 }
 
+static bool ready_to_receive(const struct mv_uart *uart)
+{
+    const struct mv_uart_state *s = &uart->state;
+
+    if (s->mcr & MV_UART_MCR_LOOP)
+        return false;
+    return (s->mcr & MV_UART_MCR_RTS) || s->idle_polls >= MV_UART_POLLS ||
+           (!s->mcr_written && (s->ier & MV_UART_IER_RDA));
+}
+
 size_t mv_uart_room(const struct mv_uart *uart)
 {
-    if (uart->state.mcr & MV_UART_MCR_LOOP)
+    if (!ready_to_receive(uart))
         return 0;
     return fifo_size(uart) - uart->state.fifo_count;
 }

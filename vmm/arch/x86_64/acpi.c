@@ -363,6 +363,14 @@ static size_t put_madt(struct writer *w, unsigned cpus)
     put8(w, 0xff);
     put16(w, 0);
     put8(w, 1);
+    if (cpus > 255) { /* 5.2.12.13 local x2APIC NMI: the same for those */
+        put8(w, 10);
+        put8(w, 12);
+        put16(w, 0);
+        put32(w, UINT32_MAX);
+        put8(w, 1);
+        put_zeros(w, 3);
+    }
     end_table(w, start);
     return start;
 }

@@ -18,6 +18,7 @@
  *       0x9fc00 | where a BIOS has its EBDA|  e820: reserved
  *       0xa0000 | VGA window: plain memory |  not in e820
  *       0xe0000 | ACPI tables, RSDP first  |  e820: reserved
+ *       0xffff0 | reset vector             |
  *      0x100000 +--------------------------+
  *               | RAM: kernel at its       |  e820: RAM
  *               |   preferred address,     |
@@ -55,6 +56,7 @@
 #define MV_EBDA_GPA       0x9fc00ull
 #define MV_VGA_GPA        0xa0000ull
 #define MV_ACPI_GPA       0xe0000ull
+#define MV_RESET_VECTOR   0xffff0ull
 #define MV_HIGH_RAM       0x100000ull /* what lies below is ours, above the guest's */
 #define MV_HOLE_GPA       0xc0000000ull
 #define MV_IOAPIC_GPA     0xfec00000ull

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dev/power.h"
 #include "layout.h"
 #include "x86.h"
 
@@ -29,11 +30,33 @@ void mv_arch_destroy(struct mv_arch *arch)
     free(arch);
 }
 
+/*
+ * What a guest finds when it restarts itself by a jump to the BIOS, as Linux does
+ * on a hardware-reduced machine after it has found no EFI: code that presses the
+ * reset button.
+ */
+static void put_reset_vector(struct mv_mem *mem)
+{
+    static const uint8_t code[] = {
+        0xb0,
+        MV_POWER_RESET_VALUE, /* mov al, 1 */
+        0xba,
+        (MV_POWER_BASE + MV_POWER_RESET) & 0xff, /* mov dx, 0x602 (16-bit code) */
+        (MV_POWER_BASE + MV_POWER_RESET) >> 8,   /* */
+        0xee,                                    /* out dx, al */
+        0xf4,                                    /* hlt */
+        0xeb,
+        0xfd, /* jmp to the hlt */
+    };
+
+    mv_mem_write(mem, MV_RESET_VECTOR, code, sizeof(code));
+}
+
 int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_files *files,
                  const struct mv_device *devices, unsigned count, struct mv_error *err)
 {
     struct mv_load load = {.mem = mem, .files = files, .acpi_rsdp = MV_ACPI_GPA};
-    size_t size = MV_HIGH_RAM - MV_ACPI_GPA;
+    size_t size = MV_RESET_VECTOR - MV_ACPI_GPA;
     int error = -ENOEXEC;
 
     switch (mv_image_probe(files, err)) {
@@ -44,6 +67,7 @@ int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_
     if (error)
         return error;
     arch->entry = load.entry;
+    put_reset_vector(mem);
     if (mv_acpi_write(mv_mem_host(mem, MV_ACPI_GPA, size), size, MV_ACPI_GPA, devices, count,
                       arch->cpus) < 0)
         return mv_fail(err, -ENOSPC, NULL, "use fewer vCPUs",
