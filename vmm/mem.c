@@ -44,6 +44,10 @@ int mv_mem_init(struct mv_mem *mem, const struct mv_region *regions, unsigned co
         mem->regions[i].host = mem->mapping + at;
         at += regions[i].size;
     }
+    /* The first huge page's worth holds tables here and there; to clear all of it
+     * for those would be the longest step of a short start.  Where the host has
+     * no such pages, the call fails, and that is just as well. */
+    madvise(mem->regions[0].host, mv_min(mem->regions[0].size, HUGE_PAGE), MADV_NOHUGEPAGE);
     return 0;
 }
 

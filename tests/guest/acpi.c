@@ -87,6 +87,13 @@ static void check_madt(const struct acpi_table *madt, unsigned cpus)
             check_equal(load(entry + 4, 4), 1);
             found++;
         }
+        if (entry[0] == 9) { /* local x2APIC: from 255 on */
+            check(found >= 255);
+            check_equal(load(entry + 4, 4), found);
+            check_equal(load(entry + 8, 4), 1);
+            check_equal(load(entry + 12, 4), found);
+            found++;
+        }
         if (entry[0] == 1) {
             check_equal(load(entry + 4, 4), 0xfec00000);
             check_equal(load(entry + 8, 4), 0);

@@ -36,6 +36,19 @@ static void sleep(void)
         __asm__ volatile("cli; hlt");
 }
 
+/* As Linux does it: a CPU in real mode jumps to where a BIOS is entered. */
+static void jump_to_bios(void)
+{
+    static const uint8_t far_jump[] = {0xea, 0x00, 0x00, 0xff, 0xff};
+
+    for (unsigned i = 0; i < sizeof(far_jump); i++)
+        *(volatile uint8_t *)at(0x11000 + i) = far_jump[i];
+    lapic_init();
+    send_ipi(0, ICR_OTHERS | ICR_INIT);
+    send_ipi(0, ICR_OTHERS | ICR_STARTUP | 0x11);
+    sleep();
+}
+
 static void ap_spin(unsigned number)
 {
     (void)number;
@@ -49,6 +62,8 @@ void test(void)
         print("ending\n");
         out8(BOOT_TIMER, 0xff);
     }
+    if (option_is("end", "bios"))
+        jump_to_bios();
     if (option("cpus", 1) > 1) { /* the others run while we end */
         lapic_init();
         start_aps(ap_spin);
