@@ -78,12 +78,17 @@ static void start(struct job *job)
     CHECK(pthread_create(&job->thread, NULL, run, job) == 0);
 }
 
-/* Waits until the machine has said something. */
+/* Waits until the machine has said a line. */
 static void wait_for_output(struct job *job)
 {
-    ssize_t got = read(job->pipe[0], job->output, sizeof(job->output) - 1);
+    size_t used = 0;
 
-    CHECK(got > 0);
+    while (!strchr(job->output, '\n')) {
+        ssize_t got = read(job->pipe[0], job->output + used, sizeof(job->output) - 1 - used);
+
+        CHECK(got > 0);
+        used += (size_t)got;
+    }
 }
 
 static void finish(struct job *job)
