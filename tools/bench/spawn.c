@@ -4,11 +4,11 @@
  * CLOCK_MONOTONIC in nanoseconds just before the spawn, when it was reaped, and
  * its exit status.
  *
- *   spawn [-m FIFO] COUNT PAUSE_MS COMMAND [ARGUMENT]...
+ *   spawn [-m FIFO] COUNT PAUSE_US COMMAND [ARGUMENT]...
  *
  * It does nothing else between the two stamps, so that what is measured is the
- * command and not the one who measures.  The pause before each run lets the
- * host finish what the last run left behind.  Its input is /dev/null, its
+ * command and not the one who measures.  The pause (microseconds) before each
+ * run lets the host finish what the last run left behind.  Its input is /dev/null, its
  * output is dropped.  With -m a third stamp comes from the first byte that
  * arrives in that FIFO (a mark of a monitor that has no timeline); else it is 0.
  */
@@ -82,7 +82,7 @@ int main(int argc, char **argv)
     posix_spawn_file_actions_t actions;
     struct timespec pause = {0};
     int fifo = -1, at = 1;
-    long count, ms;
+    long count, us;
 
     if (argc > 2 && strcmp(argv[1], "-m") == 0) {
         /* Both ways: so it is never at its end between two runs. */
@@ -92,13 +92,13 @@ int main(int argc, char **argv)
         at = 3;
     }
     if (argc < at + 3) {
-        fprintf(stderr, "usage: spawn [-m FIFO] COUNT PAUSE_MS COMMAND [ARGUMENT]...\n");
+        fprintf(stderr, "usage: spawn [-m FIFO] COUNT PAUSE_US COMMAND [ARGUMENT]...\n");
         return 2;
     }
     count = strtol(argv[at], NULL, 10);
-    ms = strtol(argv[at + 1], NULL, 10);
-    pause.tv_sec = ms / 1000;
-    pause.tv_nsec = ms % 1000 * 1000000;
+    us = strtol(argv[at + 1], NULL, 10);
+    pause.tv_sec = us / 1000000;
+    pause.tv_nsec = us % 1000000 * 1000;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);

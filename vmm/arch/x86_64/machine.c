@@ -71,7 +71,7 @@ int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_
     if (mv_acpi_write(mv_mem_host(mem, MV_ACPI_GPA, size), size, MV_ACPI_GPA, devices, count,
                       arch->cpus) < 0)
         return mv_fail(err, -ENOSPC, NULL, "use fewer vCPUs",
-                       "the ACPI tables do not fit below 1 MiB");
+                       "%u vCPUs are too many: the ACPI tables do not fit below 1 MiB", arch->cpus);
     return 0;
 }
 
@@ -136,6 +136,25 @@ static int check_memory(const struct mv_arch *arch, const struct mv_mem *mem, st
     return 0;
 }
 
+/* KVM's pair of 8259s begins with every line open; firmware would have closed
+ * them, and our MADT says that they are not there. */
+static int mask_pics(const struct mv_kvm *kvm)
+{
+    static const uint32_t ids[] = {KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE};
+
+    for (unsigned i = 0; i < MV_COUNT(ids); i++) {
+        struct kvm_irqchip chip = {.chip_id = ids[i]};
+        int error = MV_KVM_CALL(kvm, kvm->vm, KVM_GET_IRQCHIP, &chip);
+
+        chip.chip.pic.imr = 0xff;
+        if (!error)
+            error = MV_KVM_CALL(kvm, kvm->vm, KVM_SET_IRQCHIP, &chip);
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
 /* No KVM_CREATE_PIT2: nothing here needs the timer of 1981, and ending a machine
  * that has one costs tens of milliseconds. */
 int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct mv_mem *mem,
@@ -168,6 +187,8 @@ int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct
                            "this KVM cannot have more than 255 vCPUs");
     }
     error = MV_KVM_CALL_VALUE(kvm, kvm->vm, KVM_CREATE_IRQCHIP, 0);
+    if (!error)
+        error = mask_pics(kvm);
     if (error)
         return mv_fail(err, error, "KVM_CREATE_IRQCHIP", NULL,
                        "cannot create the interrupt controllers: %s", strerror(-error));
