@@ -4,13 +4,13 @@
  * CLOCK_MONOTONIC in nanoseconds just before the spawn, when it was reaped, and
  * its exit status.
  *
- *   spawn [-m FIFO] COUNT PAUSE_US COMMAND [ARGUMENT]...
+ *   spawn [-m FIFO | -t FILE] COUNT COMMAND [ARGUMENT]...
  *
  * It does nothing else between the two stamps, so that what is measured is the
- * command and not the one who measures.  The pause (microseconds) before each
- * run lets the host finish what the last run left behind.  Its input is /dev/null, its
- * output is dropped.  With -m a third stamp comes from the first byte that
- * arrives in that FIFO (a mark of a monitor that has no timeline); else it is 0.
+ * command and not the one who measures.  The command's input is /dev/null, its
+ * output is dropped.  The line's second number is the time of the guest's first
+ * mark: with -m when the first byte arrived in that FIFO, with -t what the command
+ * has written to FILE in the form of minivmm's --timeline; else 0.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -54,7 +54,23 @@ static uint64_t wait_for_mark(int fifo, pid_t child)
     return at;
 }
 
-static int run_once(char **command, posix_spawn_file_actions_t *actions, int fifo)
+/* The first "guest mark" of a timeline, or 0. */
+static uint64_t read_mark(const char *path)
+{
+    FILE *file = fopen(path, "re");
+    char line[256];
+    uint64_t at = 0;
+
+    while (file && !at && fgets(line, sizeof(line), file))
+        if (strstr(line, " guest mark"))
+            at = strtoull(line, NULL, 10);
+    if (file)
+        fclose(file);
+    return at;
+}
+
+static int run_once(char **command, posix_spawn_file_actions_t *actions, int fifo,
+                    const char *timeline)
 {
     uint64_t began, mark = 0, reaped;
     int status, error;
@@ -71,6 +87,8 @@ static int run_once(char **command, posix_spawn_file_actions_t *actions, int fif
     if (waitpid(child, &status, 0) < 0)
         return fail("waitpid");
     reaped = now();
+    if (timeline)
+        mark = read_mark(timeline);
     printf("%llu %llu %llu %d\n", (unsigned long long)began, (unsigned long long)mark,
            (unsigned long long)reaped,
            WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
@@ -80,32 +98,28 @@ static int run_once(char **command, posix_spawn_file_actions_t *actions, int fif
 int main(int argc, char **argv)
 {
     posix_spawn_file_actions_t actions;
-    struct timespec pause = {0};
-    int fifo = -1, at = 1;
-    long count, us;
+    const char *timeline = NULL;
+    int fifo = -1, option;
+    long count;
 
-    if (argc > 2 && strcmp(argv[1], "-m") == 0) {
-        /* Both ways: so it is never at its end between two runs. */
-        fifo = open(argv[2], O_RDWR | O_NONBLOCK | O_CLOEXEC);
-        if (fifo < 0)
-            return fail(argv[2]);
-        at = 3;
+    while ((option = getopt(argc, argv, "+m:t:")) != -1) {
+        if (option == 't')
+            timeline = optarg;
+        else if (option == 'm') /* both ways: so it is never at its end between two runs */
+            fifo = open(optarg, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+        if (option == '?' || (option == 'm' && fifo < 0))
+            return fail("spawn");
     }
-    if (argc < at + 3) {
-        fprintf(stderr, "usage: spawn [-m FIFO] COUNT PAUSE_US COMMAND [ARGUMENT]...\n");
+    if (argc < optind + 2) {
+        fprintf(stderr, "usage: spawn [-m FIFO | -t FILE] COUNT COMMAND [ARGUMENT]...\n");
         return 2;
     }
-    count = strtol(argv[at], NULL, 10);
-    us = strtol(argv[at + 1], NULL, 10);
-    pause.tv_sec = us / 1000000;
-    pause.tv_nsec = us % 1000000 * 1000;
+    count = strtol(argv[optind], NULL, 10);
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-    for (long i = 0; i < count; i++) {
-        nanosleep(&pause, NULL);
-        if (run_once(argv + at + 2, &actions, fifo))
+    for (long i = 0; i < count; i++)
+        if (run_once(argv + optind + 1, &actions, fifo, timeline))
             return 1;
-    }
     return 0;
 }
