@@ -304,10 +304,13 @@ static void flush_console(struct mv_machine *machine)
 
 static int start_threads(struct mv_machine *machine, struct mv_error *err)
 {
-    int error = mv_loop_start(&machine->loop);
+    int error = 0;
 
+    /* The vCPUs first: the guest has not asked for any I/O yet. */
     for (unsigned i = 0; !error && i < machine->cpus; i++)
         error = mv_vcpu_start(&machine->vcpus[i]);
+    if (!error)
+        error = mv_loop_start(&machine->loop);
     if (error)
         mv_fail(err, error, "pthread_create", "raise the limit of processes (ulimit -u)",
                 "cannot start a thread: %s", strerror(-error));

@@ -197,10 +197,50 @@ Test(cpuid, a_known_tsc_frequency_is_told)
     intel(0x20);
     mv_cpuid_fit(table, ROOM, 1, 2893215);
     leaf = get(0x15, 0);
-    cr_expect_eq((uint64_t)leaf->ecx * leaf->ebx / leaf->eax, 2893215000ull);
+    cr_expect_lt(llabs((int64_t)leaf->ecx * leaf->ebx / leaf->eax - 2893215000ll), 10000);
     cr_expect_eq(leaf->ecx, 1000000000, "the local APIC timer's clock");
     cr_expect_eq(get(0x16, 0)->eax, 2893);
     cr_expect_eq(get(0, 0)->eax, 0x20);
+}
+
+/* Linux multiplies the crystal's kHz and the numerator in 32 bits. */
+Test(cpuid, every_tsc_frequency_is_near_for_a_guest_that_computes_in_32_bits)
+{
+    static const uint32_t khz[] = {800000,  1000001, 1999999, 2000000, 2000123,
+                                   2400000, 2592003, 3399998, 3999990, 4200000};
+
+    intel(0x20);
+    for (unsigned i = 0; i < MV_COUNT(khz); i++) {
+        const struct kvm_cpuid_entry2 *leaf;
+        uint32_t told;
+
+        mv_cpuid_fit(table, ROOM, 1, khz[i]);
+        leaf = get(0x15, 0);
+        told = leaf->ecx / 1000 * leaf->ebx / leaf->eax;
+        cr_expect_lt(llabs((int64_t)told - khz[i]), 1 + khz[i] / 10000, "%u kHz told as %u", khz[i],
+                     told);
+    }
+}
+
+Test(cpuid, a_tsc_frequency_beyond_all_reason_is_not_told)
+{
+    intel(0xd);
+    mv_cpuid_fit(table, ROOM, 1, 1);
+    mv_cpuid_fit(table, ROOM, 1, UINT32_MAX);
+    cr_expect_null(find(0x15, 0));
+}
+
+/* As KVM of Linux 6.1 has it on a Sapphire Rapids. */
+Test(cpuid, one_half_of_amx_is_taken_away)
+{
+    intel(0x20);
+    add(7, 0, 2, 0, 0, 1u << 22 | 1u << 24 | 1u << 25 | 1u << 26);
+    add(7, 1, 1u << 21 | 1u << 4, 0, 0, 0);
+    add(0xd, 0, 1u << 17 | 0xe7, 0xa80, 0xa80, 0);
+    mv_cpuid_fit(table, ROOM, 1, 0);
+    cr_expect_eq(get(0xd, 0)->eax, 0xe7);
+    cr_expect_eq(get(7, 0)->edx, 1u << 26);
+    cr_expect_eq(get(7, 1)->eax, 1u << 4);
 }
 
 Test(cpuid, the_tsc_leaf_raises_the_highest_leaf)

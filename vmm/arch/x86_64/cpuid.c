@@ -10,7 +10,7 @@
 #include "util.h"
 #include "x86.h"
 
-#define CRYSTAL_HZ 1000000000u /* KVM's local APIC timer counts nanoseconds */
+#define CRYSTAL_KHZ 1000000u /* KVM's local APIC timer counts nanoseconds */
 
 static struct kvm_cpuid_entry2 *find(struct kvm_cpuid2 *cpuid, uint32_t function, uint32_t index)
 {
@@ -100,6 +100,28 @@ static void fit_topology(struct kvm_cpuid2 *cpuid, unsigned room, unsigned cpus,
     }
 }
 
+/*
+ * AMX needs a permission of the host's kernel that nobody has asked for
+ * (arch_prctl(2), ARCH_REQ_XCOMP_GUEST_PERM).  Without it KVM takes away XTILEDATA
+ * but, before Linux 6.4, not XTILECFG; it then refuses the XCR0 that a guest makes
+ * of that.
+ */
+static void fit_amx(struct kvm_cpuid2 *cpuid)
+{
+    const uint32_t both = 3u << 17; /* XTILECFG, XTILEDATA */
+    struct kvm_cpuid_entry2 *entry = find(cpuid, 0xd, 0);
+
+    if (!entry || (entry->eax & both) == both)
+        return;
+    entry->eax &= ~both;
+    entry = find(cpuid, 7, 0);
+    if (entry)
+        entry->edx &= ~(1u << 22 | 1u << 24 | 1u << 25); /* AMX-BF16, AMX-TILE, AMX-INT8 */
+    entry = find(cpuid, 7, 1);
+    if (entry)
+        entry->eax &= ~(1u << 21); /* AMX-FP16 */
+}
+
 /* AMD: leaf 0x80000008 ECX (cores), 0x8000001e (ids), CmpLegacy. */
 static void fit_amd(struct kvm_cpuid2 *cpuid, unsigned cpus)
 {
@@ -125,19 +147,48 @@ static void fit_amd(struct kvm_cpuid2 *cpuid, unsigned cpus)
     }
 }
 
+/*
+ * The ratio of the TSC's frequency to the crystal's, as near as it can be told to
+ * a guest that multiplies in 32 bits: Linux does so with the crystal's kHz and the
+ * numerator (native_calibrate_tsc).  *ret_over is 0 if there is none.
+ */
+static void tsc_ratio(uint32_t tsc_khz, uint32_t *ret_over, uint32_t *ret_under)
+{
+    const uint32_t most = UINT32_MAX / CRYSTAL_KHZ;
+    uint64_t best = 0; /* how far off, times the denominator */
+
+    *ret_over = 0;
+    *ret_under = 1;
+    for (uint32_t under = 1; under <= most; under++) {
+        uint64_t exact = (uint64_t)tsc_khz * under;
+        uint64_t over = (exact + CRYSTAL_KHZ / 2) / CRYSTAL_KHZ, near = over * CRYSTAL_KHZ;
+        uint64_t off = exact > near ? exact - near : near - exact;
+
+        if (over > most)
+            break;
+        if (over == 0 || (*ret_over && off * *ret_under >= best * under))
+            continue;
+        best = off;
+        *ret_over = (uint32_t)over;
+        *ret_under = under;
+    }
+}
+
 /* Leaf 0x15: TSC frequency = ECX * EBX / EAX; leaf 0x16: MHz. */
 static void fit_tsc(struct kvm_cpuid2 *cpuid, unsigned room, uint32_t tsc_khz)
 {
     struct kvm_cpuid_entry2 *leaf0 = find(cpuid, 0, 0), *entry;
+    uint32_t over, under;
 
-    if (!tsc_khz || !leaf0)
+    tsc_ratio(tsc_khz, &over, &under);
+    if (!over || !leaf0)
         return;
     entry = find_or_add(cpuid, room, 0x15, 0, 0);
     if (!entry)
         return;
-    entry->eax = CRYSTAL_HZ / 1000;
-    entry->ebx = tsc_khz;
-    entry->ecx = CRYSTAL_HZ;
+    entry->eax = under;
+    entry->ebx = over;
+    entry->ecx = CRYSTAL_KHZ * 1000;
     if (leaf0->eax < 0x15)
         leaf0->eax = 0x15;
     entry = find(cpuid, 0x16, 0);
@@ -157,6 +208,7 @@ void mv_cpuid_fit(struct kvm_cpuid2 *cpuid, unsigned room, unsigned cpus, uint32
     if (find(cpuid, 0x1f, 0))
         fit_topology(cpuid, room, cpus, 0x1f);
     fit_amd(cpuid, cpus);
+    fit_amx(cpuid);
 }
 
 void mv_cpuid_set_apic_id(struct kvm_cpuid2 *cpuid, uint32_t apic_id)
