@@ -107,7 +107,7 @@ static int set_paging(struct mv_mem *mem, struct kvm_sregs *sregs)
     return 0;
 }
 
-static int set_sregs(const struct mv_arch *arch, struct mv_mem *mem, const struct mv_vcpu *vcpu)
+static int set_sregs(const struct mv_arch *arch, struct mv_mem *mem, struct mv_vcpu *vcpu)
 {
     const struct mv_kvm *kvm = vcpu->host->kvm;
     struct kvm_sregs sregs;
@@ -121,10 +121,12 @@ static int set_sregs(const struct mv_arch *arch, struct mv_mem *mem, const struc
         error = set_paging(mem, &sregs);
     if (error)
         return error;
+    vcpu->last.sregs = sregs; /* what is known before the first exit */
+    vcpu->last.have_sregs = true;
     return MV_KVM_CALL(kvm, vcpu->fd, KVM_SET_SREGS, &sregs);
 }
 
-static int set_regs(const struct mv_arch *arch, const struct mv_vcpu *vcpu)
+static int set_regs(const struct mv_arch *arch, struct mv_vcpu *vcpu)
 {
     struct kvm_regs regs = {.rip = arch->entry.pc, .rflags = 0x2};
 
@@ -132,6 +134,8 @@ static int set_regs(const struct mv_arch *arch, const struct mv_vcpu *vcpu)
         regs.rbx = arch->entry.data;
     else
         regs.rsi = arch->entry.data;
+    vcpu->last.regs = regs;
+    vcpu->last.have_regs = true;
     return MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_REGS, &regs);
 }
 

@@ -115,12 +115,14 @@ static void report_before_reset(const struct mv_vcpu *vcpu, const struct mv_mem 
 
     fprintf(to, "this host's KVM (AMD) has reset the vCPU's registers; ");
     if (!last.have_regs) {
-        fprintf(to, "there was no exit before, so they are not known.\n"
-                    "  hint: --step runs the guest step by step and shows them\n");
+        fprintf(to, "there was no exit before, so they are not known.\n");
         return;
     }
-    fprintf(to, "these are from its last exit before that%s:\n",
-            last.have_sregs ? ", a single step" : " (--step shows later ones)");
+    fprintf(to, "these are from %s:\n",
+            vcpu->exits <= 1 && !vcpu->host->single_step ? "its entry, since it had no exit before"
+                                                         : "its last exit before that");
+    if (!vcpu->host->single_step)
+        fprintf(to, "  hint: --step runs the guest step by step and shows later ones\n");
     report_regs(&last.regs, to);
     if (!last.have_sregs)
         return;
