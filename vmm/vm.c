@@ -304,13 +304,10 @@ static void flush_console(struct mv_machine *machine)
 
 static int start_threads(struct mv_machine *machine, struct mv_error *err)
 {
-    int error = 0;
+    int error = mv_loop_start(&machine->loop);
 
-    /* The vCPUs first: the guest has not asked for any I/O yet. */
     for (unsigned i = 0; !error && i < machine->cpus; i++)
         error = mv_vcpu_start(&machine->vcpus[i]);
-    if (!error)
-        error = mv_loop_start(&machine->loop);
     if (error)
         mv_fail(err, error, "pthread_create", "raise the limit of processes (ulimit -u)",
                 "cannot start a thread: %s", strerror(-error));
@@ -347,7 +344,8 @@ int mv_machine_run(struct mv_machine *machine, struct mv_end *ret_end, struct mv
         mv_vcpu_kick(&machine->vcpus[i]);
     for (unsigned i = 0; i < machine->cpus; i++)
         mv_vcpu_join(&machine->vcpus[i]);
-    flush_console(machine);
+    if (!error) /* else there may be no loop to deliver it */
+        flush_console(machine);
     mv_loop_stop(&machine->loop);
     mv_timeline_add(&machine->timeline, "threads gone", 0);
     if (error)
