@@ -3,7 +3,6 @@
 #include "loop.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -74,15 +73,10 @@ static void *run(void *context)
 
 int mv_loop_start(struct mv_loop *loop)
 {
-    sigset_t all, before;
-    int error;
+    int error = mv_start_thread(&loop->thread, run, loop);
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&loop->thread, NULL, run, loop);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     loop->started = error == 0;
-    return -error;
+    return error;
 }
 
 void mv_loop_stop(struct mv_loop *loop)

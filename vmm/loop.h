@@ -38,7 +38,7 @@ void mv_loop_done(struct mv_loop *loop);
 int mv_loop_watch(struct mv_loop *loop, struct mv_loop_source *source, uint32_t events);
 int mv_loop_change(struct mv_loop *loop, struct mv_loop_source *source, uint32_t events);
 
-/* Starts the thread, with every signal blocked.  Returns 0 or -errno. */
+/* Starts the thread; it takes no signals.  Returns 0 or -errno. */
 int mv_loop_start(struct mv_loop *loop);
 
 /* Ends the thread and waits for it; a loop that never started is fine. */

@@ -6,6 +6,8 @@
 #ifndef MV_UTIL_H
 #define MV_UTIL_H
 
+#include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -48,10 +50,30 @@ static inline uint64_t mv_max(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-/* All ones in the low 8 * size bits; size is 1, 2, 4 or 8. */
+/* All ones in the low 8 * size bits; size is 1 to 8. */
 static inline uint64_t mv_size_mask(unsigned size)
 {
     return size >= 8 ? UINT64_MAX : (1ull << (8 * size)) - 1;
+}
+
+/*
+ * Starts a thread that takes none of the process's signals, but for those that it
+ * causes itself by a fault: blocked, they would kill past the process's handlers.
+ * Returns 0 or -errno.
+ */
+static inline int mv_start_thread(pthread_t *ret_thread, void *(*run)(void *), void *context)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT};
+    sigset_t blocked, before;
+    int error;
+
+    sigfillset(&blocked);
+    for (unsigned i = 0; i < MV_COUNT(faults); i++)
+        sigdelset(&blocked, faults[i]);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    error = pthread_create(ret_thread, NULL, run, context);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return -error;
 }
 
 /* CLOCK_MONOTONIC in nanoseconds. */

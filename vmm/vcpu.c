@@ -159,10 +159,12 @@ static void *run_vcpu(void *context)
     return NULL;
 }
 
-/* In the thread every signal is blocked; during KVM_RUN all but the kick. */
+/* During KVM_RUN the kick gets through, and what the C library keeps below
+ * SIGRTMIN for itself: setuid in one thread waits for a handler in all others. */
 static int set_masks(struct mv_vcpu *vcpu)
 {
-    const uint64_t signals = ~(1ull << (kick_signal() - 1)); /* bit n - 1 is signal n */
+    /* bit n - 1 is signal n: 1 to 31, and those above the kick */
+    const uint64_t signals = 0x7fffffff | ~((1ull << kick_signal()) - 1);
     _Alignas(struct kvm_signal_mask) uint8_t mask[sizeof(struct kvm_signal_mask) + sizeof(signals)];
     const struct kvm_signal_mask head = {.len = sizeof(signals)}; /* of the kernel's sigset_t */
 
@@ -173,17 +175,12 @@ static int set_masks(struct mv_vcpu *vcpu)
 
 int mv_vcpu_start(struct mv_vcpu *vcpu)
 {
-    sigset_t all, before;
     int error = set_masks(vcpu);
 
-    if (error)
-        return error;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&vcpu->thread, NULL, run_vcpu, vcpu);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!error)
+        error = mv_start_thread(&vcpu->thread, run_vcpu, vcpu);
     vcpu->started = error == 0;
-    return -error;
+    return error;
 }
 
 void mv_vcpu_kick(struct mv_vcpu *vcpu)

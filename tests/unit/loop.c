@@ -104,6 +104,8 @@ Test(loop, its_thread_takes_no_signals)
     wait_done();
     mv_loop_stop(&loop);
     cr_expect(sigismember(&blocked, SIGTERM) && sigismember(&blocked, SIGPIPE));
+    cr_expect_not(sigismember(&blocked, SIGSEGV), "a crash reaches the process's handler");
+    cr_expect_not(sigismember(&blocked, SIGBUS));
     close(source.fd);
 }
 
