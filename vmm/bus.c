@@ -58,9 +58,16 @@ struct mv_device *mv_bus_find(const struct mv_bus *bus, uint64_t address)
     return device && address - device->desc.base < device->desc.size ? device : NULL;
 }
 
+/* The device that answers.  What crosses a page reaches us in parts, of 3 bytes
+ * and 5 for example; no device is made for those. */
+static struct mv_device *find_for(const struct mv_bus *bus, uint64_t address, unsigned size)
+{
+    return size == 1 || size == 2 || size == 4 || size == 8 ? mv_bus_find(bus, address) : NULL;
+}
+
 bool mv_bus_read(const struct mv_bus *bus, uint64_t address, unsigned size, uint64_t *ret_value)
 {
-    struct mv_device *device = mv_bus_find(bus, address);
+    struct mv_device *device = find_for(bus, address, size);
 
     *ret_value = mv_size_mask(size);
     if (!device)
@@ -73,7 +80,7 @@ bool mv_bus_read(const struct mv_bus *bus, uint64_t address, unsigned size, uint
 
 bool mv_bus_write(const struct mv_bus *bus, uint64_t address, unsigned size, uint64_t value)
 {
-    struct mv_device *device = mv_bus_find(bus, address);
+    struct mv_device *device = find_for(bus, address, size);
 
     if (!device)
         return false;

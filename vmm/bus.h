@@ -41,9 +41,10 @@ void mv_bus_freeze(struct mv_bus *bus);
 struct mv_device *mv_bus_find(const struct mv_bus *bus, uint64_t address);
 
 /*
- * One access of size 1, 2, 4 or 8.  Where there is no device a read gives all
- * ones in *ret_value and a write is dropped, as on real hardware; both then
- * return false.  An access that begins in a device belongs to it.
+ * One access of 1 to 8 bytes.  Where there is no device, or the size is not 1, 2,
+ * 4 or 8, a read gives all ones in *ret_value and a write is dropped, as on real
+ * hardware; both then return false.  An access that begins in a device belongs to
+ * it.
  */
 bool mv_bus_read(const struct mv_bus *bus, uint64_t address, unsigned size, uint64_t *ret_value);
 bool mv_bus_write(const struct mv_bus *bus, uint64_t address, unsigned size, uint64_t value);

@@ -39,9 +39,9 @@ struct mv_device_desc {
  * What a device does.  Every function is called with the device's lock held,
  * by the vCPU thread that made the access or by the loop thread; so a device
  * needs no lock of its own.  Offsets are always inside of [0, desc.size), and
- * offset + size may reach beyond the end only if the guest asked for that: a
- * device must treat such an access as it treats one to a register that is not
- * there.  size is 1, 2, 4 or 8.
+ * offset + size reaches beyond the end only if the guest asked for that: a device
+ * serves such an access from its own registers or not at all.  size is 1, 2, 4
+ * or 8.
  */
 struct mv_device_ops {
     /* Returns the register's value; only its low 8 * size bits count.  A

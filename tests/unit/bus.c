@@ -197,6 +197,21 @@ Test(bus, a_device_may_end_at_the_end_of_the_address_space)
     cr_expect_null(mv_bus_find(&bus, 1));
 }
 
+Test(bus, parts_of_an_access_that_crosses_a_page_reach_no_device)
+{
+    static const unsigned odd[] = {3, 5, 6, 7};
+    uint64_t value;
+
+    cr_expect_eq(add(0, 0x1000, 16), 0);
+    for (unsigned i = 0; i < MV_COUNT(odd); i++) {
+        cr_expect_not(mv_bus_read(&bus, 0x1000, odd[i], &value));
+        cr_expect_eq(value, UINT64_MAX >> (64 - 8 * odd[i]));
+        cr_expect_not(mv_bus_write(&bus, 0x1000, odd[i], 0));
+    }
+    cr_expect_eq(probes[0].reads, 0);
+    cr_expect_eq(probes[0].writes, 0);
+}
+
 Test(bus, one_device_may_be_the_whole_space_but_for_the_last_byte)
 {
     cr_expect_eq(add(0, 0, UINT64_MAX), 0);
