@@ -2,6 +2,7 @@
 /* The ACPI tables, byte by byte, against ACPI 6.4 (sections named beside). */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -261,6 +262,11 @@ Test(acpi, a_buffer_that_is_too_small_by_any_count_is_refused_and_not_overrun)
 Test(acpi, more_cpus_than_fit_below_1_mib_are_refused)
 {
     cr_expect_eq(mv_acpi_write(bytes, SIZE, GPA, devices, MV_COUNT(devices), 100000), -ENOSPC);
+}
+
+Test(acpi, far_too_many_cpus_are_refused_at_once, .timeout = 2)
+{
+    cr_expect_eq(mv_acpi_write(bytes, SIZE, GPA, devices, MV_COUNT(devices), UINT_MAX), -ENOSPC);
 }
 
 Test(acpi, a_machine_without_devices_has_tables_too)

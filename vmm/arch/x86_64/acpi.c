@@ -350,7 +350,7 @@ static size_t put_madt(struct writer *w, unsigned cpus)
 
     put32(w, (uint32_t)MV_LAPIC_GPA);
     put32(w, 0); /* flags: no 8259 pair */
-    for (unsigned i = 0; i < cpus; i++)
+    for (unsigned i = 0; i < cpus && !w->overflow; i++)
         put_cpu(w, i);
     put8(w, 1); /* 5.2.12.3 I/O APIC */
     put8(w, 12);
