@@ -58,8 +58,14 @@ static void catch_signals(void)
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 
-    for (unsigned i = 0; i < MV_COUNT(signals); i++)
+    for (unsigned i = 0; i < MV_COUNT(signals); i++) {
+        struct sigaction before;
+
+        if (signals[i] == SIGHUP && sigaction(SIGHUP, NULL, &before) == 0 &&
+            before.sa_handler == SIG_IGN)
+            continue; /* nohup(1) */
         sigaction(signals[i], &action, NULL);
+    }
 }
 
 static bool filter_keys(void *context, uint8_t *data, size_t *count)
