@@ -53,12 +53,13 @@ enum mv_end_reason {
     MV_END_PANIC,          /* the guest's kernel reported a panic (pvpanic) */
     MV_END_TRIPLE_FAULT,   /* a vCPU shut down: an exception that it could not deliver */
     MV_END_INTERNAL_ERROR, /* KVM could not go on with a vCPU */
-    MV_END_STOPPED,        /* mv_machine_stop was called */
+    MV_END_STOPPED,        /* mv_machine_stop was called, or the console's output closed */
 };
 
 struct mv_end {
     enum mv_end_reason reason;
-    int code; /* MV_END_EXIT_CODE: 0 to 255; MV_END_STOPPED: as given to mv_machine_stop; else 0 */
+    int code; /* MV_END_EXIT_CODE: 0 to 255; MV_END_STOPPED: as given to mv_machine_stop, or
+               * 128 + SIGPIPE when the console's output closed; else 0 */
     int vcpu; /* the vCPU that ended it, from 0; -1 if none did */
 };
 
@@ -69,7 +70,8 @@ struct mv_end {
  */
 struct mv_console {
     int in;  /* bytes for the guest are read from here, as fast as the guest takes them */
-    int out; /* the guest's output is written here; while it blocks, the guest waits */
+    int out; /* the guest's output is written here; while it blocks, the guest waits; when nobody
+              * can read it any more (EPIPE), the machine is stopped */
 
     /*
      * Optional.  Sees what was read from `in` before the guest does: it may
@@ -130,7 +132,7 @@ MV_API int mv_machine_create(const struct mv_config *config, struct mv_machine *
  * A machine runs once.  Output that the guest has written is delivered before
  * it returns, unless the machine was stopped and `out` would block.
  * Errors: -EALREADY (it has run), -EAGAIN (no more threads), -EFAULT (guest
- * memory went away under it: a mapped file was truncated).
+ * memory went away under it: a mapped file was truncated), and what KVM returns.
  */
 MV_API int mv_machine_run(struct mv_machine *machine, struct mv_end *ret_end, struct mv_error *err);
 
