@@ -137,16 +137,22 @@ static int check_memory(const struct mv_arch *arch, const struct mv_mem *mem, st
 }
 
 /* KVM's pair of 8259s begins with every line open; firmware would have closed
- * them, and our MADT says that they are not there.  The master is enough: the
- * slave goes through it.  The rest of the state is that of a reset. */
+ * them, and our MADT says that they are not there. */
 static int mask_pics(const struct mv_kvm *kvm)
 {
-    struct kvm_irqchip chip = {
-        .chip_id = KVM_IRQCHIP_PIC_MASTER,
-        .chip.pic = {.imr = 0xff, .elcr_mask = 0xf8},
-    };
+    static const uint32_t ids[] = {KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE};
 
-    return MV_KVM_CALL(kvm, kvm->vm, KVM_SET_IRQCHIP, &chip);
+    for (unsigned i = 0; i < MV_COUNT(ids); i++) {
+        struct kvm_irqchip chip = {.chip_id = ids[i]};
+        int error = MV_KVM_CALL(kvm, kvm->vm, KVM_GET_IRQCHIP, &chip);
+
+        chip.chip.pic.imr = 0xff;
+        if (!error)
+            error = MV_KVM_CALL(kvm, kvm->vm, KVM_SET_IRQCHIP, &chip);
+        if (error)
+            return error;
+    }
+    return 0;
 }
 
 /* No KVM_CREATE_PIT2: nothing here needs the timer of 1981, and ending a machine
