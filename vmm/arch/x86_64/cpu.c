@@ -32,6 +32,8 @@ enum {
     PTE_LARGE = 0x80,
     MSR_MISC_ENABLE = 0x1a0,
     MISC_ENABLE_FAST_STRING = 1u << 0,
+    MISC_ENABLE_NO_BTS = 1u << 11,
+    MISC_ENABLE_NO_PEBS = 1u << 12,
     MSR_MTRR_DEF_TYPE = 0x2ff,
     MTRR_ENABLED_WRITE_BACK = 1u << 11 | 6,
 };
@@ -147,7 +149,8 @@ static int set_msrs(const struct mv_vcpu *vcpu)
         struct kvm_msr_entry entries[2];
     } msrs = {
         .nmsrs = 2,
-        .entries = {{.index = MSR_MISC_ENABLE, .data = MISC_ENABLE_FAST_STRING},
+        .entries = {{.index = MSR_MISC_ENABLE,
+                     .data = MISC_ENABLE_FAST_STRING | MISC_ENABLE_NO_BTS | MISC_ENABLE_NO_PEBS},
                     {.index = MSR_MTRR_DEF_TYPE, .data = MTRR_ENABLED_WRITE_BACK}},
     };
     int set = MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_MSRS, &msrs);
