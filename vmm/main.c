@@ -118,12 +118,14 @@ static int conclude(const struct mv_end *end)
     case MV_END_REBOOT: say("the guest asked for a reboot", ""); return EXIT_REBOOT;
     case MV_END_EXIT_CODE: return end->code;
     case MV_END_PANIC: say("the guest's kernel has panicked", ""); return EXIT_PANIC;
-    case MV_END_TRIPLE_FAULT: say_report("the guest has crashed: triple fault"); break;
+    case MV_END_TRIPLE_FAULT:
+        say_report("the guest has crashed: triple fault");
+        return EXIT_TRIPLE_FAULT;
     case MV_END_INTERNAL_ERROR: say_report("KVM cannot run the guest any further"); break;
     case MV_END_STOPPED: return end->code;
     case MV_END_NONE: break;
     }
-    return end->reason == MV_END_TRIPLE_FAULT ? EXIT_TRIPLE_FAULT : EXIT_INTERNAL_ERROR;
+    return EXIT_INTERNAL_ERROR;
 }
 
 static int run(const struct mv_options *options, uint64_t began)

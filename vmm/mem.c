@@ -91,24 +91,6 @@ bool mv_mem_write(const struct mv_mem *mem, mv_gpa gpa, const void *data, size_t
     return true;
 }
 
-static int read_whole(uint8_t *to, int fd, uint64_t offset, uint64_t size)
-{
-    while (size > 0) {
-        ssize_t got = pread(fd, to, size, (off_t)offset);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -errno;
-        if (got == 0)
-            return -ENODATA;
-        to += got;
-        offset += (uint64_t)got;
-        size -= (uint64_t)got;
-    }
-    return 0;
-}
-
 int mv_mem_load_file(struct mv_mem *mem, mv_gpa gpa, int fd, uint64_t offset, uint64_t size)
 {
     uint8_t *host = mv_mem_host(mem, gpa, size);
@@ -120,13 +102,13 @@ int mv_mem_load_file(struct mv_mem *mem, mv_gpa gpa, int fd, uint64_t offset, ui
     if (!host)
         return -EFAULT;
     if (!aligned || whole < MAP_AT_LEAST)
-        return read_whole(host, fd, offset, size);
+        return mv_read_at(fd, offset, host, size);
     /* mmap does not tell that the file ends too early. */
-    error = read_whole(&last, fd, offset + whole - 1, 1);
+    error = mv_read_at(fd, offset + whole - 1, &last, 1);
     if (error)
         return error;
     if (mmap(host, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd,
              (off_t)offset) == MAP_FAILED)
-        return read_whole(host, fd, offset, size); /* a file system without mmap */
-    return read_whole(host + whole, fd, offset + whole, size - whole);
+        return mv_read_at(fd, offset, host, size); /* a file system without mmap */
+    return mv_read_at(fd, offset + whole, host + whole, size - whole);
 }

@@ -7,7 +7,6 @@
 #define MV_UTIL_H
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -61,20 +60,7 @@ static inline uint64_t mv_size_mask(unsigned size)
  * causes itself by a fault: blocked, they would kill past the process's handlers.
  * Returns 0 or -errno.
  */
-static inline int mv_start_thread(pthread_t *ret_thread, void *(*run)(void *), void *context)
-{
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT};
-    sigset_t blocked, before;
-    int error;
-
-    sigfillset(&blocked);
-    for (unsigned i = 0; i < MV_COUNT(faults); i++)
-        sigdelset(&blocked, faults[i]);
-    pthread_sigmask(SIG_SETMASK, &blocked, &before);
-    error = pthread_create(ret_thread, NULL, run, context);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return -error;
-}
+int mv_start_thread(pthread_t *ret_thread, void *(*run)(void *), void *context);
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 static inline uint64_t mv_monotonic_ns(void)
@@ -84,6 +70,12 @@ static inline uint64_t mv_monotonic_ns(void)
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
 }
+
+/*
+ * Reads all of size bytes at offset of a file.  Returns 0, -ENODATA if the file ends
+ * before, or -errno.
+ */
+int mv_read_at(int fd, uint64_t offset, void *ret_data, size_t size);
 
 static inline void mv_close_fd(int *fd)
 {

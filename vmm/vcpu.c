@@ -117,22 +117,18 @@ static void dispatch(struct mv_vcpu *vcpu)
 {
     const struct kvm_run *run = vcpu->run;
     struct mv_exit_record now = {.reason = run->exit_reason};
-    struct mv_synced synced = {0};
-    bool have_synced = mv_arch_synced_regs(run, &synced, &now.pc);
+    bool shut_down = run->exit_reason == KVM_EXIT_SHUTDOWN; /* its registers may be gone */
 
+    mv_arch_synced_regs(run, shut_down ? NULL : &vcpu->last, &now.pc);
     switch (run->exit_reason) {
     case KVM_EXIT_IO: do_port(vcpu, &now); break;
     case KVM_EXIT_MMIO: do_mmio(vcpu, &now); break;
-    case KVM_EXIT_INTR: return;
-    case KVM_EXIT_DEBUG: /* a single step: nothing to do, and no exit of the guest's own */
-        vcpu->last = synced;
-        return;
+    case KVM_EXIT_INTR:
+    case KVM_EXIT_DEBUG: return; /* a single step: no exit of the guest's own */
     case KVM_EXIT_SHUTDOWN: end(vcpu, MV_END_TRIPLE_FAULT, 0); break;
     default: end(vcpu, mv_arch_classify_exit(run), 0); break;
     }
     record(vcpu, &now);
-    if (have_synced && run->exit_reason != KVM_EXIT_SHUTDOWN)
-        vcpu->last = synced;
 }
 
 static void *run_vcpu(void *context)

@@ -110,16 +110,16 @@ Test(image, reading_is_all_or_nothing)
     int fd = rig.files.kernel;
 
     cr_assert_eq(pwrite(fd, "01234567", 8, 0), 8);
-    cr_expect_eq(mv_image_read(fd, 0, bytes, 8), 0);
+    cr_expect_eq(mv_read_at(fd, 0, bytes, 8), 0);
     cr_expect_eq(memcmp(bytes, "01234567", 8), 0);
-    cr_expect_eq(mv_image_read(fd, 7, bytes, 1), 0);
-    cr_expect_eq(mv_image_read(fd, 8, bytes, 0), 0);
-    cr_expect_eq(mv_image_read(fd, 1, bytes, 8), -ENODATA);
-    cr_expect_eq(mv_image_read(fd, 8, bytes, 1), -ENODATA);
-    cr_expect_eq(mv_image_read(fd, 1ull << 63, bytes, 1), -ENODATA);
-    cr_expect_eq(mv_image_read(fd, UINT64_MAX, bytes, 8), -ENODATA);
-    cr_expect_lt(mv_image_read(fd, INT64_MAX, bytes, 8), 0);
-    cr_expect_eq(mv_image_read(-1, 0, bytes, 1), -EBADF);
+    cr_expect_eq(mv_read_at(fd, 7, bytes, 1), 0);
+    cr_expect_eq(mv_read_at(fd, 8, bytes, 0), 0);
+    cr_expect_eq(mv_read_at(fd, 1, bytes, 8), -ENODATA);
+    cr_expect_eq(mv_read_at(fd, 8, bytes, 1), -ENODATA);
+    cr_expect_eq(mv_read_at(fd, 1ull << 63, bytes, 1), -ENODATA);
+    cr_expect_eq(mv_read_at(fd, UINT64_MAX, bytes, 8), -ENODATA);
+    cr_expect_lt(mv_read_at(fd, INT64_MAX, bytes, 8), 0);
+    cr_expect_eq(mv_read_at(-1, 0, bytes, 1), -EBADF);
 }
 
 /* ---- the whole of it ---- */

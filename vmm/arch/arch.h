@@ -57,9 +57,9 @@ int mv_arch_init_vcpu(struct mv_arch *arch, struct mv_mem *mem, struct mv_vcpu *
 /* Drives a global system interrupt.  Any thread. */
 void mv_arch_set_irq(const struct mv_kvm *kvm, int gsi, bool level);
 
-/* The registers at this exit and the program counter, where KVM puts them into
- * the shared page; else false. */
-bool mv_arch_synced_regs(const struct kvm_run *run, struct mv_synced *ret_synced, uint64_t *ret_pc);
+/* The registers at this exit (NULL: not wanted) and the program counter, where KVM
+ * puts them into the shared page; else both stay as they are. */
+void mv_arch_synced_regs(const struct kvm_run *run, struct mv_synced *ret_synced, uint64_t *ret_pc);
 
 /* What an exit means that no portable code knows: an end of the machine. */
 enum mv_end_reason mv_arch_classify_exit(const struct kvm_run *run);

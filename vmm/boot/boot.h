@@ -42,11 +42,6 @@ struct mv_load {
     struct mv_entry entry; /* result */
 };
 
-/*
- * Reads size bytes at offset; -ENODATA if the file ends before.
- */
-int mv_image_read(int fd, uint64_t offset, void *ret_data, size_t size);
-
 /* Recognizes the kernel; MV_IMAGE_UNKNOWN comes with *err filled in: what the
  * file looks like, and what to do. */
 enum mv_image_kind mv_image_probe(const struct mv_boot_files *files, struct mv_error *err);

@@ -58,12 +58,12 @@ static int read_header(const struct mv_load *load, struct setup_header *ret_head
     struct setup_header header;
     uint8_t end; /* boot.rst, "Details of header fields", jump: it ends at 0x202 + this byte */
     size_t size;
-    int error = mv_image_read(files->kernel, 0x201, &end, sizeof(end));
+    int error = mv_read_at(files->kernel, 0x201, &end, sizeof(end));
 
     size = mv_min(0x202u + end - 0x1f1, sizeof(header));
     memset(&header, 0, sizeof(header));
     if (!error)
-        error = mv_image_read(files->kernel, 0x1f1, &header, size);
+        error = mv_read_at(files->kernel, 0x1f1, &header, size);
     if (error == -ENODATA)
         return mv_fail(err, -ENOEXEC, NULL, "was its download or build cut short?",
                        "the kernel %s is truncated: it ends within its header", files->kernel_path);

@@ -62,7 +62,7 @@ static int damaged(const struct mv_load *load, const char *why, struct mv_error 
 static int read_at(const struct mv_load *load, uint64_t offset, void *to, size_t size,
                    struct mv_error *err)
 {
-    int error = mv_image_read(load->files->kernel, offset, to, size);
+    int error = mv_read_at(load->files->kernel, offset, to, size);
 
     if (error == -ENODATA)
         return damaged(load, "is truncated", err);

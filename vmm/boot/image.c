@@ -4,32 +4,9 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "boot/boot.h"
 #include "util.h"
-
-int mv_image_read(int fd, uint64_t offset, void *ret_data, size_t size)
-{
-    uint8_t *to = ret_data;
-
-    if (size > INT64_MAX || offset > INT64_MAX - size)
-        return -ENODATA; /* beyond what a file can have */
-    while (size > 0) {
-        ssize_t got = pread(fd, to, size, (off_t)offset);
-
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return -errno;
-        if (got == 0)
-            return -ENODATA;
-        to += got;
-        offset += (uint64_t)got;
-        size -= (size_t)got;
-    }
-    return 0;
-}
 
 /* Files that people take for a kernel. */
 static const struct {
@@ -65,7 +42,7 @@ static bool starts_with(int fd, unsigned offset, const void *magic, unsigned siz
 {
     char bytes[8];
 
-    return mv_image_read(fd, offset, bytes, size) == 0 && memcmp(bytes, magic, size) == 0;
+    return mv_read_at(fd, offset, bytes, size) == 0 && memcmp(bytes, magic, size) == 0;
 }
 
 static enum mv_image_kind truncated(const struct mv_boot_files *files, struct mv_error *err)

@@ -198,18 +198,18 @@ int mv_arch_init_vcpu(struct mv_arch *arch, struct mv_mem *mem, struct mv_vcpu *
     return vcpu->host->single_step ? set_single_step(vcpu, err) : 0;
 }
 
-bool mv_arch_synced_regs(const struct kvm_run *run, struct mv_synced *ret_synced, uint64_t *ret_pc)
+void mv_arch_synced_regs(const struct kvm_run *run, struct mv_synced *ret_synced, uint64_t *ret_pc)
 {
     if (!(run->kvm_valid_regs & KVM_SYNC_X86_REGS))
-        return false;
+        return;
+    *ret_pc = run->s.regs.regs.rip;
+    if (!ret_synced)
+        return;
     ret_synced->regs = run->s.regs.regs;
     ret_synced->have_regs = true;
-    *ret_pc = run->s.regs.regs.rip;
-    if (run->kvm_valid_regs & KVM_SYNC_X86_SREGS) {
+    ret_synced->have_sregs = run->kvm_valid_regs & KVM_SYNC_X86_SREGS;
+    if (ret_synced->have_sregs)
         ret_synced->sregs = run->s.regs.sregs;
-        ret_synced->have_sregs = true;
-    }
-    return true;
 }
 
 enum mv_end_reason mv_arch_classify_exit(const struct kvm_run *run)
