@@ -3,10 +3,13 @@
  * architecture's layout.h, beside its drawing. */
 #include "board.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "dev/power.h"
 #include "layout.h"
+#include "virtio/blk.h"
+#include "virtio/mmio.h"
 
 struct entry {
     struct mv_device_desc desc;
@@ -31,18 +34,21 @@ static const struct entry entries[] = {
 };
 /* clang-format on */
 
-_Static_assert(MV_COUNT(entries) <= MV_BOARD_DEVICES, "the board is full");
+_Static_assert(MV_COUNT(entries) + MV_DISKS_MAX <= MV_BOARD_DEVICES, "the board is full");
 
-static int add(struct mv_board *board, const struct entry *entry, struct mv_device_env env,
-               struct mv_bus *bus)
+/* The next device, which is none yet. */
+static struct mv_device *prepare(struct mv_board *board, const struct mv_device_desc *desc)
 {
     struct mv_device *device = &board->devices[board->count];
-    int error;
 
-    device->desc = entry->desc;
+    device->desc = *desc;
     pthread_mutex_init(&device->lock, NULL);
-    env.irq.line = entry->desc.irq;
-    error = entry->create(device, &env);
+    return device;
+}
+
+/* error: how creating it went. */
+static int add(struct mv_board *board, struct mv_device *device, int error, struct mv_bus *bus)
+{
     if (error) {
         pthread_mutex_destroy(&device->lock);
         return error;
@@ -51,18 +57,87 @@ static int add(struct mv_board *board, const struct entry *entry, struct mv_devi
     return mv_bus_add(bus, device);
 }
 
+static int cannot_create(const char *name, int code, struct mv_error *err)
+{
+    return mv_fail(err, code, NULL, NULL, "cannot create the device %s: %s", name, strerror(-code));
+}
+
 int mv_board_init(struct mv_board *board, const struct mv_device_env *env, struct mv_bus *mmio,
                   struct mv_bus *ports, struct mv_error *err)
 {
+    struct mv_device_env own = *env;
+
     for (unsigned i = 0; i < MV_COUNT(entries); i++) {
         const struct mv_device_desc *desc = &entries[i].desc;
-        int error = add(board, &entries[i], *env, desc->space == MV_SPACE_PORT ? ports : mmio);
+        struct mv_device *device = prepare(board, desc);
+        int error;
 
+        own.irq.line = desc->irq;
+        error = add(board, device, entries[i].create(device, &own),
+                    desc->space == MV_SPACE_PORT ? ports : mmio);
         if (error)
-            return mv_fail(err, error, NULL, NULL, "cannot create the device %s: %s", desc->name,
-                           strerror(-error));
+            return cannot_create(desc->name, error, err);
     }
     return 0;
+}
+
+/* All slots are alike, but for their names. */
+static struct mv_device_desc take_slot(struct mv_board *board)
+{
+    unsigned index = board->slot_count++;
+    struct mv_slot *slot = &board->slots[index];
+
+    snprintf(slot->name, sizeof(slot->name), "vd%c", 'a' + index);
+    snprintf(slot->acpi_name, sizeof(slot->acpi_name), "VR%02u", index % 100);
+    return (struct mv_device_desc){
+        .name = slot->name,
+        .compatible = "virtio,mmio",
+        .hid = "LNRO0005",
+        .acpi_name = slot->acpi_name,
+        .space = MV_SPACE_MMIO,
+        .base = MV_VIRTIO_BASE + index * MV_VIRTIO_STRIDE,
+        .size = MV_VIRTIO_MMIO_SIZE,
+        .irq = MV_VIRTIO_IRQ + (int)index,
+    };
+}
+
+int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
+                      const struct mv_disk *disk, unsigned queues, struct mv_bus *mmio,
+                      struct mv_error *err)
+{
+    struct mv_device_desc desc = take_slot(board);
+    struct mv_device_env own = *env;
+    struct mv_device *device;
+    struct mv_virtio *virtio;
+    struct mv_image image;
+    const char *warning;
+    struct mv_blk_setup setup = {
+        .name = desc.name,
+        .image = &image,
+        .disk = disk,
+        .queues = disk->queues ? disk->queues : (unsigned)mv_min(queues, MV_QUEUES_MAX),
+        .engines = mv_blk_engines(disk),
+        .loop = env->loop,
+        .log = env->log,
+    };
+    int error = mv_image_open(disk, &image, &warning, err);
+
+    if (error)
+        return error;
+    if (warning)
+        mv_log(env->log, MV_LOG_WARNING, "the disk %s: %s", disk->path, warning);
+    if (disk->cache == MV_CACHE_UNSAFE)
+        mv_log(env->log, MV_LOG_WARNING,
+               "the disk %s has cache=unsafe: the guest's flushes do nothing, and a crash of the "
+               "host can ruin it",
+               disk->path);
+    error = mv_blk_create(&setup, &virtio);
+    if (error)
+        return cannot_create(desc.name, error, err);
+    own.irq.line = desc.irq;
+    device = prepare(board, &desc);
+    error = add(board, device, mv_virtio_mmio_create(device, &own, virtio), mmio);
+    return error ? cannot_create(desc.name, error, err) : 0;
 }
 
 void mv_board_done(struct mv_board *board)
@@ -93,6 +168,19 @@ void mv_board_quiesce(struct mv_board *board)
             continue;
         pthread_mutex_lock(&device->lock);
         device->ops->quiesce(device->state);
+        pthread_mutex_unlock(&device->lock);
+    }
+}
+
+void mv_board_rescan(struct mv_board *board)
+{
+    for (unsigned i = 0; i < board->count; i++) {
+        struct mv_device *device = &board->devices[i];
+
+        if (!device->ops->rescan)
+            continue;
+        pthread_mutex_lock(&device->lock);
+        device->ops->rescan(device->state);
         pthread_mutex_unlock(&device->lock);
     }
 }

@@ -7,15 +7,27 @@
 
 #define MV_BOARD_DEVICES 32
 
+/* The names of a virtio slot. */
+struct mv_slot {
+    char name[8], acpi_name[5];
+};
+
 struct mv_board {
     struct mv_device devices[MV_BOARD_DEVICES]; /* do not move once created */
     unsigned count;
+    struct mv_slot slots[MV_DISKS_MAX];
+    unsigned slot_count; /* taken */
 };
 
 /* Creates all devices, in the table's order, and puts each on its bus.  env->irq
  * gets each device's own line.  Half-built after an error: call done. */
 int mv_board_init(struct mv_board *board, const struct mv_device_env *env, struct mv_bus *mmio,
                   struct mv_bus *ports, struct mv_error *err);
+
+/* Adds the next disk, vda first; `queues` for a disk that leaves the number open. */
+int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
+                      const struct mv_disk *disk, unsigned queues, struct mv_bus *mmio,
+                      struct mv_error *err);
 void mv_board_done(struct mv_board *board);
 
 /* By name, or NULL. */
@@ -23,5 +35,8 @@ struct mv_device *mv_board_find(struct mv_board *board, const char *name);
 
 /* Tells every device that the machine is about to stop. */
 void mv_board_quiesce(struct mv_board *board);
+
+/* Lets every device look at the host's side again.  In the loop thread. */
+void mv_board_rescan(struct mv_board *board);
 
 #endif

@@ -147,6 +147,25 @@ int mv_kvm_enable(const struct mv_kvm *kvm, unsigned capability, uint64_t argume
     return MV_KVM_CALL(kvm, kvm->vm, KVM_ENABLE_CAP, &cap);
 }
 
+int mv_kvm_ioeventfd(const struct mv_kvm *kvm, uint64_t address, int eventfd)
+{
+    /* api.rst, 4.59: a length of 0 spares KVM a look at the instruction, where it can */
+    struct kvm_ioeventfd ioeventfd = {
+        .addr = address,
+        .len = mv_kvm_check(kvm, KVM_CAP_IOEVENTFD_ANY_LENGTH) ? 0 : 4,
+        .fd = eventfd,
+    };
+
+    return MV_KVM_CALL(kvm, kvm->vm, KVM_IOEVENTFD, &ioeventfd);
+}
+
+int mv_kvm_irqfd(const struct mv_kvm *kvm, int gsi, int eventfd)
+{
+    struct kvm_irqfd irqfd = {.fd = (uint32_t)eventfd, .gsi = (uint32_t)gsi};
+
+    return MV_KVM_CALL(kvm, kvm->vm, KVM_IRQFD, &irqfd);
+}
+
 int mv_kvm_create_vcpu(const struct mv_kvm *kvm, unsigned index)
 {
     return MV_KVM_CALL_VALUE(kvm, kvm->vm, KVM_CREATE_VCPU, index);

@@ -45,6 +45,12 @@ int mv_kvm_set_memory(const struct mv_kvm *kvm, unsigned slot, uint64_t gpa, uin
                       void *host);
 int mv_kvm_enable(const struct mv_kvm *kvm, unsigned capability, uint64_t argument);
 
+/* A write of any size to the MMIO address signals the eventfd, without an exit to us. */
+int mv_kvm_ioeventfd(const struct mv_kvm *kvm, uint64_t address, int eventfd);
+
+/* A write to the eventfd is an edge on this global system interrupt. */
+int mv_kvm_irqfd(const struct mv_kvm *kvm, int gsi, int eventfd);
+
 /* The new vCPU's file descriptor (the caller's), or -errno. */
 int mv_kvm_create_vcpu(const struct mv_kvm *kvm, unsigned index);
 

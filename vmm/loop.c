@@ -3,6 +3,7 @@
 #include "loop.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -49,25 +50,60 @@ int mv_loop_change(struct mv_loop *loop, struct mv_loop_source *source, uint32_t
     return control(loop, EPOLL_CTL_MOD, source, events);
 }
 
+void mv_loop_poll(struct mv_loop *loop, struct mv_loop_poller *poller)
+{
+    if (poller->active)
+        return;
+    poller->active = true;
+    poller->next = loop->pollers;
+    loop->pollers = poller;
+}
+
+static void call_pollers(struct mv_loop *loop)
+{
+    struct mv_loop_poller **at = &loop->pollers;
+
+    while (*at) {
+        struct mv_loop_poller *poller = *at;
+
+        if (poller->fn(poller->context)) {
+            at = &poller->next;
+        } else {
+            poller->active = false;
+            *at = poller->next;
+        }
+    }
+}
+
+void mv_loop_turn(struct mv_loop *loop, int timeout)
+{
+    struct epoll_event events[16];
+    int count = epoll_wait(loop->epoll, events, MV_COUNT(events), loop->pollers ? 0 : timeout);
+
+    for (int i = 0; i < count; i++) {
+        struct mv_loop_source *source = events[i].data.ptr;
+
+        if (!source)
+            break; /* the wake-up of mv_loop_stop */
+        if (source->lock)
+            pthread_mutex_lock(source->lock);
+        source->fn(source->context, events[i].events);
+        if (source->lock)
+            pthread_mutex_unlock(source->lock);
+    }
+    if (loop->pollers) {
+        call_pollers(loop);
+        sched_yield(); /* the vCPU that we wait for may need this CPU */
+    }
+}
+
 static void *run(void *context)
 {
     struct mv_loop *loop = context;
-    struct epoll_event events[16];
 
     /* Pairs with the store in mv_loop_stop. */
-    while (!atomic_load(&loop->stopping)) {
-        int count = epoll_wait(loop->epoll, events, MV_COUNT(events), -1);
-
-        for (int i = 0; i < count; i++) {
-            struct mv_loop_source *source = events[i].data.ptr;
-
-            if (!source)
-                break; /* the wake-up of mv_loop_stop */
-            pthread_mutex_lock(source->lock);
-            source->fn(source->context, events[i].events);
-            pthread_mutex_unlock(source->lock);
-        }
-    }
+    while (!atomic_load(&loop->stopping))
+        mv_loop_turn(loop, -1);
     return NULL;
 }
 

@@ -14,9 +14,17 @@
 /* Embedded in a device; must not move while it is registered. */
 struct mv_loop_source {
     int fd;                /* the device's: it closes it, after the loop has stopped */
-    pthread_mutex_t *lock; /* held around fn */
+    pthread_mutex_t *lock; /* held around fn; NULL: fn shares nothing that needs one */
     void (*fn)(void *context, uint32_t events);
     void *context;
+};
+
+/* Embedded like a source. */
+struct mv_loop_poller {
+    bool (*fn)(void *context); /* without a lock; returns false when it is done */
+    void *context;
+    bool active;
+    struct mv_loop_poller *next;
 };
 
 struct mv_loop {
@@ -24,7 +32,8 @@ struct mv_loop {
     int wake; /* eventfd: stop */
     pthread_t thread;
     bool started;
-    atomic_bool stopping; /* set by mv_loop_stop, read by the thread */
+    atomic_bool stopping;           /* set by mv_loop_stop, read by the thread */
+    struct mv_loop_poller *pollers; /* the active ones; the thread's own */
 };
 
 int mv_loop_init(struct mv_loop *loop);
@@ -37,6 +46,19 @@ void mv_loop_done(struct mv_loop *loop);
  */
 int mv_loop_watch(struct mv_loop *loop, struct mv_loop_source *source, uint32_t events);
 int mv_loop_change(struct mv_loop *loop, struct mv_loop_source *source, uint32_t events);
+
+/*
+ * From now on the poller is called again and again, until it is done: to wait for
+ * something that comes too soon for sleeping to be worth it.  Between two calls
+ * the thread looks at its sources and lets others have its CPU.  Loop thread
+ * only; an active poller stays as it is.
+ */
+void mv_loop_poll(struct mv_loop *loop, struct mv_loop_poller *poller);
+
+/* One turn of the loop: waits for events, for at most timeout milliseconds (-1: no
+ * limit) and not at all while a poller is active, and makes the calls.  What
+ * the thread does; tests do it by hand. */
+void mv_loop_turn(struct mv_loop *loop, int timeout);
 
 /* Starts the thread; it takes no signals.  Returns 0 or -errno. */
 int mv_loop_start(struct mv_loop *loop);

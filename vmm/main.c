@@ -53,10 +53,20 @@ static void on_signal(int signal)
     errno = saved;
 }
 
+static void on_rescan(int signal)
+{
+    int saved = errno;
+
+    (void)signal;
+    mv_machine_rescan(machine);
+    errno = saved;
+}
+
 static void catch_signals(void)
 {
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    struct sigaction rescan = {.sa_handler = on_rescan, .sa_flags = SA_RESTART};
 
     for (unsigned i = 0; i < MV_COUNT(signals); i++) {
         struct sigaction before;
@@ -66,6 +76,7 @@ static void catch_signals(void)
             continue; /* nohup(1) */
         sigaction(signals[i], &action, NULL);
     }
+    sigaction(SIGUSR1, &rescan, NULL);
 }
 
 static bool filter_keys(void *context, uint8_t *data, size_t *count)
@@ -147,6 +158,8 @@ static int run(const struct mv_options *options, uint64_t began)
         .log_level = options->verbose ? MV_LOG_DEBUG : MV_LOG_WARNING,
         .timeline = options->timeline != NULL,
         .single_step = options->step,
+        .disks = options->disks,
+        .disk_count = options->disk_count,
     };
     struct mv_error err;
     struct mv_end end;

@@ -28,6 +28,16 @@ const char mv_help_text[] =
     "                       unless it has such words itself\n"
     "  -m, --memory SIZE    guest memory: 64K, 512M, 2G; a bare number is MiB (256M)\n"
     "  -c, --cpus N         number of vCPUs (1)\n"
+    "  -d, --disk FILE[,WORD...]\n"
+    "                       a disk (virtio-blk) from a raw image or block device; may be given\n"
+    "                       again: vda, vdb...  Words, separated by commas (in FILE: two):\n"
+    "                         ro           read-only, may be shared\n"
+    "                         direct       past the host's page cache\n"
+    "                         serial=ID    serial number, up to 20 characters\n"
+    "                         queues=N     number of queues (one for each vCPU)\n"
+    "                         cache=MODE   writeback (the default: stable when the guest\n"
+    "                                      flushes), writethrough, or unsafe (never)\n"
+    "                         io=HOW       uring or threads (the first where possible)\n"
     "      --timeline FILE  write when each step of the start and end happened\n"
     "      --step           single-step the guest, to find a triple fault (very slow)\n"
     "  -v, --verbose        say what is done\n"
@@ -38,7 +48,9 @@ const char mv_help_text[] =
     "Exit status: 0 power-off or Ctrl-A x, 1 error, 2 usage, 240 reboot, 241 guest panic,\n"
     "242 triple fault, 243 KVM internal error, 128+N signal N; else what the guest wrote to\n"
     "port 0xf4.\n"
-    "Example: minivmm -k /boot/vmlinuz -i initrd.img -m 512M -c 2 -a 'root=/dev/ram0 quiet'\n";
+    "Signal USR1 makes it look at the disks' sizes again.\n"
+    "Example: minivmm -k /boot/vmlinuz -i initrd.img -m 512M -c 2 -a 'root=/dev/ram0 quiet'\n"
+    "Example: minivmm -k vmlinuz -d root.img -a 'root=/dev/vda rw'\n";
 
 /* Digits only: strtoull would take "-1" and " 1". */
 static bool parse_number(const char *text, const char **ret_rest, uint64_t *ret_value)
@@ -165,6 +177,110 @@ static bool set_once(const char **slot, const char *value, const char *what, cha
     return true;
 }
 
+/* The next part of a disk's value: up to a comma, where two commas stand for one. */
+static char *next_part(char **rest)
+{
+    char *from = *rest, *to = from, *part = from;
+
+    if (!from)
+        return NULL;
+    for (; *from; from++) {
+        if (*from == ',' && from[1] != ',')
+            break;
+        if (*from == ',')
+            from++;
+        *to++ = *from;
+    }
+    *rest = *from ? from + 1 : NULL;
+    *to = '\0';
+    return part;
+}
+
+/* The value in `word`, if it is key=value with this key; else NULL. */
+static const char *value_of(const char *word, const char *key)
+{
+    size_t length = strlen(key);
+
+    return strncmp(word, key, length) == 0 && word[length] == '=' ? word + length + 1 : NULL;
+}
+
+static bool choose(const char *value, const char *const *names, unsigned count, int *ret_choice)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (strcmp(value, names[i]) == 0) {
+            *ret_choice = (int)i;
+            return true;
+        }
+    return false;
+}
+
+static bool set_disk_word(struct mv_disk *disk, const char *word, char message[2][256])
+{
+    static const char *const caches[] = {
+        [MV_CACHE_WRITEBACK] = "writeback",
+        [MV_CACHE_WRITETHROUGH] = "writethrough",
+        [MV_CACHE_UNSAFE] = "unsafe",
+    };
+    static const char *const ios[] = {
+        [MV_DISK_IO_AUTO] = "auto",
+        [MV_DISK_IO_URING] = "uring",
+        [MV_DISK_IO_THREADS] = "threads",
+    };
+    const char *value, *rest;
+    uint64_t number;
+    int choice;
+
+    if (strcmp(word, "ro") == 0) {
+        disk->read_only = true;
+    } else if (strcmp(word, "direct") == 0) {
+        disk->direct = true;
+    } else if ((value = value_of(word, "serial")) != NULL) {
+        if (!*value || strlen(value) > MV_SERIAL_MAX)
+            return fail(message, "", "a disk's serial number has 1 to %d characters: %s",
+                        MV_SERIAL_MAX, value);
+        disk->serial = value;
+    } else if ((value = value_of(word, "queues")) != NULL) {
+        if (!parse_number(value, &rest, &number) || *rest || number == 0 || number > MV_QUEUES_MAX)
+            return fail(message, "", "a disk has 1 to %d queues: %s", MV_QUEUES_MAX, value);
+        disk->queues = (unsigned)number;
+    } else if ((value = value_of(word, "cache")) != NULL) {
+        if (!choose(value, caches, MV_COUNT(caches), &choice))
+            return fail(message, "writeback, writethrough or unsafe", "unknown cache mode: %s",
+                        value);
+        disk->cache = (enum mv_disk_cache)choice;
+    } else if ((value = value_of(word, "io")) != NULL) {
+        if (!choose(value, ios, MV_COUNT(ios), &choice))
+            return fail(message, "auto, uring or threads", "unknown way of I/O: %s", value);
+        disk->io = (enum mv_disk_io)choice;
+    } else {
+        return fail(message,
+                    "ro, direct, serial=, queues=, cache= or io=; a comma in a path is "
+                    "written twice",
+                    "unknown word for a disk: %s", word);
+    }
+    return true;
+}
+
+static bool add_disk(struct mv_options *options, const char *text, char message[2][256])
+{
+    struct mv_disk *disk = &options->disks[options->disk_count];
+    char *rest, *word;
+
+    if (options->disk_count == MV_DISKS_MAX)
+        return fail(message, "", "there can be no more than %d disks", MV_DISKS_MAX);
+    rest = strdup(text);
+    if (!rest)
+        return fail(message, "", "no memory");
+    options->disk_words[options->disk_count++] = rest;
+    *disk = (struct mv_disk){.size = sizeof(*disk), .path = next_part(&rest)};
+    if (!*disk->path)
+        return fail(message, "for example: -d root.img", "a disk without a file: %s", text);
+    while ((word = next_part(&rest)) != NULL)
+        if (!set_disk_word(disk, word, message))
+            return false;
+    return true;
+}
+
 static bool set_option(struct mv_options *options, int option, const char *word,
                        char message[2][256])
 {
@@ -174,6 +290,7 @@ static bool set_option(struct mv_options *options, int option, const char *word,
     case 'a': return add_words(&options->append, optarg) || fail(message, "", "no memory");
     case 'm': return set_memory(options, optarg, message);
     case 'c': return set_cpus(options, optarg, message);
+    case 'd': return add_disk(options, optarg, message);
     case 't': options->timeline = optarg; return true;
     case 's': options->step = true; return true;
     case 'v': options->verbose = true; return true;
@@ -188,19 +305,14 @@ static bool set_option(struct mv_options *options, int option, const char *word,
 bool mv_options_parse(int argc, char **argv, struct mv_options *options, char message[2][256])
 {
     static const struct option long_options[] = {
-        {"kernel", required_argument, NULL, 'k'},
-        {"initrd", required_argument, NULL, 'i'},
-        {"append", required_argument, NULL, 'a'},
-        {"memory", required_argument, NULL, 'm'},
-        {"cpus", required_argument, NULL, 'c'},
-        {"timeline", required_argument, NULL, 't'},
-        {"step", no_argument, NULL, 's'},
-        {"verbose", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},
-        {NULL, 0, NULL, 0},
+        {"kernel", required_argument, NULL, 'k'},   {"initrd", required_argument, NULL, 'i'},
+        {"append", required_argument, NULL, 'a'},   {"memory", required_argument, NULL, 'm'},
+        {"cpus", required_argument, NULL, 'c'},     {"disk", required_argument, NULL, 'd'},
+        {"timeline", required_argument, NULL, 't'}, {"step", no_argument, NULL, 's'},
+        {"verbose", no_argument, NULL, 'v'},        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},        {NULL, 0, NULL, 0},
     };
-    static const char short_options[] = ":k:i:a:m:c:vhV";
+    static const char short_options[] = ":k:i:a:m:c:d:vhV";
     int option;
 
     *options = (struct mv_options){.action = MV_ACTION_RUN};
@@ -234,4 +346,6 @@ void mv_options_done(struct mv_options *options)
 {
     free(options->append);
     options->append = NULL;
+    while (options->disk_count)
+        free(options->disk_words[--options->disk_count]);
 }

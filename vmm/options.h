@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "minivmm/minivmm.h"
+
 enum mv_action {
     MV_ACTION_RUN,
     MV_ACTION_HELP,
@@ -19,6 +21,9 @@ struct mv_options {
     uint64_t memory;                        /* bytes; 0: default */
     unsigned cpus;                          /* 0: default */
     bool verbose, step;
+    struct mv_disk disks[MV_DISKS_MAX];
+    char *disk_words[MV_DISKS_MAX]; /* what the disks' strings point into; to be freed */
+    unsigned disk_count;
 };
 
 /*

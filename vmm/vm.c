@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,6 +42,30 @@ static void set_irq(void *context, int line, bool level)
     const struct mv_machine *machine = context;
 
     mv_arch_set_irq(&machine->kvm, line, level);
+}
+
+static int wire_doorbell(void *context, uint64_t address, int eventfd)
+{
+    const struct mv_machine *machine = context;
+
+    return mv_kvm_ioeventfd(&machine->kvm, address, eventfd);
+}
+
+static int wire_interrupt(void *context, int line, int eventfd)
+{
+    const struct mv_machine *machine = context;
+
+    return mv_kvm_irqfd(&machine->kvm, line, eventfd);
+}
+
+static void on_rescan(void *context, uint32_t events)
+{
+    struct mv_machine *machine = context;
+    eventfd_t count;
+
+    (void)events;
+    eventfd_read(machine->rescan.fd, &count);
+    mv_board_rescan(&machine->board);
 }
 
 /* ---- create ---- */
@@ -107,6 +132,23 @@ static int check_config(const struct mv_config *config, struct mv_error *err)
     if (config->memory && config->memory < MV_MINIMUM_MEMORY)
         return mv_fail(err, -EINVAL, NULL, "give it at least 16M",
                        "%llu bytes are too little memory", (unsigned long long)config->memory);
+    if (config->disk_count > MV_DISKS_MAX)
+        return mv_fail(err, -EINVAL, NULL, NULL, "%zu disks are more than the %d that there can be",
+                       config->disk_count, MV_DISKS_MAX);
+    return 0;
+}
+
+static int check_disk(const struct mv_disk *disk, struct mv_error *err)
+{
+    if (!disk->path)
+        return mv_fail(err, -EINVAL, NULL, NULL, "a disk without a path");
+    if (disk->queues > MV_QUEUES_MAX)
+        return mv_fail(err, -EINVAL, NULL, NULL, "the disk %s: %u queues are more than %d",
+                       disk->path, disk->queues, MV_QUEUES_MAX);
+    if (disk->serial && strlen(disk->serial) > MV_SERIAL_MAX)
+        return mv_fail(err, -EINVAL, NULL, NULL,
+                       "the disk %s: the serial number %s has more than %d bytes", disk->path,
+                       disk->serial, MV_SERIAL_MAX);
     return 0;
 }
 
@@ -123,13 +165,42 @@ static int init_memory(struct mv_machine *machine, uint64_t bytes, struct mv_err
     return 0;
 }
 
+static int init_disks(struct mv_machine *machine, const struct mv_config *config,
+                      const struct mv_device_env *env, struct mv_error *err)
+{
+    const uint8_t *at = (const uint8_t *)config->disks;
+    int error = 0;
+
+    for (size_t i = 0; !error && i < config->disk_count; i++, at += config->disks->size) {
+        struct mv_disk disk = {0};
+
+        memcpy(&disk, at, mv_min(config->disks->size, sizeof(disk))); /* see mv_machine_create */
+        error = check_disk(&disk, err);
+        if (!error)
+            error =
+                mv_board_add_disk(&machine->board, env, &disk, machine->cpus, &machine->mmio, err);
+    }
+    if (error || config->disk_count == 0)
+        return error;
+    machine->rescan = (struct mv_loop_source){
+        .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .fn = on_rescan, .context = machine};
+    error =
+        machine->rescan.fd < 0 ? -errno : mv_loop_watch(&machine->loop, &machine->rescan, EPOLLIN);
+    if (error)
+        return mv_fail(err, error, "eventfd", NULL, "cannot create an eventfd: %s",
+                       strerror(-error));
+    return 0;
+}
+
 static int init_devices(struct mv_machine *machine, const struct mv_config *config,
                         struct mv_error *err)
 {
     struct mv_device_env env = {
         .mem = &machine->mem,
         .irq = {.set = set_irq, .context = machine},
+        .wiring = {.doorbell = wire_doorbell, .interrupt = wire_interrupt, .context = machine},
         .loop = &machine->loop,
+        .log = &machine->log,
         .ender = {.end = end_by_device, .context = machine},
         .console = config->console,
         .timeline = &machine->timeline,
@@ -140,7 +211,8 @@ static int init_devices(struct mv_machine *machine, const struct mv_config *conf
     if (error)
         return mv_fail(err, error, "epoll_create1", NULL, "cannot set up the I/O loop: %s",
                        strerror(-error));
-    return mv_board_init(&machine->board, &env, &machine->mmio, &machine->ports, err);
+    error = mv_board_init(&machine->board, &env, &machine->mmio, &machine->ports, err);
+    return error ? error : init_disks(machine, config, &env, err);
 }
 
 static int init_vm(struct mv_machine *machine, struct mv_error *err)
@@ -257,6 +329,7 @@ int mv_machine_create(const struct mv_config *given, struct mv_machine **ret_mac
     machine->timeline.on = config.timeline;
     machine->cpus = config.cpus ? config.cpus : 1;
     machine->loop = (struct mv_loop){.epoll = -1, .wake = -1};
+    machine->rescan.fd = -1;
     machine->kvm = (struct mv_kvm){.dev = -1, .vm = -1};
     machine->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     error = machine->wake < 0 ? mv_fail(err, -errno, "eventfd", NULL,
@@ -362,6 +435,12 @@ void mv_machine_stop(struct mv_machine *machine, int code)
     end_machine(machine, MV_END_STOPPED, code, -1, 0);
 }
 
+void mv_machine_rescan(struct mv_machine *machine)
+{
+    if (machine->rescan.fd >= 0)
+        eventfd_write(machine->rescan.fd, 1);
+}
+
 /* ---- observe ---- */
 
 static void report_exits(const struct mv_vcpu *vcpu, FILE *to)
@@ -435,6 +514,7 @@ void mv_machine_destroy(struct mv_machine *machine)
     mv_board_done(&machine->board);
     mv_loop_done(&machine->loop);
     mv_mem_done(&machine->mem);
+    mv_close_fd(&machine->rescan.fd);
     mv_close_fd(&machine->wake);
     mv_log_done(&machine->log);
     free(machine);

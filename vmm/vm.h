@@ -34,6 +34,8 @@ struct mv_machine {
     int error;         /* the host's failure, a negative errno value, or 0 */
     atomic_uint stops; /* how often mv_machine_stop was called */
     int wake;
+
+    struct mv_loop_source rescan; /* its fd is an eventfd: mv_machine_rescan */
 };
 
 #endif

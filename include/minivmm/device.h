@@ -62,6 +62,10 @@ struct mv_device_ops {
      * now on. */
     void (*quiesce)(void *state);
 
+    /* Optional; the host's side of the device may have changed (mv_machine_rescan):
+     * look again.  By the loop thread. */
+    void (*rescan)(void *state);
+
     /* Optional; frees state.  No thread uses the device any more; not under
      * the lock. */
     void (*destroy)(void *state);

@@ -88,6 +88,40 @@ struct mv_console {
     bool interactive;
 };
 
+/* When a disk's writes are on stable storage. */
+enum mv_disk_cache {
+    MV_CACHE_WRITEBACK,    /* when the guest flushes; it may choose the other (CONFIG_WCE) */
+    MV_CACHE_WRITETHROUGH, /* when they complete; the guest may choose the other */
+    MV_CACHE_UNSAFE,       /* when the host sees fit: a flush does nothing */
+};
+
+/* How a disk's image is read and written. */
+enum mv_disk_io {
+    MV_DISK_IO_AUTO,    /* by io_uring where the host lets us, else by threads */
+    MV_DISK_IO_URING,   /* io_uring(7), or not at all */
+    MV_DISK_IO_THREADS, /* threads that wait */
+};
+
+/*
+ * A disk: virtio-blk on a raw image, which is a regular file or a block device of
+ * a multiple of 512 bytes.  The image is locked (F_OFD_SETLK) until destroy.  Set
+ * every member to 0 and then size to sizeof(struct mv_disk).
+ */
+struct mv_disk {
+    size_t size;
+    const char *path;
+    const char *serial; /* 1 to 20 bytes, what GET_ID tells; NULL: none */
+    bool read_only;     /* also for the host: the file is opened for reading only */
+    bool direct;        /* past the host's page cache (O_DIRECT) */
+    unsigned queues;    /* 1 to 64; 0: one for each vCPU */
+    enum mv_disk_cache cache;
+    enum mv_disk_io io;
+};
+
+#define MV_DISKS_MAX  16
+#define MV_QUEUES_MAX 64 /* of one disk */
+#define MV_SERIAL_MAX 20 /* bytes of a disk's serial number */
+
 /*
  * All that makes a machine.  Set every member to 0 and then size to
  * sizeof(struct mv_config); zero means the default.  The struct grows at its
@@ -109,6 +143,8 @@ struct mv_config {
     bool timeline;               /* record the times that mv_machine_timeline reads */
     bool single_step;            /* an exit after each instruction, so that the report of a triple
                                   * fault can show the last one; some microseconds for each */
+    const struct mv_disk *disks; /* an array: vda, vdb...; all of the same size */
+    size_t disk_count;           /* 0 to MV_DISKS_MAX */
 };
 
 struct mv_machine;
@@ -142,6 +178,13 @@ MV_API int mv_machine_run(struct mv_machine *machine, struct mv_end *ret_end, st
  * from a signal handler.
  */
 MV_API void mv_machine_stop(struct mv_machine *machine, int code);
+
+/*
+ * Tells the machine that something of the host's has changed: it looks at its
+ * disks, and announces to the guest those that have another size.  From any
+ * thread while the machine exists, also from a signal handler.
+ */
+MV_API void mv_machine_rescan(struct mv_machine *machine);
 
 /*
  * After a run that ended badly: the registers of the vCPU that ended it, the

@@ -20,10 +20,26 @@ struct mv_ender {
     void *context;
 };
 
+/*
+ * Connects file descriptors of a device with the guest, so that KVM carries its
+ * events by itself; functions are NULL where nobody can.  Both return 0 or
+ * -errno.  Any thread; for the machine's whole life.
+ */
+struct mv_wiring {
+    /* A write of any size to this guest-physical address signals the eventfd, and
+     * is not seen by the bus any more. */
+    int (*doorbell)(void *context, uint64_t address, int eventfd);
+    /* A write to the eventfd is an edge on this interrupt line. */
+    int (*interrupt)(void *context, int line, int eventfd);
+    void *context;
+};
+
 struct mv_device_env {
     struct mv_mem *mem;
     struct mv_irq irq;
+    struct mv_wiring wiring;
     struct mv_loop *loop;
+    struct mv_log *log;
     struct mv_ender ender;
     const struct mv_console *console; /* NULL: none; valid during create only */
     struct mv_timeline *timeline;

@@ -25,7 +25,8 @@
  *               |   initrd at the top      |
  *   0xc000_0000 +--------------------------+  or less, if there is less
  *               | hole: 1 GiB for devices  |
- *   0xd000_0000 |   virtio-mmio            |
+ *   0xd000_0000 |   virtio-mmio, a page    |  interrupts 8 to 23
+ *               |     for each of 16 slots |
  *   0xfec0_0000 |   I/O APIC               |
  *   0xfee0_0000 |   local APICs            |
  *   0xfffb_c000 |   KVM's own pages (Intel)|
@@ -59,6 +60,9 @@
 #define MV_RESET_VECTOR   0xffff0ull
 #define MV_HIGH_RAM       0x100000ull /* what lies below is ours, above the guest's */
 #define MV_HOLE_GPA       0xc0000000ull
+#define MV_VIRTIO_BASE    0xd0000000ull
+#define MV_VIRTIO_STRIDE  0x1000ull
+#define MV_VIRTIO_IRQ     8 /* and the next 15: all of the I/O APIC's that are left */
 #define MV_IOAPIC_GPA     0xfec00000ull
 #define MV_LAPIC_GPA      0xfee00000ull
 #define MV_IDENTITY_MAP   0xfffbc000ull /* 1 page */

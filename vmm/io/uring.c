@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/* The engine on io_uring(7): what the host can do at once it does within the call
+ * that starts it, so that a read from its page cache costs no other thread. */
+#include <errno.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+#include "io.h"
+#include "util.h"
+
+#define MOST_ENTRIES 1024
+
+struct uring {
+    struct mv_engine engine;
+    struct io_uring ring;
+    unsigned in_kernel;                   /* started, and not reaped */
+    struct mv_io *waiting, **waiting_end; /* found the ring full */
+};
+
+/* The only registered file is number 0. */
+static void fill(struct io_uring_sqe *sqe, const struct mv_io *io)
+{
+    switch (io->op) {
+    case MV_IO_READ:
+        if (io->iov_count == 1) /* saves the kernel a look at the vector */
+            io_uring_prep_read(sqe, 0, io->iov->iov_base, (unsigned)io->iov->iov_len, io->offset);
+        else
+            io_uring_prep_readv(sqe, 0, io->iov, io->iov_count, io->offset);
+        break;
+    case MV_IO_WRITE:
+        if (io->iov_count == 1)
+            io_uring_prep_write(sqe, 0, io->iov->iov_base, (unsigned)io->iov->iov_len, io->offset);
+        else
+            io_uring_prep_writev(sqe, 0, io->iov, io->iov_count, io->offset);
+        sqe->rw_flags = io->stable ? RWF_DSYNC : 0;
+        break;
+    case MV_IO_SYNC: io_uring_prep_fsync(sqe, 0, IORING_FSYNC_DATASYNC); break;
+    case MV_IO_DISCARD:
+        io_uring_prep_fallocate(sqe, 0, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                (off_t)io->offset, (off_t)io->size);
+        break;
+    case MV_IO_ZERO:
+        io_uring_prep_fallocate(sqe, 0, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
+                                (off_t)io->offset, (off_t)io->size);
+        break;
+    }
+    sqe->flags |= IOSQE_FIXED_FILE;
+}
+
+static bool put(struct uring *uring, struct mv_io *io)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
+
+    if (!sqe)
+        return false;
+    fill(sqe, io);
+    io_uring_sqe_set_data(sqe, io);
+    return true;
+}
+
+static void submit(struct mv_engine *engine, struct mv_io *io)
+{
+    struct uring *uring = (struct uring *)engine;
+
+    if (!uring->waiting && put(uring, io))
+        return;
+    io->next = NULL;
+    *uring->waiting_end = io;
+    uring->waiting_end = &io->next;
+}
+
+static bool start(struct mv_engine *engine)
+{
+    struct uring *uring = (struct uring *)engine;
+
+    for (;;) {
+        int started;
+
+        while (uring->waiting && put(uring, uring->waiting))
+            uring->waiting = uring->waiting->next;
+        if (!uring->waiting)
+            uring->waiting_end = &uring->waiting;
+        if (io_uring_sq_ready(&uring->ring) == 0)
+            return true;
+        started = io_uring_submit(&uring->ring);
+        if (started <= 0) /* EAGAIN, EBUSY, EINTR */
+            return false;
+        uring->in_kernel += (unsigned)started;
+    }
+}
+
+static struct mv_io *reap(struct mv_engine *engine)
+{
+    struct uring *uring = (struct uring *)engine;
+    struct io_uring_cqe *cqe;
+
+    while (uring->in_kernel && io_uring_peek_cqe(&uring->ring, &cqe) == 0) {
+        struct mv_io *io = io_uring_cqe_get_data(cqe);
+        int result = cqe->res;
+
+        io_uring_cqe_seen(&uring->ring, cqe);
+        uring->in_kernel--;
+        if (mv_io_advance(io, result))
+            return io;
+        submit(engine, io); /* the rest of it */
+        start(engine);
+    }
+    return NULL;
+}
+
+static void set_listening(struct mv_engine *engine, bool on)
+{
+    struct uring *uring = (struct uring *)engine;
+
+    io_uring_cq_eventfd_toggle(&uring->ring, on);
+    /* Pairs with the kernel's, which posts a completion and looks at the flag: what we
+     * do not see in the ring from here on is signalled. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+/* By another thread than the user's, which is gone: so nothing more is started. */
+static void destroy(struct mv_engine *engine)
+{
+    struct uring *uring = (struct uring *)engine;
+    struct io_uring_cqe *cqe;
+
+    for (; uring->in_kernel; uring->in_kernel--) {
+        while (io_uring_wait_cqe(&uring->ring, &cqe) < 0)
+            ; /* EINTR */
+        io_uring_cqe_seen(&uring->ring, cqe);
+    }
+    io_uring_queue_exit(&uring->ring);
+    mv_close_fd(&uring->engine.event);
+    free(uring);
+}
+
+/* Newer kernels need not interrupt us for each completion: 5.19 and 6.0. */
+static int init_ring(struct io_uring *ring, unsigned entries)
+{
+    int error =
+        io_uring_queue_init(entries, ring, IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SINGLE_ISSUER);
+
+    return error == -EINVAL ? io_uring_queue_init(entries, ring, 0) : error;
+}
+
+int mv_uring_create(int fd, unsigned depth, struct mv_engine **ret_engine)
+{
+    static const struct mv_engine_ops ops = {submit, start, reap, set_listening, destroy};
+    struct uring *uring = calloc(1, sizeof(*uring));
+    int error;
+
+    if (!uring)
+        return -ENOMEM;
+    error = init_ring(&uring->ring, (unsigned)mv_min(depth, MOST_ENTRIES));
+    if (error) {
+        free(uring);
+        return error;
+    }
+    uring->engine = (struct mv_engine){.ops = &ops, .name = "io_uring"};
+    uring->waiting_end = &uring->waiting;
+    uring->engine.event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    error = uring->engine.event < 0 ? -errno : 0;
+    if (!error)
+        error = io_uring_register_files(&uring->ring, &fd, 1);
+    if (!error)
+        error = io_uring_register_eventfd(&uring->ring, uring->engine.event);
+    if (error) {
+        destroy(&uring->engine);
+        return error;
+    }
+    *ret_engine = &uring->engine;
+    return 0;
+}

@@ -1,0 +1,840 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The block device (virtio 1.2, 5.2): see blk.h.
+ *
+ * What the guest asks for is copied and checked, becomes one or more requests to
+ * an I/O engine, and is answered when the last of them is done.  Nothing here
+ * waits.  When the queues have run dry, the loop looks at them again for some
+ * microseconds before it asks for the doorbell: a guest's next request usually
+ * comes soon after the answer to its last, and a doorbell costs an exit and
+ * waking this thread.
+ *
+ * Left out: geometry, secure erase, zoned devices, lifetime.
+ */
+#include "blk.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "util.h"
+
+/* 5.2.3 */
+#define F_SEG_MAX      (1ull << 2)
+#define F_RO           (1ull << 5)
+#define F_BLK_SIZE     (1ull << 6)
+#define F_FLUSH        (1ull << 9)
+#define F_TOPOLOGY     (1ull << 10)
+#define F_CONFIG_WCE   (1ull << 11)
+#define F_MQ           (1ull << 12)
+#define F_DISCARD      (1ull << 13)
+#define F_WRITE_ZEROES (1ull << 14)
+
+enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_WRITE_ZEROES = 13 };
+enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
+enum { RANGE_UNMAP = 1 };
+
+#define SECTOR      512u
+#define ID_SIZE     20u
+#define SEG_MAX     (MV_QUEUE_MAX - 2) /* header and status take a descriptor each */
+#define RANGES_MAX  16u                /* of one discard or write-zeroes */
+#define RANGE_MAX   (4 * MV_GIB)       /* bytes of one of them */
+#define ZEROS_SIZE  (64 * MV_KIB)
+#define ZEROS_IOV   64u
+#define BOUNCE_MAX  (4 * MV_MIB)
+#define FEW         4u
+#define POLL_MIN_NS 4000u
+#define POLL_MAX_NS 64000u
+
+/* 5.2.4, as the driver sees it */
+struct config {
+    uint64_t capacity; /* sectors of 512 bytes */
+    uint32_t size_max;
+    uint32_t seg_max;
+    uint8_t geometry[4];
+    uint32_t blk_size;
+    uint8_t physical_block_exp;
+    uint8_t alignment_offset;
+    uint16_t min_io_size;
+    uint32_t opt_io_size;
+    uint8_t writeback;
+    uint8_t unused0;
+    uint16_t num_queues;
+    uint32_t max_discard_sectors;
+    uint32_t max_discard_seg;
+    uint32_t discard_sector_alignment;
+    uint32_t max_write_zeroes_sectors;
+    uint32_t max_write_zeroes_seg;
+    uint8_t write_zeroes_may_unmap;
+    uint8_t unused1[3];
+};
+
+#define CONFIG_SIZE 60u
+
+_Static_assert(offsetof(struct config, unused1) + 3 == CONFIG_SIZE, "virtio 1.2, 5.2.4");
+
+/* 5.2.6 */
+struct header {
+    uint32_t type;
+    uint32_t reserved;
+    uint64_t sector;
+};
+
+struct range {
+    uint64_t sector;
+    uint32_t num_sectors;
+    uint32_t flags;
+};
+
+/* A chain in flight.  There is one for each head of a queue. */
+struct request {
+    struct mv_io io; /* the step that is being done */
+    struct mv_queue *queue;
+    uint8_t *status; /* in guest memory */
+    uint32_t type;
+    uint32_t written; /* bytes of the chain, if all goes well */
+    uint16_t head;
+    bool stable;       /* what it writes has to be on stable storage before the answer */
+    struct iovec *iov; /* the guest's buffers: `few`, or to be freed */
+    unsigned iov_count;
+    struct iovec few[FEW];
+    struct iovec bounced; /* all of `bounce` */
+    uint8_t *bounce;      /* to be freed: stands in for buffers that direct I/O cannot use */
+
+    /* discard and write-zeroes */
+    struct range *ranges; /* to be freed */
+    unsigned range, range_count;
+    uint64_t done, step; /* bytes of the range, and of the step */
+    bool by_hand;        /* zeros are written, as the host cannot make them otherwise */
+};
+
+struct blk {
+    struct mv_virtio virtio;
+    struct mv_image image;
+    struct config config;  /* under the device's lock; writeback as it is after a reset */
+    atomic_bool writeback; /* the driver's choice: vCPUs write it, the loop thread reads it */
+    uint64_t capacity;     /* bytes; the loop thread's */
+    char id[ID_SIZE];
+    bool unsafe;
+    mv_engine_create_fn *const *engines;
+    struct mv_loop *loop;
+    struct mv_log *log;
+    char name[16];
+
+    /* the loop thread's */
+    bool active, stopping;
+    struct mv_engine *engine;
+    struct mv_loop_source completions;
+    struct mv_loop_poller poller;
+    uint64_t window; /* how long to look before sleeping, nanoseconds */
+    uint64_t look_until, slept_at;
+    unsigned in_flight;
+    struct request *requests[MV_QUEUES_MAX]; /* MV_QUEUE_MAX each, by head */
+    struct mv_chain chain;
+    uint8_t *zeros; /* ZEROS_SIZE of them, once they were needed */
+};
+
+/* ---- buffers ---- */
+
+/* Copies what is at the beginning of the buffers, and takes it off them. */
+static bool take(struct iovec **iov, unsigned *count, void *ret_data, size_t size)
+{
+    uint8_t *to = ret_data;
+
+    while (size) {
+        size_t part;
+
+        if (*count == 0)
+            return false;
+        part = (size_t)mv_min(size, (*iov)->iov_len);
+        memcpy(to, (*iov)->iov_base, part);
+        to += part;
+        size -= part;
+        (*iov)->iov_base = (uint8_t *)(*iov)->iov_base + part;
+        (*iov)->iov_len -= part;
+        if ((*iov)->iov_len == 0) {
+            (*iov)++;
+            (*count)--;
+        }
+    }
+    return true;
+}
+
+/* Copies to the buffers as much as they hold. */
+static void give(const struct iovec *iov, unsigned count, const void *data, size_t size)
+{
+    const uint8_t *from = data;
+
+    for (unsigned i = 0; i < count && size; i++) {
+        size_t part = (size_t)mv_min(size, iov[i].iov_len);
+
+        memcpy(iov[i].iov_base, from, part);
+        from += part;
+        size -= part;
+    }
+}
+
+static bool are_aligned(const struct iovec *iov, unsigned count, unsigned block)
+{
+    for (unsigned i = 0; i < count; i++)
+        if ((uintptr_t)iov[i].iov_base % block || iov[i].iov_len % block)
+            return false;
+    return true;
+}
+
+/* ---- steps of a request ---- */
+
+static void release(struct request *request)
+{
+    if (request->iov != request->few)
+        free(request->iov);
+    free(request->ranges);
+    free(request->bounce);
+    request->iov = NULL;
+    request->ranges = NULL;
+    request->bounce = NULL;
+}
+
+static void answer(struct request *request, uint8_t status)
+{
+    uint32_t written = request->written;
+
+    if (status == S_OK && request->bounce && request->type == T_IN)
+        give(request->iov, request->iov_count, request->bounce, written - 1);
+    release(request);
+    /* 2.7.8.2: no more than what was written from the beginning on */
+    if (status != S_OK)
+        written = written == 1;
+    __atomic_store_n(request->status, status, __ATOMIC_RELAXED);
+    mv_queue_push(request->queue, request->head, written);
+}
+
+static void submit(struct blk *blk, struct request *request, enum mv_io_op op)
+{
+    request->io.op = op;
+    request->io.stable = request->stable;
+    blk->in_flight++;
+    blk->engine->ops->submit(blk->engine, &request->io);
+}
+
+/* Writes zeros from the host's memory, so many at a time. */
+static bool prepare_zeros(struct blk *blk, struct request *request)
+{
+    unsigned count = 0;
+
+    if (!blk->zeros)
+        blk->zeros = aligned_alloc(MV_PAGE_SIZE, ZEROS_SIZE);
+    if (!request->iov)
+        request->iov = calloc(ZEROS_IOV, sizeof(*request->iov));
+    if (!blk->zeros || !request->iov)
+        return false;
+    memset(blk->zeros, 0, ZEROS_SIZE);
+    request->step = mv_min(request->step, ZEROS_IOV * ZEROS_SIZE);
+    for (uint64_t at = 0; at < request->step; at += ZEROS_SIZE)
+        request->iov[count++] = (struct iovec){.iov_base = blk->zeros,
+                                               .iov_len = mv_min(request->step - at, ZEROS_SIZE)};
+    request->io.iov = request->iov;
+    request->io.iov_count = count;
+    return true;
+}
+
+/* The next step of a discard or write-zeroes, or the answer. */
+static void step_ranges(struct blk *blk, struct request *request)
+{
+    const struct range *range = &request->ranges[request->range];
+    uint64_t size = (uint64_t)range->num_sectors * SECTOR;
+    enum mv_io_op op = MV_IO_DISCARD;
+
+    if (request->type == T_WRITE_ZEROES && !(range->flags & RANGE_UNMAP))
+        op = MV_IO_ZERO;
+    request->step = size - request->done;
+    request->io.offset = range->sector * SECTOR + request->done;
+    if (request->by_hand && !prepare_zeros(blk, request)) {
+        answer(request, S_IOERR);
+        return;
+    }
+    request->io.size = request->step;
+    submit(blk, request, request->by_hand ? MV_IO_WRITE : op);
+}
+
+/* A step of a discard or write-zeroes is done. */
+static void finish_step(struct blk *blk, struct request *request)
+{
+    int result = request->io.result;
+
+    if (request->io.op == MV_IO_SYNC) {
+        answer(request, result ? S_IOERR : S_OK);
+        return;
+    }
+    if (result == -EOPNOTSUPP && request->type == T_WRITE_ZEROES && !request->by_hand) {
+        request->by_hand = true;
+        step_ranges(blk, request);
+        return;
+    }
+    if (result) {
+        answer(request, result == -EOPNOTSUPP ? S_UNSUPP : S_IOERR);
+        return;
+    }
+    request->done += request->step;
+    if (request->done == (uint64_t)request->ranges[request->range].num_sectors * SECTOR) {
+        request->range++;
+        request->done = 0;
+    }
+    if (request->range < request->range_count)
+        step_ranges(blk, request);
+    else if (request->stable)
+        submit(blk, request, MV_IO_SYNC);
+    else
+        answer(request, S_OK);
+}
+
+/* The engine has done what it was given. */
+static void finish(struct blk *blk, struct request *request)
+{
+    blk->in_flight--;
+    if (blk->stopping) /* the driver's memory is to be its own again: no answer */
+        release(request);
+    else if (request->ranges)
+        finish_step(blk, request);
+    else
+        answer(request, request->io.result ? S_IOERR : S_OK);
+}
+
+/* ---- the beginning of a request ---- */
+
+static bool in_range(const struct blk *blk, uint64_t sector, uint64_t bytes)
+{
+    return bytes % SECTOR == 0 && bytes <= blk->capacity &&
+           sector <= (blk->capacity - bytes) / SECTOR;
+}
+
+/* Keeps the buffers, as the chain is about to be reused. */
+static bool keep_buffers(struct request *request, const struct iovec *iov, unsigned count)
+{
+    request->iov = count <= FEW ? request->few : malloc(count * sizeof(*iov));
+    if (!request->iov)
+        return false;
+    request->iov_count = count;
+    memcpy(request->iov, iov, count * sizeof(*iov));
+    request->io.iov = request->iov;
+    request->io.iov_count = count;
+    return true;
+}
+
+/* Direct I/O from and to anywhere: by way of memory that is aligned. */
+static bool bounce_buffers(struct request *request)
+{
+    size_t size = (size_t)request->io.size;
+    struct iovec *iov = request->iov;
+    unsigned count = request->io.iov_count;
+
+    if (size > BOUNCE_MAX)
+        return false;
+    request->bounce = aligned_alloc(MV_PAGE_SIZE, mv_align_up(size, MV_PAGE_SIZE));
+    if (!request->bounce)
+        return false;
+    if (request->type == T_OUT && !take(&iov, &count, request->bounce, size))
+        return false;
+    request->bounced = (struct iovec){.iov_base = request->bounce, .iov_len = size};
+    request->io.iov = &request->bounced;
+    request->io.iov_count = 1;
+    return true;
+}
+
+static int begin_transfer(struct blk *blk, struct request *request, uint64_t sector,
+                          const struct iovec *iov, unsigned count, uint64_t bytes)
+{
+    if (!in_range(blk, sector, bytes))
+        return S_IOERR;
+    if (bytes == 0)
+        return S_OK;
+    request->io.offset = sector * SECTOR;
+    request->io.size = bytes;
+    if (!keep_buffers(request, iov, count))
+        return S_IOERR;
+    if (blk->image.direct && !are_aligned(iov, count, blk->image.block) && !bounce_buffers(request))
+        return S_IOERR;
+    submit(blk, request, request->type == T_IN ? MV_IO_READ : MV_IO_WRITE);
+    return -EINPROGRESS;
+}
+
+static int begin_flush(struct blk *blk, struct request *request)
+{
+    if (blk->unsafe || blk->image.read_only)
+        return S_OK;
+    submit(blk, request, MV_IO_SYNC);
+    return -EINPROGRESS;
+}
+
+static int begin_ranges(struct blk *blk, struct request *request, struct iovec *iov, unsigned count,
+                        uint64_t bytes)
+{
+    uint32_t known = request->type == T_WRITE_ZEROES ? RANGE_UNMAP : 0;
+
+    if (bytes == 0 || bytes % sizeof(struct range) || bytes / sizeof(struct range) > RANGES_MAX)
+        return S_IOERR;
+    request->ranges = malloc((size_t)bytes);
+    if (!request->ranges || !take(&iov, &count, request->ranges, (size_t)bytes))
+        return S_IOERR;
+    request->range_count = (unsigned)(bytes / sizeof(struct range));
+    request->range = 0;
+    request->done = 0;
+    request->by_hand = false;
+    for (unsigned i = 0; i < request->range_count; i++) {
+        const struct range *range = &request->ranges[i];
+        uint64_t size = (uint64_t)range->num_sectors * SECTOR;
+
+        if (range->flags & ~known) /* 5.2.6.2: reserved bits, and unmap of a discard */
+            return S_UNSUPP;
+        if (size == 0 || size > RANGE_MAX || !in_range(blk, range->sector, size))
+            return S_IOERR;
+    }
+    step_ranges(blk, request);
+    return -EINPROGRESS;
+}
+
+static bool changes_disk(const struct request *request)
+{
+    return request->type == T_OUT || request->type == T_DISCARD || request->type == T_WRITE_ZEROES;
+}
+
+/* The data of a chain: what is left of it between header and status. */
+struct data {
+    struct iovec *out, *in;
+    unsigned out_count, in_count;
+    uint64_t out_size, in_size;
+};
+
+/* Returns the status, or -EINPROGRESS. */
+static int begin(struct blk *blk, struct request *request, uint64_t sector, struct data *data)
+{
+    bool reads = request->type == T_IN || request->type == T_GET_ID;
+
+    /* a buffer of the wrong direction */
+    if ((reads && data->out_size) || (changes_disk(request) && data->in_size))
+        return S_IOERR;
+    if (changes_disk(request) && blk->image.read_only)
+        return S_IOERR;
+    if (reads)
+        request->written = (uint32_t)data->in_size + 1;
+    switch (request->type) {
+    case T_IN: return begin_transfer(blk, request, sector, data->in, data->in_count, data->in_size);
+    case T_OUT:
+        return begin_transfer(blk, request, sector, data->out, data->out_count, data->out_size);
+    case T_FLUSH: return begin_flush(blk, request);
+    case T_GET_ID: give(data->in, data->in_count, blk->id, ID_SIZE); return S_OK;
+    case T_DISCARD:
+    case T_WRITE_ZEROES:
+        return begin_ranges(blk, request, data->out, data->out_count, data->out_size);
+    default: return S_UNSUPP;
+    }
+}
+
+/* Without FLUSH there is nothing but the answer that tells the driver (5.2.6.2). */
+static bool writes_are_stable(const struct blk *blk)
+{
+    return !blk->unsafe && (!atomic_load_explicit(&blk->writeback, memory_order_relaxed) ||
+                            !(blk->virtio.features & F_FLUSH));
+}
+
+/* A chain from the ring: header, data and status, however they are cut (2.7.4.1). */
+static bool begin_chain(struct blk *blk, unsigned index)
+{
+    struct mv_chain *chain = &blk->chain;
+    struct request *request = &blk->requests[index][chain->head];
+    struct data data = {
+        .out = chain->iov,
+        .in = chain->iov + chain->out_count,
+        .out_count = chain->out_count,
+        .in_count = chain->in_count,
+        .out_size = chain->out_size - sizeof(struct header),
+        .in_size = chain->in_size - 1,
+    };
+    struct header header;
+    struct iovec *last;
+    int status = S_IOERR;
+
+    if (chain->in_size == 0)
+        return false; /* no room for a status: there is no way to answer */
+    while (data.in[data.in_count - 1].iov_len == 0)
+        data.in_count--;
+    last = &data.in[data.in_count - 1];
+    last->iov_len--;
+    *request = (struct request){
+        .queue = &blk->virtio.queues[index],
+        .head = chain->head,
+        .status = (uint8_t *)last->iov_base + last->iov_len,
+        .stable = writes_are_stable(blk),
+        .type = UINT32_MAX,
+        .written = 1,
+    };
+    if (last->iov_len == 0)
+        data.in_count--;
+    if (take(&data.out, &data.out_count, &header, sizeof(header))) {
+        request->type = le32toh(header.type);
+        status = begin(blk, request, le64toh(header.sector), &data);
+    }
+    if (status >= 0)
+        answer(request, (uint8_t)status);
+    return true;
+}
+
+/* ---- the queues ---- */
+
+static void break_down(struct blk *blk)
+{
+    blk->virtio.host.broken(blk->virtio.host.context);
+}
+
+/* Returns whether there was anything to take. */
+static bool take_requests(struct blk *blk)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < blk->virtio.queue_count; i++) {
+        struct mv_queue *queue = &blk->virtio.queues[i];
+
+        if (!queue->state.ready || queue->broken)
+            continue;
+        /* not for ever, if another vCPU goes on adding */
+        for (unsigned n = 0; n < MV_QUEUE_MAX; n++) {
+            enum mv_queue_result result = mv_queue_pop(queue, &blk->chain);
+
+            if (result == MV_QUEUE_EMPTY)
+                break;
+            if (result == MV_QUEUE_BROKEN || !begin_chain(blk, i)) {
+                queue->broken = true;
+                break_down(blk);
+                break;
+            }
+            any = true;
+        }
+    }
+    return any;
+}
+
+static bool reap(struct blk *blk)
+{
+    struct mv_io *io;
+    bool any = false;
+
+    while ((io = blk->engine->ops->reap(blk->engine)) != NULL) {
+        finish(blk, (struct request *)io); /* its first member */
+        any = true;
+    }
+    return any;
+}
+
+static void publish(struct blk *blk)
+{
+    bool wanted = false;
+
+    for (unsigned i = 0; i < blk->virtio.queue_count; i++)
+        if (blk->virtio.queues[i].state.ready && mv_queue_publish(&blk->virtio.queues[i]))
+            wanted = true;
+    if (wanted)
+        blk->virtio.host.interrupt(blk->virtio.host.context);
+}
+
+/* All that can be done now.  Returns whether that was something. */
+static bool serve(struct blk *blk)
+{
+    bool any = reap(blk);
+
+    if (take_requests(blk))
+        any = true;
+    if (!blk->engine->ops->start(blk->engine))
+        any = true; /* there is more */
+    if (reap(blk))  /* what the host did at once */
+        any = true;
+    if (any)
+        publish(blk);
+    return any;
+}
+
+static void quiet(struct blk *blk)
+{
+    for (unsigned i = 0; i < blk->virtio.queue_count; i++)
+        if (blk->virtio.queues[i].state.ready)
+            mv_queue_quiet(&blk->virtio.queues[i]);
+    blk->engine->ops->listen(blk->engine, false);
+}
+
+/* Returns whether something came just then. */
+static bool ask_for_doorbell(struct blk *blk)
+{
+    bool any = false;
+
+    blk->engine->ops->listen(blk->engine, true);
+    for (unsigned i = 0; i < blk->virtio.queue_count; i++)
+        if (blk->virtio.queues[i].state.ready && mv_queue_listen(&blk->virtio.queues[i]))
+            any = true;
+    return reap(blk) || any;
+}
+
+static bool look(void *context)
+{
+    struct blk *blk = context;
+    uint64_t now;
+
+    if (!blk->active)
+        return false;
+    if (serve(blk)) {
+        blk->look_until = mv_monotonic_ns() + blk->window;
+        return true;
+    }
+    now = mv_monotonic_ns();
+    if (now < blk->look_until)
+        return true;
+    blk->window /= 2; /* nothing came in it */
+    if (ask_for_doorbell(blk)) {
+        quiet(blk);
+        publish(blk);
+        return true;
+    }
+    blk->slept_at = now;
+    return false;
+}
+
+/* From sleep, by doorbell or completion. */
+static void wake(struct blk *blk)
+{
+    uint64_t now;
+
+    if (!blk->active)
+        return;
+    if (!blk->poller.active) {
+        now = mv_monotonic_ns();
+        if (now - blk->slept_at < POLL_MAX_NS) /* it would have been worth it to stay up */
+            blk->window = mv_min(mv_max(2 * blk->window, POLL_MIN_NS), POLL_MAX_NS);
+        quiet(blk);
+        blk->look_until = now + blk->window;
+    }
+    mv_loop_poll(blk->loop, &blk->poller);
+}
+
+static void on_completion(void *context, uint32_t events)
+{
+    struct blk *blk = context;
+
+    (void)events;
+    if (!blk->stopping) {
+        wake(blk);
+        return;
+    }
+    reap(blk);
+    if (blk->in_flight == 0)
+        blk->virtio.host.stopped(blk->virtio.host.context);
+}
+
+/* ---- what the transport calls ---- */
+
+static int create_engine(struct blk *blk)
+{
+    int error = -ENOSYS;
+
+    for (unsigned i = 0; error && blk->engines[i]; i++) {
+        error =
+            blk->engines[i](blk->image.fd, MV_QUEUE_MAX * blk->virtio.queue_count, &blk->engine);
+        if (error)
+            mv_log(blk->log, blk->engines[i + 1] ? MV_LOG_INFO : MV_LOG_WARNING,
+                   "%s: the host offers no %s: %s", blk->name,
+                   blk->engines[i] == mv_uring_create ? "io_uring" : "threads for its I/O",
+                   strerror(-error));
+    }
+    if (error)
+        return error;
+    blk->completions.fd = blk->engine->event;
+    return mv_loop_watch(blk->loop, &blk->completions, EPOLLIN | EPOLLET);
+}
+
+static bool allocate_requests(struct blk *blk)
+{
+    for (unsigned i = 0; i < blk->virtio.queue_count; i++) {
+        if (blk->virtio.queues[i].state.ready && !blk->requests[i])
+            blk->requests[i] = calloc(MV_QUEUE_MAX, sizeof(struct request));
+        if (blk->virtio.queues[i].state.ready && !blk->requests[i])
+            return false;
+    }
+    return true;
+}
+
+static void activate(void *state)
+{
+    struct blk *blk = state;
+    int error = blk->engine ? 0 : create_engine(blk);
+
+    blk->stopping = false;
+    if (error || !allocate_requests(blk)) {
+        break_down(blk);
+        return;
+    }
+    mv_log(blk->log, MV_LOG_INFO, "%s: in use, by %s", blk->name, blk->engine->name);
+    blk->active = true;
+    blk->window = 0;
+    blk->slept_at = 0;
+}
+
+static void notify(void *state)
+{
+    wake(state);
+}
+
+static void stop(void *state)
+{
+    struct blk *blk = state;
+
+    if (blk->stopping)
+        return;
+    blk->stopping = blk->active;
+    blk->active = false;
+    atomic_store(&blk->writeback, blk->config.writeback);
+    if (blk->stopping) {
+        blk->engine->ops->listen(blk->engine, true);
+        reap(blk);
+    }
+    if (blk->in_flight == 0)
+        blk->virtio.host.stopped(blk->virtio.host.context);
+}
+
+static uint64_t config_read(void *state, uint64_t offset, unsigned size)
+{
+    const struct blk *blk = state;
+    struct config config = blk->config;
+    uint64_t value = 0;
+
+    config.writeback = atomic_load(&blk->writeback);
+    if (offset >= CONFIG_SIZE || size > CONFIG_SIZE - offset)
+        return UINT64_MAX;
+    memcpy(&value, (const uint8_t *)&config + offset, size);
+    return value;
+}
+
+static void config_write(void *state, uint64_t offset, unsigned size, uint64_t value)
+{
+    struct blk *blk = state;
+
+    if (offset == offsetof(struct config, writeback) && size == 1 &&
+        blk->virtio.features & F_CONFIG_WCE)
+        atomic_store(&blk->writeback, value & 1);
+}
+
+static bool rescan(void *state)
+{
+    struct blk *blk = state;
+    uint64_t size;
+    int error = mv_image_measure(&blk->image, &size);
+
+    if (error) {
+        mv_log(blk->log, MV_LOG_WARNING, "%s: cannot measure its image: %s", blk->name,
+               strerror(-error));
+        return false;
+    }
+    size = mv_align_down(size, blk->image.block);
+    if (size == blk->capacity)
+        return false;
+    mv_log(blk->log, MV_LOG_INFO, "%s: has %llu bytes now, and had %llu", blk->name,
+           (unsigned long long)size, (unsigned long long)blk->capacity);
+    blk->capacity = size;
+    blk->config.capacity = htole64(size / SECTOR);
+    return true;
+}
+
+static void destroy(void *state)
+{
+    struct blk *blk = state;
+
+    if (blk->engine)
+        blk->engine->ops->destroy(blk->engine);
+    for (unsigned i = 0; i < blk->virtio.queue_count; i++) {
+        for (unsigned head = 0; blk->requests[i] && head < MV_QUEUE_MAX; head++)
+            release(&blk->requests[i][head]);
+        free(blk->requests[i]);
+    }
+    mv_image_close(&blk->image);
+    free(blk->virtio.queues);
+    free(blk->zeros);
+    free(blk);
+}
+
+static void init_config(struct blk *blk, const struct mv_disk *disk)
+{
+    uint64_t *offered = &blk->virtio.offered;
+
+    *offered = MV_VIRTIO_F_VERSION_1 | MV_RING_F_INDIRECT_DESC | MV_RING_F_EVENT_IDX | F_SEG_MAX |
+               F_BLK_SIZE | F_TOPOLOGY | F_MQ;
+    *offered |= disk->read_only ? F_RO : F_FLUSH | F_CONFIG_WCE | F_DISCARD | F_WRITE_ZEROES;
+    blk->config = (struct config){
+        .capacity = htole64(blk->capacity / SECTOR),
+        .seg_max = htole32(SEG_MAX),
+        .blk_size = htole32(blk->image.block),
+        /* the host's pages: less than one is read, changed and written */
+        .physical_block_exp = (uint8_t)__builtin_ctz((unsigned)MV_PAGE_SIZE / blk->image.block),
+        .min_io_size = htole16((uint16_t)(MV_PAGE_SIZE / blk->image.block)),
+        .writeback = disk->cache != MV_CACHE_WRITETHROUGH,
+        .num_queues = htole16((uint16_t)blk->virtio.queue_count),
+        .max_discard_sectors = htole32(RANGE_MAX / SECTOR),
+        .max_discard_seg = htole32(RANGES_MAX),
+        .discard_sector_alignment = htole32(MV_PAGE_SIZE / SECTOR),
+        .max_write_zeroes_sectors = htole32(RANGE_MAX / SECTOR),
+        .max_write_zeroes_seg = htole32(RANGES_MAX),
+        .write_zeroes_may_unmap = 1,
+    };
+    atomic_init(&blk->writeback, blk->config.writeback);
+    blk->unsafe = disk->cache == MV_CACHE_UNSAFE;
+    if (disk->serial)
+        memcpy(blk->id, disk->serial, strnlen(disk->serial, ID_SIZE));
+}
+
+mv_engine_create_fn *const *mv_blk_engines(const struct mv_disk *disk)
+{
+    static mv_engine_create_fn *const engines[] = {mv_uring_create, mv_pool_create, NULL};
+    static mv_engine_create_fn *const uring[] = {mv_uring_create, NULL};
+
+    switch (disk->io) {
+    case MV_DISK_IO_URING: return uring;
+    case MV_DISK_IO_THREADS: return engines + 1;
+    case MV_DISK_IO_AUTO: break;
+    }
+    return engines;
+}
+
+int mv_blk_create(const struct mv_blk_setup *setup, struct mv_virtio **ret_virtio)
+{
+    static const struct mv_virtio_ops ops = {
+        .id = 2, /* virtio 1.2, 5.2.1 */
+        .config_read = config_read,
+        .config_write = config_write,
+        .activate = activate,
+        .notify = notify,
+        .stop = stop,
+        .rescan = rescan,
+        .destroy = destroy,
+    };
+    struct blk *blk = calloc(1, sizeof(*blk));
+    struct mv_queue *queues = calloc(setup->queues, sizeof(*queues));
+
+    if (!blk || !queues) {
+        free(blk);
+        free(queues);
+        mv_image_close(setup->image);
+        return -ENOMEM;
+    }
+    blk->image = *setup->image;
+    blk->capacity = blk->image.size;
+    blk->engines = setup->engines;
+    blk->loop = setup->loop;
+    blk->log = setup->log;
+    snprintf(blk->name, sizeof(blk->name), "%s", setup->name);
+    blk->completions = (struct mv_loop_source){.fd = -1, .fn = on_completion, .context = blk};
+    blk->poller = (struct mv_loop_poller){.fn = look, .context = blk};
+    blk->virtio = (struct mv_virtio){
+        .ops = &ops, .state = blk, .queue_count = setup->queues, .queues = queues};
+    init_config(blk, setup->disk);
+    *ret_virtio = &blk->virtio;
+    return 0;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* The block device (virtio 1.2, 5.2) on a disk image. */
+#ifndef MV_VIRTIO_BLK_H
+#define MV_VIRTIO_BLK_H
+
+#include "io/io.h"
+#include "virtio.h"
+
+struct mv_blk_setup {
+    const char *name;       /* for messages; stays until create returns */
+    struct mv_image *image; /* the device's from create on, on failure too */
+    const struct mv_disk *disk;
+    unsigned queues; /* 1 to MV_QUEUES_MAX */
+    /* tried in turn when the driver says DRIVER_OK; ends with NULL; static */
+    mv_engine_create_fn *const *engines;
+    struct mv_loop *loop;
+    struct mv_log *log;
+};
+
+/* The engines that disk->io asks for. */
+mv_engine_create_fn *const *mv_blk_engines(const struct mv_disk *disk);
+
+/* *ret_virtio is to be given to a transport, or destroyed by its ops->destroy.  Returns 0
+ * or -ENOMEM. */
+int mv_blk_create(const struct mv_blk_setup *setup, struct mv_virtio **ret_virtio);
+
+#endif
