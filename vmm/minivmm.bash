@@ -10,18 +10,28 @@ _minivmm()
         mapfile -t COMPREPLY < <(compgen -W "64M 128M 256M 512M 1G 2G 4G" -- "$current")
         return
         ;;
+    -d | --disk)
+        compopt -o nospace
+        if [[ $current == *,* ]]; then
+            mapfile -t COMPREPLY < <(compgen -P "${current%,*}," -W "ro direct serial= queues= cache=writeback \
+                cache=writethrough cache=unsafe io=uring io=threads" -- "${current##*,}")
+        else
+            mapfile -t COMPREPLY < <(compgen -f -- "$current")
+        fi
+        return
+        ;;
     -c | --cpus)
         mapfile -t COMPREPLY < <(compgen -W "1 2 4 8" -- "$current")
         return
         ;;
     -a | --append)
-        mapfile -t COMPREPLY < <(compgen -W "console=ttyS0 quiet panic=-1 root=/dev/ram0" -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W "console=ttyS0 quiet panic=-1 root=/dev/ram0 root=/dev/vda" -- "$current")
         return
         ;;
     esac
     if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "-k --kernel -i --initrd -a --append -m --memory -c --cpus \
-            --timeline --step -v --verbose -h --help -V --version" -- "$current")
+            -d --disk --timeline --step -v --verbose -h --help -V --version" -- "$current")
         return
     fi
     compopt -o filenames
