@@ -126,7 +126,7 @@ struct blk {
     char name[16];
 
     /* the loop thread's */
-    bool active, stopping;
+    bool active, stopping, engine_tried;
     struct mv_engine *engine;
     struct mv_loop_source completions;
     struct mv_loop_poller poller;
@@ -576,11 +576,27 @@ static bool ask_for_doorbell(struct blk *blk)
     return reap(blk) || any;
 }
 
+/* Towards the answer to stop.  Returns whether it has to be called again without a
+ * completion: the host was too busy to take all that had been submitted. */
+static bool drain(struct blk *blk)
+{
+    bool started = blk->engine->ops->start(blk->engine);
+
+    reap(blk);
+    if (blk->in_flight)
+        return !started;
+    blk->stopping = false;
+    blk->virtio.host.stopped(blk->virtio.host.context);
+    return false;
+}
+
 static bool look(void *context)
 {
     struct blk *blk = context;
     uint64_t now;
 
+    if (blk->stopping)
+        return drain(blk);
     if (!blk->active)
         return false;
     if (serve(blk)) {
@@ -622,25 +638,25 @@ static void on_completion(void *context, uint32_t events)
     struct blk *blk = context;
 
     (void)events;
-    if (!blk->stopping) {
+    if (blk->stopping)
+        mv_loop_poll(blk->loop, &blk->poller);
+    else
         wake(blk);
-        return;
-    }
-    reap(blk);
-    if (blk->in_flight == 0)
-        blk->virtio.host.stopped(blk->virtio.host.context);
 }
 
 /* ---- what the transport calls ---- */
 
+/* At the driver's first DRIVER_OK; said once, as a guest can have as many as it likes. */
 static int create_engine(struct blk *blk)
 {
+    bool say = !blk->engine_tried;
     int error = -ENOSYS;
 
+    blk->engine_tried = true;
     for (unsigned i = 0; error && blk->engines[i]; i++) {
         error =
             blk->engines[i](blk->image.fd, MV_QUEUE_MAX * blk->virtio.queue_count, &blk->engine);
-        if (error)
+        if (error && say)
             mv_log(blk->log, blk->engines[i + 1] ? MV_LOG_INFO : MV_LOG_WARNING,
                    "%s: the host offers no %s: %s", blk->name,
                    blk->engines[i] == mv_uring_create ? "io_uring" : "threads for its I/O",
@@ -648,6 +664,7 @@ static int create_engine(struct blk *blk)
     }
     if (error)
         return error;
+    mv_log(blk->log, MV_LOG_INFO, "%s: I/O by %s", blk->name, blk->engine->name);
     blk->completions.fd = blk->engine->event;
     return mv_loop_watch(blk->loop, &blk->completions, EPOLLIN | EPOLLET);
 }
@@ -673,7 +690,6 @@ static void activate(void *state)
         break_down(blk);
         return;
     }
-    mv_log(blk->log, MV_LOG_INFO, "%s: in use, by %s", blk->name, blk->engine->name);
     blk->active = true;
     blk->window = 0;
     blk->slept_at = 0;
@@ -690,15 +706,15 @@ static void stop(void *state)
 
     if (blk->stopping)
         return;
-    blk->stopping = blk->active;
-    blk->active = false;
     atomic_store(&blk->writeback, blk->config.writeback);
-    if (blk->stopping) {
-        blk->engine->ops->listen(blk->engine, true);
-        reap(blk);
-    }
-    if (blk->in_flight == 0)
+    if (!blk->active) {
         blk->virtio.host.stopped(blk->virtio.host.context);
+        return;
+    }
+    blk->active = false;
+    blk->stopping = true;
+    blk->engine->ops->listen(blk->engine, true);
+    mv_loop_poll(blk->loop, &blk->poller);
 }
 
 static uint64_t config_read(void *state, uint64_t offset, unsigned size)
