@@ -106,6 +106,8 @@ struct mmio {
     struct mv_log *log;
     pthread_cond_t set_up; /* phase has become PHASE_SET_UP, or the machine stops */
     bool quiesced;
+    bool told_of_events;            /* that they cannot be created: once, a guest could repeat it */
+    bool wiring_tried;              /* the loop thread's */
     struct mv_loop_source doorbell; /* its fd is an eventfd, made at the first DRIVER_OK */
     int interrupt;                  /* an eventfd, too */
 
@@ -177,8 +179,9 @@ static void wire(struct mmio *mmio)
     uint64_t address = mmio->device->desc.base + QUEUE_NOTIFY;
     int error;
 
-    if (!mmio->wiring.doorbell || atomic_load(&mmio->wired))
+    if (!mmio->wiring.doorbell || mmio->wiring_tried)
         return;
+    mmio->wiring_tried = true;
     error = mmio->wiring.doorbell(mmio->wiring.context, address, mmio->doorbell.fd);
     if (!error)
         error = mmio->wiring.interrupt(mmio->wiring.context, mmio->irq.line, mmio->interrupt);
@@ -277,8 +280,10 @@ static bool open_events(struct mmio *mmio)
     else /* by edges: each ring is one, and the counter need not be read */
         error = mv_loop_watch(mmio->loop, &mmio->doorbell, EPOLLIN | EPOLLET);
     if (error) {
-        mv_log(mmio->log, MV_LOG_WARNING, "%s: cannot create its events: %s",
-               mmio->device->desc.name, strerror(-error));
+        if (!mmio->told_of_events)
+            mv_log(mmio->log, MV_LOG_WARNING, "%s: cannot create its events: %s",
+                   mmio->device->desc.name, strerror(-error));
+        mmio->told_of_events = true;
         mv_close_fd(&mmio->interrupt);
         mv_close_fd(&mmio->doorbell.fd);
     }
@@ -304,6 +309,7 @@ static void start_device(struct mmio *mmio)
 {
     if (!any_queue_ready(mmio) || !open_events(mmio)) {
         needs_reset(mmio);
+        interrupt(mmio, I_CONFIG_CHANGE); /* 2.1.2: DRIVER_OK is set */
         return;
     }
     atomic_store(&mmio->phase, PHASE_STARTING);
