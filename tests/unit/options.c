@@ -137,7 +137,8 @@ Test(options, help_and_version_need_no_kernel)
 
 Test(options, a_missing_value_is_told)
 {
-    static char *words[] = {"-k", "-i", "-a", "-m", "-c", "--kernel", "--memory", "--timeline"};
+    static char *words[] = {"-k", "-i",       "-a",       "-m",     "-c",
+                            "-d", "--kernel", "--memory", "--disk", "--timeline"};
 
     for (unsigned i = 0; i < MV_COUNT(words); i++) {
         char expected[64];
@@ -264,6 +265,200 @@ Test(options, append_may_be_given_again)
     cr_expect_str_eq(options.append, "console=ttyS0 panic=-1 c");
 }
 
+/* ---- disks ---- */
+
+/* Parses one disk; options.disks[0] is what came of it. */
+static bool parse_disk(char *value)
+{
+    return parse("k", "-d", value, NULL);
+}
+
+Test(options, without_d_there_is_no_disk)
+{
+    cr_assert(parse("k", NULL));
+    cr_expect_eq(options.disk_count, 0);
+}
+
+Test(options, a_disk_needs_a_file_only)
+{
+    static char *const given[] = {"root.img", "-", "/dev/vda", "a b=c;d", "ro", "--help"};
+
+    for (unsigned i = 0; i < MV_COUNT(given); i++) {
+        const struct mv_disk *disk = &options.disks[0];
+
+        cr_assert(parse_disk(given[i]), "%s", message[0]);
+        cr_expect_eq(options.disk_count, 1);
+        cr_expect_eq(disk->size, sizeof(*disk));
+        cr_expect_str_eq(disk->path, given[i]);
+        cr_expect_null(disk->serial);
+        cr_expect(!disk->read_only && !disk->direct && disk->queues == 0);
+        cr_expect(disk->cache == MV_CACHE_WRITEBACK && disk->io == MV_DISK_IO_AUTO);
+    }
+}
+
+Test(options, a_disk_takes_all_its_words_in_any_order)
+{
+    static char *const given[] = {
+        "f,ro,direct,serial=S-1,queues=7,cache=unsafe,io=threads",
+        "f,io=threads,cache=unsafe,queues=7,serial=S-1,direct,ro",
+    };
+
+    for (unsigned i = 0; i < MV_COUNT(given); i++) {
+        const struct mv_disk *disk = &options.disks[0];
+
+        cr_assert(parse_disk(given[i]), "%s", message[0]);
+        cr_expect_str_eq(disk->path, "f");
+        cr_expect_str_eq(disk->serial, "S-1");
+        cr_expect(disk->read_only && disk->direct && disk->queues == 7);
+        cr_expect(disk->cache == MV_CACHE_UNSAFE && disk->io == MV_DISK_IO_THREADS);
+    }
+}
+
+Test(options, each_value_of_a_disks_words_is_known)
+{
+    static const struct {
+        char *word;
+        enum mv_disk_cache cache;
+        enum mv_disk_io io;
+    } rows[] = {
+        {"f,cache=writeback", MV_CACHE_WRITEBACK, MV_DISK_IO_AUTO},
+        {"f,cache=writethrough", MV_CACHE_WRITETHROUGH, MV_DISK_IO_AUTO},
+        {"f,cache=unsafe", MV_CACHE_UNSAFE, MV_DISK_IO_AUTO},
+        {"f,io=auto", MV_CACHE_WRITEBACK, MV_DISK_IO_AUTO},
+        {"f,io=uring", MV_CACHE_WRITEBACK, MV_DISK_IO_URING},
+        {"f,io=threads", MV_CACHE_WRITEBACK, MV_DISK_IO_THREADS},
+        {"f,cache=unsafe,cache=writeback,io=uring,io=auto", MV_CACHE_WRITEBACK, MV_DISK_IO_AUTO},
+    };
+
+    for (unsigned i = 0; i < MV_COUNT(rows); i++) {
+        cr_assert(parse_disk(rows[i].word), "%s", message[0]);
+        cr_expect_eq(options.disks[0].cache, rows[i].cache, "%s", rows[i].word);
+        cr_expect_eq(options.disks[0].io, rows[i].io, "%s", rows[i].word);
+    }
+    cr_assert(parse_disk("f,queues=1"));
+    cr_expect_eq(options.disks[0].queues, 1);
+    cr_assert(parse_disk("f,queues=64"));
+    cr_expect_eq(options.disks[0].queues, 64);
+    cr_assert(parse_disk("f,serial=12345678901234567890"));
+    cr_expect_str_eq(options.disks[0].serial, "12345678901234567890");
+    cr_assert(parse_disk("f,serial=a=b"));
+    cr_expect_str_eq(options.disks[0].serial, "a=b");
+}
+
+Test(options, two_commas_are_one_of_the_name)
+{
+    static const struct {
+        char *given;
+        const char *path, *serial;
+    } rows[] = {
+        {"a,,b", "a,b", NULL},
+        {",,", ",", NULL},
+        {",,,,", ",,", NULL},
+        {",,ro", ",ro", NULL},
+        {"a,,,serial=x", "a,", "x"},
+        {"a,serial=x,,y", "a", "x,y"},
+        {"a,serial=,,", "a", ","},
+        {"a,,serial=x", "a,serial=x", NULL},
+        {"a,,,,,serial=,,,,,ro", "a,,", ",,"},
+    };
+
+    for (unsigned i = 0; i < MV_COUNT(rows); i++) {
+        cr_assert(parse_disk(rows[i].given), "%s: %s", rows[i].given, message[0]);
+        cr_expect_str_eq(options.disks[0].path, rows[i].path);
+        cr_expect_eq(options.disks[0].serial == NULL, rows[i].serial == NULL);
+        if (rows[i].serial && options.disks[0].serial)
+            cr_expect_str_eq(options.disks[0].serial, rows[i].serial);
+    }
+    cr_expect(options.disks[0].read_only, "of the last");
+}
+
+Test(options, a_disk_without_a_file_is_told)
+{
+    expect_refused(parse_disk(""), "a disk without a file");
+    expect_refused(parse_disk(",ro"), "a disk without a file: ,ro");
+    expect_refused(parse_disk(",,,ro,x"), "unknown word for a disk: x");
+}
+
+Test(options, unknown_words_and_values_of_a_disk_are_told)
+{
+    static const struct {
+        char *given;
+        const char *words;
+        bool hint;
+    } rows[] = {
+        {"f,", "unknown word for a disk: ", true},
+        {"f,ro,", "unknown word for a disk: ", true},
+        {"f,rw", "unknown word for a disk: rw", true},
+        {"f,RO", "unknown word for a disk: RO", true},
+        {"f,ro=1", "unknown word for a disk: ro=1", true},
+        {"f,direct=on", "unknown word for a disk: direct=on", true},
+        {"f, ro", "unknown word for a disk:  ro", true},
+        {"f,serial", "unknown word for a disk: serial", true},
+        {"f,queues", "unknown word for a disk: queues", true},
+        {"f,cach=unsafe", "unknown word for a disk: cach=unsafe", true},
+        {"f,cache=none", "unknown cache mode: none", true},
+        {"f,cache=", "unknown cache mode: ", true},
+        {"f,cache=writeback ", "unknown cache mode: writeback ", true},
+        {"f,io=native", "unknown way of I/O: native", true},
+        {"f,io=", "unknown way of I/O: ", true},
+        {"f,serial=", "1 to 20 characters", false},
+        {"f,serial=123456789012345678901", "1 to 20 characters: 123456789012345678901", false},
+        {"f,queues=0", "1 to 64 queues: 0", false},
+        {"f,queues=65", "1 to 64 queues: 65", false},
+        {"f,queues=", "1 to 64 queues: ", false},
+        {"f,queues=-1", "1 to 64 queues: -1", false},
+        {"f,queues=+1", "1 to 64 queues: +1", false},
+        {"f,queues=1x", "1 to 64 queues: 1x", false},
+        {"f,queues=0x2", "1 to 64 queues: 0x2", false},
+        {"f,queues=4294967297", "1 to 64 queues: 4294967297", false},
+        {"f,queues=18446744073709551617", "1 to 64 queues: 18446744073709551617", false},
+    };
+
+    for (unsigned i = 0; i < MV_COUNT(rows); i++) {
+        cr_expect(!parse_disk(rows[i].given), "%s", rows[i].given);
+        cr_expect(strstr(message[0], rows[i].words), "\"%s\" has no \"%s\"", message[0],
+                  rows[i].words);
+        cr_expect(!rows[i].hint || message[1][0], "\"%s\" has no hint", message[0]);
+    }
+}
+
+Test(options, disks_come_in_their_order)
+{
+    cr_assert(parse("-d", "a", "k", "--disk=b,ro", "--disk", "c,serial=C", NULL));
+    cr_assert_eq(options.disk_count, 3);
+    cr_expect_str_eq(options.disks[0].path, "a");
+    cr_expect_str_eq(options.disks[1].path, "b");
+    cr_expect_str_eq(options.disks[2].path, "c");
+    cr_expect(!options.disks[0].read_only && options.disks[1].read_only);
+    cr_expect_str_eq(options.disks[2].serial, "C");
+    cr_expect_null(options.disks[0].serial);
+}
+
+/* k and so many disks */
+static bool parse_disks(unsigned count)
+{
+    char *argv[2 + 2 * 20] = {"minivmm", "k"};
+
+    for (unsigned i = 0; i < count; i++) {
+        argv[2 + 2 * i] = "-d";
+        argv[3 + 2 * i] = "f";
+    }
+    mv_options_done(&options);
+    memset(message, 0, sizeof(message));
+    return mv_options_parse((int)(2 + 2 * count), argv, &options, message);
+}
+
+Test(options, there_are_16_disks_at_most)
+{
+    cr_expect(parse_disks(16));
+    cr_expect_eq(options.disk_count, 16);
+    cr_expect(!parse_disks(17));
+    cr_expect(strstr(message[0], "no more than 16 disks"), "%s", message[0]);
+    cr_expect(!parse_disks(20));
+    cr_expect(parse_disks(1), "and what was is forgotten");
+    cr_expect_eq(options.disk_count, 1);
+}
+
 Test(options, long_words_are_cut_in_messages)
 {
     char word[2000];
@@ -277,9 +472,10 @@ Test(options, long_words_are_cut_in_messages)
 
 Test(options, the_help_names_every_option)
 {
-    static const char *const names[] = {
-        "-k, --kernel", "-i, --initrd", "-a, --append",  "-m, --memory", "-c, --cpus",
-        "--timeline",   "--step",       "-v, --verbose", "-h, --help",   "-V, --version"};
+    static const char *const names[] = {"-k, --kernel", "-i, --initrd", "-a, --append",
+                                        "-m, --memory", "-c, --cpus",   "-d, --disk",
+                                        "--timeline",   "--step",       "-v, --verbose",
+                                        "-h, --help",   "-V, --version"};
 
     for (unsigned i = 0; i < MV_COUNT(names); i++)
         cr_expect(strstr(mv_help_text, names[i]), "%s", names[i]);
