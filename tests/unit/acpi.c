@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -184,6 +185,60 @@ Test(acpi, resources_are_those_of_the_description)
     cr_expect_not_null(find(aml, port, sizeof(port)));
     cr_expect_not_null(find(aml, panic, sizeof(panic)), "and no interrupt");
     cr_expect_not_null(find(aml, memory, sizeof(memory)));
+}
+
+/* As the board names and places them. */
+static struct mv_device slots[16];
+static char slot_names[16][5];
+
+static void fill_slots(void)
+{
+    for (unsigned i = 0; i < MV_COUNT(slots); i++) {
+        snprintf(slot_names[i], sizeof(slot_names[i]), "VR%02u", i);
+        slots[i].desc = (struct mv_device_desc){.name = "vdx",
+                                                .compatible = "virtio,mmio",
+                                                .hid = "LNRO0005",
+                                                .acpi_name = slot_names[i],
+                                                .space = MV_SPACE_MMIO,
+                                                .base = MV_VIRTIO_BASE + i * MV_VIRTIO_STRIDE,
+                                                .size = 0x200,
+                                                .irq = MV_VIRTIO_IRQ + (int)i};
+    }
+}
+
+Test(acpi, all_virtio_slots_are_there_each_with_its_range_and_edge_triggered_interrupt)
+{
+    const uint8_t *aml;
+
+    fill_slots();
+    used = mv_acpi_write(bytes, SIZE, GPA, slots, MV_COUNT(slots), 1);
+    cr_assert_gt(used, 0);
+    aml = dsdt();
+    for (unsigned i = 0; i < MV_COUNT(slots); i++) {
+        /* Memory32Fixed, 6.4.3.4; extended interrupt, 6.4.3.6: consumer, edge, high, exclusive */
+        const uint8_t resources[] = {0x86, 9, 0, 1, 0, (uint8_t)(i << 4), 0, 0xd0, 0, 2, 0, 0,
+                                     0x89, 6, 0, 3, 1, (uint8_t)(8 + i),  0, 0,    0};
+        const uint8_t uid[] = {0x08, '_', 'U', 'I', 'D'};
+        const uint8_t *slot = find(aml, slot_names[i], 4), *end = aml + get(aml + 4, 4);
+
+        cr_assert_not_null(slot, "%s", slot_names[i]);
+        cr_expect_null(memmem(slot + 4, (size_t)(end - slot) - 4, slot_names[i], 4), "once");
+        cr_expect_not_null(find(aml, resources, sizeof(resources)), "%s", slot_names[i]);
+        cr_expect_not_null(memmem(slot, 64, uid, sizeof(uid)), "%s", slot_names[i]);
+    }
+}
+
+Test(acpi, all_virtio_slots_fit_with_as_many_cpus_as_ever)
+{
+    static struct mv_device all[MV_COUNT(devices) + MV_COUNT(slots)];
+    unsigned most = 1024;
+
+    fill_slots();
+    memcpy(all, devices, sizeof(devices));
+    memcpy(all + MV_COUNT(devices), slots, sizeof(slots));
+    all[3] = all[0]; /* the virtio slot among them */
+    all[3].desc.hid = NULL;
+    cr_expect_gt(mv_acpi_write(bytes, SIZE, GPA, all, MV_COUNT(all), most), 0);
 }
 
 /* ---- MADT, 5.2.12 ---- */
