@@ -96,7 +96,8 @@ struct request {
     struct mv_queue *queue;
     uint8_t *status; /* in guest memory */
     uint32_t type;
-    uint32_t written; /* bytes of the chain, if all goes well */
+    uint32_t in_size; /* bytes that there is room for before the status */
+    uint32_t written; /* of these, if all goes well */
     uint16_t head;
     bool stable;       /* what it writes has to be on stable storage before the answer */
     struct iovec *iov; /* the guest's buffers: `few`, or to be freed */
@@ -201,16 +202,14 @@ static void release(struct request *request)
 
 static void answer(struct request *request, uint8_t status)
 {
-    uint32_t written = request->written;
+    uint32_t written = status == S_OK ? request->written : 0;
 
     if (status == S_OK && request->bounce && request->type == T_IN)
-        give(request->iov, request->iov_count, request->bounce, written - 1);
+        give(request->iov, request->iov_count, request->bounce, written);
     release(request);
-    /* 2.7.8.2: no more than what was written from the beginning on */
-    if (status != S_OK)
-        written = written == 1;
     __atomic_store_n(request->status, status, __ATOMIC_RELAXED);
-    mv_queue_push(request->queue, request->head, written);
+    /* 2.7.8.2: no more than what was written from the beginning on; the status comes last */
+    mv_queue_push(request->queue, request->head, written + (written == request->in_size));
 }
 
 static void submit(struct blk *blk, struct request *request, enum mv_io_op op)
@@ -419,8 +418,10 @@ static int begin(struct blk *blk, struct request *request, uint64_t sector, stru
         return S_IOERR;
     if (changes_disk(request) && blk->image.read_only)
         return S_IOERR;
-    if (reads)
-        request->written = (uint32_t)data->in_size + 1;
+    if (request->type == T_IN)
+        request->written = request->in_size;
+    if (request->type == T_GET_ID)
+        request->written = (uint32_t)mv_min(request->in_size, ID_SIZE);
     switch (request->type) {
     case T_IN: return begin_transfer(blk, request, sector, data->in, data->in_count, data->in_size);
     case T_OUT:
@@ -470,7 +471,7 @@ static bool begin_chain(struct blk *blk, unsigned index)
         .status = (uint8_t *)last->iov_base + last->iov_len,
         .stable = writes_are_stable(blk),
         .type = UINT32_MAX,
-        .written = 1,
+        .in_size = (uint32_t)data.in_size,
     };
     if (last->iov_len == 0)
         data.in_count--;
