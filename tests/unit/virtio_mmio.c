@@ -26,7 +26,7 @@ static struct device {
     struct access read, write; /* the last of the configuration */
     bool slow;                 /* stop answers when the test says so */
     bool changed;              /* what rescan says */
-    atomic_uint activations, notifications, stops, destructions;
+    atomic_uint activations, notifications, stops, resets, destructions;
     uint64_t features; /* as activate found them */
 } dev;
 
@@ -64,6 +64,11 @@ static void stop_device(void *state)
         device->virtio.host.stopped(device->virtio.host.context);
 }
 
+static void reset_device(void *state)
+{
+    atomic_fetch_add(&((struct device *)state)->resets, 1);
+}
+
 static bool rescan(void *state)
 {
     return ((struct device *)state)->changed;
@@ -81,6 +86,7 @@ static const struct mv_virtio_ops ops = {
     .activate = activate,
     .notify = notify,
     .stop = stop_device,
+    .reset = reset_device,
     .rescan = rescan,
     .destroy = destroy,
 };
@@ -696,6 +702,8 @@ Test(virtio_mmio, a_reset_before_driver_ok_is_done_at_once)
     rig_set_queue(0, &rings[0]);
     rig_set(REG_STATUS, 0); /* through settle, and nobody turns the loop */
     cr_expect_eq(rig_get(REG_STATUS), 0);
+    cr_expect_eq(atomic_load(&dev.resets), 1, "the device knows");
+    cr_expect_eq(atomic_load(&dev.stops), 0);
     cr_expect_eq(dev.queues[0].state.size, 0);
 }
 
@@ -727,7 +735,9 @@ Test(virtio_mmio, while_it_stops_the_status_stays_and_takes_nothing)
     cr_expect_eq(rig_get(REG_STATUS), STATUS_LIVE);
     cr_expect_eq(atomic_load(&dev.notifications), 1, "it is not rung for");
     cr_expect(dev.queues[0].state.ready, "it still has its queues");
+    cr_expect_eq(atomic_load(&dev.resets), 0);
     dev.virtio.host.stopped(dev.virtio.host.context);
+    cr_expect_eq(atomic_load(&dev.resets), 1);
     cr_expect_eq(rig_get(REG_STATUS), 0);
     cr_expect(!dev.queues[0].state.ready);
 }

@@ -707,7 +707,6 @@ static void stop(void *state)
 
     if (blk->stopping)
         return;
-    atomic_store(&blk->writeback, blk->config.writeback);
     if (!blk->active) {
         blk->virtio.host.stopped(blk->virtio.host.context);
         return;
@@ -716,6 +715,13 @@ static void stop(void *state)
     blk->stopping = true;
     blk->engine->ops->listen(blk->engine, true);
     mv_loop_poll(blk->loop, &blk->poller);
+}
+
+static void reset(void *state)
+{
+    struct blk *blk = state;
+
+    atomic_store(&blk->writeback, blk->config.writeback);
 }
 
 static uint64_t config_read(void *state, uint64_t offset, unsigned size)
@@ -829,6 +835,7 @@ int mv_blk_create(const struct mv_blk_setup *setup, struct mv_virtio **ret_virti
         .activate = activate,
         .notify = notify,
         .stop = stop,
+        .reset = reset,
         .rescan = rescan,
         .destroy = destroy,
     };

@@ -157,6 +157,7 @@ static void reset(struct mmio *mmio)
 
     for (unsigned i = 0; i < mmio->virtio->queue_count; i++)
         mv_queue_reset(&mmio->virtio->queues[i]);
+    mmio->virtio->ops->reset(mmio->virtio->state);
     mmio->state = (struct mmio_state){.config_generation = generation};
     atomic_store(&mmio->interrupt_status, 0);
     atomic_store(&mmio->needs_reset, false);

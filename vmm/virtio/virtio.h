@@ -6,8 +6,8 @@
  * queue registers, interrupts.  The device owns what its type is about.  Neither
  * includes the other's header, and no device knows KVM.
  *
- * Threads: config_read, config_write and rescan are called under the lock of the
- * device that the transport is on the bus.  activate, notify and stop are
+ * Threads: config_read, config_write, reset and rescan are called under the lock of
+ * the device that the transport is on the bus.  activate, notify and stop are
  * called in the loop thread, without a lock: between activate and the end of stop
  * that thread alone touches the queues, so that a vCPU never waits for a disk.
  */
@@ -46,6 +46,10 @@ struct mv_virtio_ops {
     /* Begins the end: calls host.stopped, at once or later, when nothing is in flight
      * and guest memory will not be touched any more.  Also without activate before. */
     void (*stop)(void *state);
+
+    /* The driver has reset the device, started or not, and nothing is in flight: what it
+     * wrote to the configuration is forgotten. */
+    void (*reset)(void *state);
 
     /* The host's side may have changed.  Returns true if the configuration did. */
     bool (*rescan)(void *state);
