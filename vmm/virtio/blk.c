@@ -665,9 +665,18 @@ static int create_engine(struct blk *blk)
     }
     if (error)
         return error;
-    mv_log(blk->log, MV_LOG_INFO, "%s: I/O by %s", blk->name, blk->engine->name);
     blk->completions.fd = blk->engine->event;
-    return mv_loop_watch(blk->loop, &blk->completions, EPOLLIN | EPOLLET);
+    error = mv_loop_watch(blk->loop, &blk->completions, EPOLLIN | EPOLLET);
+    if (!error) {
+        mv_log(blk->log, MV_LOG_INFO, "%s: I/O by %s", blk->name, blk->engine->name);
+        return 0;
+    }
+    if (say)
+        mv_log(blk->log, MV_LOG_WARNING, "%s: cannot wait for its I/O: %s", blk->name,
+               strerror(-error));
+    blk->engine->ops->destroy(blk->engine); /* else the next start would take it */
+    blk->engine = NULL;
+    return error;
 }
 
 static bool allocate_requests(struct blk *blk)
