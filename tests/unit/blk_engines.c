@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The block device on its real engines, threads and io_uring.  Where the host does not
+ * allow io_uring, those tests are skipped with its reason.
+ */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#include "blk_rig.h"
+
+#define SIZE    (4 * MV_MIB)
+#define SECTORS (SIZE / BLK_SECTOR)
+
+static mv_engine_create_fn *const pool_engines[] = {mv_pool_create, NULL};
+static mv_engine_create_fn *const uring_engines[] = {mv_uring_create, NULL};
+
+static void start_threads(void)
+{
+    blk_start();
+    blk.engines = pool_engines;
+}
+
+static void start_uring(void)
+{
+    struct mv_engine *engine;
+    int fd = memfd_create("probe", MFD_CLOEXEC), error = mv_uring_create(fd, 8, &engine);
+    char why[100];
+
+    close(fd);
+    blk_start();
+    blk.engines = uring_engines;
+    if (!error) {
+        engine->ops->destroy(engine);
+        return;
+    }
+    snprintf(why, sizeof(why), "the host does not allow io_uring: %s", strerror(-error));
+    blk_skip(why);
+}
+
+TestSuite(blk_threads, .init = start_threads, .fini = blk_stop, .timeout = 120);
+TestSuite(blk_uring, .init = start_uring, .fini = blk_stop, .timeout = 120);
+
+static uint8_t *data(uint64_t size)
+{
+    return rig_at(RIG_DATA, size);
+}
+
+/* ---- each request ---- */
+
+static void check_requests(void)
+{
+    const struct blk_range ranges[] = {{8, 16, 0}, {100, 3, 0}};
+    const struct blk_range beyond = {SECTORS, 1, 0};
+
+    blk_ready(SIZE);
+    blk_fill(data(SIZE), 0, SIZE, 1);
+    cr_expect_eq(blk_request(BLK_OUT, 0, SIZE), BLK_OK);
+    cr_expect_eq(blk_request(BLK_FLUSH, 0, 0), BLK_OK);
+    cr_expect(blk_file_is(0, SIZE, 1));
+    memset(data(SIZE), 0, SIZE);
+    cr_expect_eq(blk_request(BLK_IN, 0, SIZE), BLK_OK);
+    cr_expect_eq(blk.written, SIZE + 1);
+    cr_expect(blk_is(data(SIZE), 0, SIZE, 1));
+    cr_expect_eq(blk_request_ranges(BLK_WRITE_ZEROES, ranges, 2), BLK_OK);
+    cr_expect(blk_file_is_zero(8 * 512, 16 * 512) && blk_file_is_zero(100 * 512, 3 * 512));
+    cr_expect(blk_file_is(0, 8 * 512, 1) && blk_file_is(24 * 512, 76 * 512, 1));
+    blk_fill_file(0, SIZE, 2);
+    if (fallocate(blk.file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, SIZE, 4096) == 0) {
+        cr_expect_eq(blk_request_ranges(BLK_DISCARD, ranges, 2), BLK_OK);
+        cr_expect(blk_file_is_zero(8 * 512, 16 * 512));
+    }
+    cr_expect_eq(blk_request_ranges(BLK_DISCARD, &beyond, 1), BLK_IOERR);
+    cr_expect_eq(blk_request(BLK_IN, SECTORS, 512), BLK_IOERR);
+    cr_expect_eq(lseek(blk.file, 0, SEEK_END), SIZE);
+}
+
+Test(blk_threads, requests_of_all_kinds_work)
+{
+    check_requests();
+}
+
+Test(blk_uring, requests_of_all_kinds_work)
+{
+    check_requests();
+}
+
+static void check_writethrough(void)
+{
+    const struct blk_range range = {.sector = 8, .sectors = 16};
+
+    blk.disk.cache = MV_CACHE_WRITETHROUGH;
+    blk_ready(SIZE);
+    for (unsigned i = 0; i < 20; i++) {
+        blk_fill(data(8192), i * 8192, 8192, i);
+        cr_expect_eq(blk_request(BLK_OUT, i * 16, 8192), BLK_OK);
+        cr_expect(blk_file_is(i * 8192, 8192, i));
+    }
+    cr_expect_eq(blk_request_ranges(BLK_WRITE_ZEROES, &range, 1), BLK_OK);
+    cr_expect(blk_file_is_zero(8 * 512, 16 * 512));
+}
+
+Test(blk_threads, writethrough_works)
+{
+    check_writethrough();
+}
+
+Test(blk_uring, writethrough_works)
+{
+    check_writethrough();
+}
+
+static void check_zeros_by_hand(void)
+{
+    const struct blk_range range = {.sector = 1, .sectors = 5 * 2048 + 7};
+
+    blk.folder = "/dev/shm"; /* tmpfs has no ZERO_RANGE */
+    blk_ready(2 * SIZE);
+    blk_fill_file(0, 2 * SIZE, 1);
+    for (unsigned i = 0; i < 3; i++) {
+        memcpy(blk_slot_data(0, i), &range, sizeof(range));
+        blk_offer(0, i, BLK_WRITE_ZEROES, 0, 16);
+    }
+    rig_set(REG_QUEUE_NOTIFY, 0);
+    blk_wait_answers(0, 3);
+    for (unsigned i = 0; i < 3; i++)
+        cr_expect_eq(*blk_slot_status(0, i), BLK_OK);
+    cr_expect(blk_file_is(0, 512, 1) && blk_file_is_zero(512, 512ull * range.sectors));
+    cr_expect(blk_file_is(512 * (1ull + range.sectors), 512, 1));
+}
+
+Test(blk_threads, zeros_are_written_where_the_host_cannot_make_them)
+{
+    check_zeros_by_hand();
+}
+
+Test(blk_uring, zeros_are_written_where_the_host_cannot_make_them)
+{
+    check_zeros_by_hand();
+}
+
+/* ---- the host's errors ---- */
+
+static void check_cut_short(void)
+{
+    blk_ready(SIZE);
+    blk_fill_file(0, SIZE, 1);
+    cr_assert_eq(ftruncate(blk.file, SIZE / 2 + 256), 0);
+    memset(data(SIZE), 0xaa, SIZE);
+    cr_expect_eq(blk_request(BLK_IN, 0, SIZE), BLK_IOERR);
+    cr_expect_eq(blk.written, 0);
+    cr_expect_eq(blk_request(BLK_IN, SECTORS / 2, 512), BLK_IOERR, "half a sector");
+    cr_expect_eq(blk_request(BLK_IN, SECTORS - 1, 512), BLK_IOERR);
+    cr_expect_eq(blk_request(BLK_IN, 0, SIZE / 2), BLK_OK);
+    cr_expect(blk_is(data(SIZE / 2), 0, SIZE / 2, 1));
+    cr_assert_eq(ftruncate(blk.file, SIZE), 0);
+    cr_expect_eq(blk_request(BLK_IN, 0, SIZE), BLK_OK);
+    cr_expect(blk_is_zero(data(SIZE) + SIZE / 2 + 256, SIZE / 2 - 256));
+}
+
+Test(blk_threads, a_file_that_was_cut_short_is_an_error_where_it_ends)
+{
+    check_cut_short();
+}
+
+Test(blk_uring, a_file_that_was_cut_short_is_an_error_where_it_ends)
+{
+    check_cut_short();
+}
+
+/* SIGXFSZ would kill whoever takes it: no thread of the machine does. */
+static void check_size_limit(void)
+{
+    struct rlimit limit, small = {.rlim_cur = SIZE / 2};
+    uint8_t across, below, beyond, after;
+
+    blk_make(SIZE);
+    blk_attach();
+    cr_assert_eq(mv_loop_start(&rig.loop), 0);
+    blk_go(BLK_F_USUAL);
+    blk_fill(data(SIZE), 0, SIZE, 1);
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    small.rlim_max = limit.rlim_max;
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+    below = blk_request(BLK_OUT, 0, SIZE / 2);
+    across = blk_request(BLK_OUT, 0, SIZE);
+    beyond = blk_request(BLK_OUT, SECTORS / 2, 512);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    after = blk_request(BLK_OUT, 0, SIZE);
+    cr_expect_eq(below, BLK_OK);
+    cr_expect_eq(across, BLK_IOERR);
+    cr_expect_eq(beyond, BLK_IOERR);
+    cr_expect_eq(after, BLK_OK);
+    cr_expect(blk_file_is(0, SIZE, 1));
+}
+
+Test(blk_threads, a_limit_of_file_sizes_is_an_error_and_no_signal)
+{
+    check_size_limit();
+}
+
+Test(blk_uring, a_limit_of_file_sizes_is_an_error_and_no_signal)
+{
+    check_size_limit();
+}
+
+/* ---- many at once ---- */
+
+/* More in flight than a ring of io_uring has entries: 64 queues of 64. */
+static void check_many(void)
+{
+    blk.queues = MV_QUEUES_MAX;
+    blk_ready(SIZE);
+    blk_fill_file(0, SIZE, 1);
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned queue = 0; queue < blk.queues; queue++)
+            for (unsigned slot = 0; slot < 64; slot++)
+                blk_offer(queue, slot, BLK_IN, (queue * 64 + slot) % (SECTORS - 8), 2048);
+        rig_set(REG_QUEUE_NOTIFY, 0);
+        for (unsigned queue = 0; queue < blk.queues; queue++) {
+            blk_wait_answers(queue, 64);
+            for (unsigned slot = 0; slot < 64; slot++) {
+                uint64_t sector = (queue * 64 + slot) % (SECTORS - 8);
+
+                cr_assert_eq(*blk_slot_status(queue, slot), BLK_OK);
+                cr_assert(blk_is(blk_slot_data(queue, slot), 512 * sector, 2048, 1));
+            }
+        }
+    }
+}
+
+Test(blk_threads, thousands_may_be_in_flight)
+{
+    check_many();
+}
+
+Test(blk_uring, thousands_may_be_in_flight)
+{
+    check_many();
+}
+
+static void *reset_as_vcpu(void *context)
+{
+    rig_set(REG_STATUS, 0);
+    return context;
+}
+
+/* As a hostile driver does, which wants the device to write to memory it has freed. */
+static void check_resets(void)
+{
+    blk_make(SIZE);
+    blk_attach();
+    cr_assert_eq(mv_loop_start(&rig.loop), 0);
+    for (unsigned round = 0; round < 60; round++) {
+        pthread_t vcpu;
+
+        rig_negotiate(BLK_F_USUAL);
+        ring_place(&blk.rings[0], RIG_RINGS, MV_QUEUE_MAX);
+        rig_set_queue(0, &blk.rings[0]);
+        rig_set(REG_STATUS, STATUS_LIVE);
+        for (unsigned slot = 0; slot < 64; slot++)
+            blk_offer(0, slot, slot % 8 ? BLK_IN : BLK_OUT, slot, BLK_SLOT_DATA);
+        rig_set(REG_QUEUE_NOTIFY, 0);
+        for (unsigned i = 0; i < round % 7; i++)
+            sched_yield();
+        pthread_create(&vcpu, NULL, reset_as_vcpu, NULL);
+        pthread_join(vcpu, NULL);
+        cr_assert_eq(rig_get(REG_STATUS), 0);
+        for (unsigned slot = 0; slot < 64; slot++) {
+            memset(blk_slot_data(0, slot), 0x5a, BLK_SLOT_DATA);
+            *blk_slot_status(0, slot) = 0x5a;
+        }
+        for (unsigned i = 0; i < 50; i++)
+            sched_yield();
+        for (unsigned slot = 0; slot < 64; slot++) {
+            const uint8_t *bytes = blk_slot_data(0, slot);
+
+            cr_assert_eq(*blk_slot_status(0, slot), 0x5a);
+            for (unsigned i = 0; i < BLK_SLOT_DATA; i += 64)
+                cr_assert_eq(bytes[i], 0x5a);
+        }
+    }
+}
+
+Test(blk_threads, after_a_reset_nothing_is_written_to_memory)
+{
+    check_resets();
+}
+
+Test(blk_uring, after_a_reset_nothing_is_written_to_memory)
+{
+    check_resets();
+}
+
+static void check_end_in_flight(void)
+{
+    blk_make(SIZE);
+    blk_attach();
+    cr_assert_eq(mv_loop_start(&rig.loop), 0);
+    blk_go(BLK_F_USUAL);
+    for (unsigned slot = 0; slot < 64; slot++)
+        blk_offer(0, slot, slot % 2 ? BLK_IN : BLK_FLUSH, slot, slot % 2 ? BLK_SLOT_DATA : 0);
+    rig_set(REG_QUEUE_NOTIFY, 0);
+    sched_yield(); /* the suite's end follows: it waits for them */
+}
+
+Test(blk_threads, its_end_waits_for_what_is_in_flight)
+{
+    check_end_in_flight();
+}
+
+Test(blk_uring, its_end_waits_for_what_is_in_flight)
+{
+    check_end_in_flight();
+}
+
+/* ---- a driver as good ones are: it rings when asked, and sleeps until interrupted ---- */
+
+#define QUEUES   3
+#define STRESSED 512u /* sectors */
+
+static struct {
+    bool event_idx;
+    unsigned in_flight, done;
+    bool busy[STRESSED];        /* a request is on it */
+    unsigned version[STRESSED]; /* what was written last */
+    struct task {
+        bool active;
+        uint32_t type;
+        unsigned sector, count, version;
+    } tasks[QUEUES][64];
+} driver;
+
+static uint64_t random_state = 1;
+
+static unsigned random_below(unsigned limit)
+{
+    random_state = random_state * 6364136223846793005ull + 1442695040888963407ull;
+    return (unsigned)((random_state >> 33) % limit);
+}
+
+static void offer_task(unsigned queue, unsigned slot, unsigned number)
+{
+    static const uint32_t types[] = {BLK_IN, BLK_OUT, BLK_OUT, BLK_IN, BLK_IN, BLK_FLUSH};
+    struct task *task = &driver.tasks[queue][slot];
+    struct ring *ring = &blk.rings[queue];
+    uint16_t before = ring->offered, event;
+    bool ring_it;
+
+    task->type = types[random_below(6)];
+    task->count = task->type == BLK_FLUSH ? 0 : 1 + random_below(8);
+    task->sector = random_below(STRESSED - 8);
+    task->version = number;
+    for (unsigned i = 0; i < task->count; i++)
+        if (driver.busy[task->sector + i])
+            return;
+    for (unsigned i = 0; i < task->count; i++)
+        driver.busy[task->sector + i] = true;
+    task->active = true;
+    driver.in_flight++;
+    if (task->type == BLK_OUT)
+        blk_fill(blk_slot_data(queue, slot), 512 * task->sector, 512 * task->count, number);
+    blk_offer(queue, slot, task->type, task->sector, 512 * task->count);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    event = __atomic_load_n(ring_avail_event(ring), __ATOMIC_RELAXED);
+    ring_it = driver.event_idx
+                  ? (uint16_t)(ring->offered - event - 1) < (uint16_t)(ring->offered - before)
+                  : !(__atomic_load_n(ring_used(ring), __ATOMIC_RELAXED) & 1);
+    if (ring_it)
+        rig_set(REG_QUEUE_NOTIFY, queue);
+}
+
+static void finish_task(unsigned queue, unsigned slot)
+{
+    struct task *task = &driver.tasks[queue][slot];
+
+    cr_assert(task->active);
+    cr_assert_eq(*blk_slot_status(queue, slot), BLK_OK);
+    for (unsigned i = 0; i < task->count; i++) {
+        unsigned sector = task->sector + i;
+
+        driver.busy[sector] = false;
+        if (task->type == BLK_OUT)
+            driver.version[sector] = task->version;
+        else
+            cr_assert(blk_is(blk_slot_data(queue, slot) + 512 * i, 512 * sector, 512,
+                             driver.version[sector]),
+                      "sector %u", sector);
+    }
+    task->active = false;
+    driver.in_flight--;
+    driver.done++;
+}
+
+/* Takes what is answered; returns whether that was anything. */
+static bool take_answers(void)
+{
+    bool any = false;
+
+    for (unsigned queue = 0; queue < blk.queues; queue++) {
+        struct ring_used used;
+
+        while (ring_take(&blk.rings[queue], &used)) {
+            cr_assert(used.id % 4 == 0 && used.id < 256);
+            finish_task(queue, used.id / 4);
+            any = true;
+        }
+    }
+    return any;
+}
+
+/* Interrupts are off while it works; it asks for them, and looks again. */
+static void ask_for_interrupts(bool on)
+{
+    for (unsigned queue = 0; queue < blk.queues; queue++) {
+        struct ring *ring = &blk.rings[queue];
+
+        if (driver.event_idx && on)
+            __atomic_store_n(ring_used_event(ring), ring->seen, __ATOMIC_RELAXED);
+        else if (!driver.event_idx)
+            __atomic_store_n(ring_avail(ring), on ? 0 : 1, __ATOMIC_RELAXED);
+    }
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+static void sleep_until_answers(void)
+{
+    ask_for_interrupts(true);
+    while (!take_answers()) {
+        cr_assert(rig_wait_interrupt(), "an interrupt is missing, %u in flight", driver.in_flight);
+        rig_set(REG_INTERRUPT_ACK, rig_get(REG_INTERRUPT_STATUS));
+    }
+    ask_for_interrupts(false);
+}
+
+static void work(bool event_idx, unsigned queues, unsigned requests)
+{
+    unsigned number = 0;
+
+    driver.event_idx = event_idx;
+    blk.queues = queues;
+    blk_make(SIZE);
+    blk_fill_file(0, 512 * STRESSED, 0);
+    blk_attach();
+    cr_assert_eq(mv_loop_start(&rig.loop), 0);
+    blk_go(BLK_F_USUAL | (event_idx ? MV_RING_F_EVENT_IDX : 0));
+    ask_for_interrupts(false);
+    while (driver.done < requests) {
+        unsigned depth = 1 + random_below(random_below(4) ? 4 : 150);
+
+        for (unsigned tries = 0; tries < 2 * depth && driver.in_flight < depth; tries++) {
+            unsigned queue = random_below(blk.queues), slot = random_below(64);
+
+            if (!driver.tasks[queue][slot].active)
+                offer_task(queue, slot, ++number);
+        }
+        if (driver.in_flight)
+            sleep_until_answers();
+    }
+    while (driver.in_flight)
+        sleep_until_answers();
+    for (unsigned sector = 0; sector < STRESSED; sector++)
+        cr_assert(blk_file_is(512 * sector, 512, driver.version[sector]), "sector %u", sector);
+}
+
+Test(blk_threads, a_driver_with_event_idx_loses_nothing)
+{
+    work(true, QUEUES, 10000);
+}
+
+Test(blk_threads, a_driver_without_event_idx_loses_nothing)
+{
+    work(false, QUEUES, 10000);
+}
+
+Test(blk_uring, a_driver_with_event_idx_loses_nothing)
+{
+    work(true, QUEUES, 20000);
+}
+
+Test(blk_uring, a_driver_without_event_idx_loses_nothing)
+{
+    work(false, QUEUES, 20000);
+}
+
+Test(blk_uring, what_wraps_in_the_rings_is_right)
+{
+    blk.disk.cache = MV_CACHE_UNSAFE;
+    work(true, 1, 70000);
+}
