@@ -607,7 +607,6 @@ static bool look(void *context)
     now = mv_monotonic_ns();
     if (now < blk->look_until)
         return true;
-    blk->window /= 2; /* nothing came in it */
     if (ask_for_doorbell(blk)) {
         quiet(blk);
         publish(blk);
@@ -620,14 +619,14 @@ static bool look(void *context)
 /* From sleep, by doorbell or completion. */
 static void wake(struct blk *blk)
 {
-    uint64_t now;
+    uint64_t now, gap;
 
     if (!blk->active)
         return;
     if (!blk->poller.active) {
         now = mv_monotonic_ns();
-        if (now - blk->slept_at < POLL_MAX_NS) /* it would have been worth it to stay up */
-            blk->window = mv_min(mv_max(2 * blk->window, POLL_MIN_NS), POLL_MAX_NS);
+        gap = now - blk->slept_at;
+        blk->window = gap < POLL_MAX_NS ? 2 * gap : 0; /* would it have been worth to stay up? */
         quiet(blk);
         blk->look_until = now + blk->window;
     }
