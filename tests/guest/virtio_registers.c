@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The registers of a virtio device (virtio 1.2, 4.2.2) and its configuration
+ * (5.2.4): each at every offset and width, also by string instructions; nothing
+ * but what the specification says can be written.  sectors=N, queues=N.
+ */
+#include "virtio.h"
+
+enum { ALL_ONES = 0xffffffff, CONFIG_SPACE = SLOT_SIZE - V_CONFIG };
+
+static struct disk disk;
+
+static uint64_t read_wide(unsigned offset, unsigned size)
+{
+    uint64_t address = disk.base + offset;
+
+    switch (size) {
+    case 1: return *(volatile uint8_t *)at(address);
+    case 2: return *(volatile uint16_t *)at(address);
+    case 4: return *(volatile uint32_t *)at(address);
+    default: return *(volatile uint64_t *)at(address);
+    }
+}
+
+static void write_wide(unsigned offset, unsigned size, uint64_t value)
+{
+    uint64_t address = disk.base + offset;
+
+    switch (size) {
+    case 1: *(volatile uint8_t *)at(address) = (uint8_t)value; break;
+    case 2: *(volatile uint16_t *)at(address) = (uint16_t)value; break;
+    case 4: *(volatile uint32_t *)at(address) = (uint32_t)value; break;
+    default: *(volatile uint64_t *)at(address) = value; break;
+    }
+}
+
+static uint64_t ones(unsigned size)
+{
+    return UINT64_MAX >> (64 - 8 * size);
+}
+
+/* What the register is to be after power-on; all ones if it cannot be read. */
+static uint32_t wanted(unsigned offset)
+{
+    switch (offset) {
+    case V_MAGIC: return 0x74726976;
+    case V_VERSION: return 2;
+    case V_DEVICE_ID: return 2;
+    case V_VENDOR_ID: return 0x4d56564d;
+    case V_DEVICE_FEATURES: return (uint32_t)disk_offers(&disk);
+    case V_QUEUE_NUM_MAX: return QUEUE_MOST;
+    case V_QUEUE_READY:
+    case V_INTERRUPT_STATUS:
+    case V_STATUS: return 0;
+    case V_CONFIG_GENERATION: return 0;
+    default: return ALL_ONES; /* SHMLen of a region that is not there, too */
+    }
+}
+
+static void read_every_register(void)
+{
+    doing = "read every register";
+    for (unsigned offset = 0; offset < V_CONFIG; offset++) {
+        uint32_t value = wanted(offset);
+
+        put(&disk, V_DEVICE_FEATURES_SEL, 0);
+        must_be(read_wide(offset, 4), value);
+    }
+    doing = "read registers by wrong widths";
+    for (unsigned offset = 0; offset < V_CONFIG; offset++) {
+        must_be(read_wide(offset, 1), ones(1));
+        must_be(read_wide(offset, 2), ones(2));
+        must_be(read_wide(offset, 8), ones(8));
+    }
+}
+
+/* 4.2.2.2: only 32 bits, aligned. */
+static void write_by_wrong_widths(void)
+{
+    static const unsigned sizes[] = {1, 2, 8};
+
+    doing = "write registers by wrong widths";
+    for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        write_wide(V_STATUS, sizes[i], ACKNOWLEDGE);
+        must_be(get(&disk, V_STATUS), 0);
+        write_wide(V_QUEUE_SEL, sizes[i], 0xff);
+        must_be(get(&disk, V_QUEUE_NUM_MAX), QUEUE_MOST);
+    }
+    for (unsigned offset = V_STATUS - 3; offset < V_STATUS + 4; offset++)
+        if (offset != V_STATUS)
+            write_wide(offset, 4, ALL_ONES);
+    must_be(get(&disk, V_STATUS), 0);
+    put(&disk, V_STATUS, ACKNOWLEDGE);
+    write_wide(V_STATUS, 1, 0);
+    write_wide(V_STATUS, 2, 0);
+    write_wide(V_STATUS, 8, 0);
+    must_be(get(&disk, V_STATUS), ACKNOWLEDGE);
+    put(&disk, V_STATUS, 0);
+}
+
+static void write_what_is_read_only(void)
+{
+    static const unsigned offsets[] = {V_MAGIC,
+                                       V_VERSION,
+                                       V_DEVICE_ID,
+                                       V_VENDOR_ID,
+                                       V_DEVICE_FEATURES,
+                                       V_QUEUE_NUM_MAX,
+                                       0x1c,
+                                       V_INTERRUPT_STATUS,
+                                       0x28,
+                                       0x40,
+                                       0x48,
+                                       0xac,
+                                       0xb0,
+                                       0xb4,
+                                       0xb8,
+                                       0xbc,
+                                       V_CONFIG_GENERATION};
+
+    doing = "write what is read-only";
+    for (unsigned i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++) {
+        put(&disk, offsets[i], 0);
+        put(&disk, offsets[i], ALL_ONES);
+    }
+    for (unsigned offset = 0; offset < V_CONFIG; offset += 4) {
+        uint32_t value = wanted(offset);
+
+        put(&disk, V_DEVICE_FEATURES_SEL, 0);
+        must_be(get(&disk, offset), value);
+    }
+}
+
+static void select_features(void)
+{
+    doing = "select features";
+    must(disk_offers(&disk) & F_VERSION_1);
+    for (unsigned i = 0; i < 32; i++) { /* 3, 2, 4, 8 ... 2^31 */
+        put(&disk, V_DEVICE_FEATURES_SEL, i == 0 ? 3 : 1u << i);
+        must_be(get(&disk, V_DEVICE_FEATURES), 0);
+    }
+    put(&disk, V_DEVICE_FEATURES_SEL, ALL_ONES);
+    must_be(get(&disk, V_DEVICE_FEATURES), 0);
+    /* Features that the driver writes beyond 64 bits are nowhere. */
+    put(&disk, V_STATUS, ACKNOWLEDGE);
+    put(&disk, V_STATUS, ACKNOWLEDGE | DRIVER);
+    put(&disk, V_DRIVER_FEATURES_SEL, 1);
+    put(&disk, V_DRIVER_FEATURES, (uint32_t)(F_VERSION_1 >> 32));
+    put(&disk, V_DRIVER_FEATURES_SEL, 2);
+    put(&disk, V_DRIVER_FEATURES, ALL_ONES);
+    put(&disk, V_DRIVER_FEATURES_SEL, ALL_ONES);
+    put(&disk, V_DRIVER_FEATURES, ALL_ONES);
+    put(&disk, V_STATUS, ACKNOWLEDGE | DRIVER | FEATURES_OK);
+    must_be(get(&disk, V_STATUS), ACKNOWLEDGE | DRIVER | FEATURES_OK);
+    disk_reset(&disk);
+}
+
+static void select_queues(void)
+{
+    unsigned queues = (unsigned)option("queues", 1);
+
+    doing = "select queues";
+    for (unsigned i = 0; i < queues; i++) {
+        put(&disk, V_QUEUE_SEL, i);
+        must_be(get(&disk, V_QUEUE_NUM_MAX), QUEUE_MOST);
+        must_be(get(&disk, V_QUEUE_READY), 0);
+    }
+    for (unsigned i = 0; i < 32; i++) {
+        uint32_t beyond = i == 0 ? queues : i == 1 ? ALL_ONES : queues + (1u << i) - 1;
+
+        put(&disk, V_QUEUE_SEL, beyond);
+        must_be(get(&disk, V_QUEUE_NUM_MAX), 0);
+        must_be(get(&disk, V_QUEUE_READY), 0);
+        put(&disk, V_QUEUE_NUM, 8);
+        put64(&disk, V_QUEUE_DESC, RINGS);
+        put64(&disk, V_QUEUE_DRIVER, RINGS + 0x1000);
+        put64(&disk, V_QUEUE_DEVICE, RINGS + 0x2000);
+        put(&disk, V_QUEUE_READY, 1);
+        must_be(get(&disk, V_QUEUE_READY), 0);
+    }
+    must_be(get(&disk, V_STATUS), 0);
+    doing = "notify queues that are not there";
+    put(&disk, V_QUEUE_NOTIFY, 0); /* not even set up */
+    put(&disk, V_QUEUE_NOTIFY, ALL_ONES);
+    disk_start(&disk, 0, 8);
+    for (unsigned i = 0; i < 32; i++)
+        put(&disk, V_QUEUE_NOTIFY, i == 0 ? ALL_ONES : 1u << i);
+    put(&disk, V_QUEUE_SEL, ALL_ONES);
+    put(&disk, V_QUEUE_NOTIFY, ALL_ONES);
+    must_be(request(&disk, T_IN, 3, buffer(0), SECTOR), S_OK);
+    must(is_filled(buffer(0), 3));
+    must_be(get(&disk, V_STATUS), RUNNING);
+    disk_reset(&disk);
+}
+
+static void check_config(void)
+{
+    static const unsigned sizes[] = {1, 2, 4, 8};
+    uint8_t bytes[CONFIG_SPACE];
+
+    doing = "the configuration's fields";
+    must_be(disk_capacity(&disk), option("sectors", 0));
+    must_be(get(&disk, V_CONFIG + C_BLK_SIZE), SECTOR);
+    must_be(read_wide(V_CONFIG + C_WRITEBACK, 1), 1);
+    must_be(read_wide(V_CONFIG + C_NUM_QUEUES, 2), option("queues", 1));
+    doing = "read the configuration at every offset and width";
+    for (unsigned i = 0; i < CONFIG_SPACE; i++)
+        bytes[i] = (uint8_t)read_wide(V_CONFIG + i, 1);
+    for (unsigned i = C_SIZE; i < CONFIG_SPACE; i++)
+        must_be(bytes[i], 0xff);
+    for (unsigned i = 0; i < CONFIG_SPACE; i++)
+        for (unsigned n = 0; n < 4; n++) {
+            uint64_t value = i + sizes[n] <= C_SIZE ? load(bytes + i, sizes[n]) : ones(sizes[n]);
+
+            must_be(read_wide(V_CONFIG + i, sizes[n]), value);
+        }
+}
+
+static void write_config(void)
+{
+    static const unsigned sizes[] = {1, 2, 4, 8};
+    uint8_t before[CONFIG_SPACE];
+
+    doing = "write the configuration";
+    for (unsigned i = 0; i < CONFIG_SPACE; i++)
+        before[i] = (uint8_t)read_wide(V_CONFIG + i, 1);
+    for (unsigned i = 0; i < CONFIG_SPACE; i++)
+        for (unsigned n = 0; n < 4; n++) {
+            write_wide(V_CONFIG + i, sizes[n], UINT64_MAX);
+            write_wide(V_CONFIG + i, sizes[n], 0);
+        }
+    for (unsigned i = 0; i < CONFIG_SPACE; i++)
+        must_be(read_wide(V_CONFIG + i, 1), before[i]);
+
+    doing = "write the writeback field";
+    disk_negotiate(&disk, F_VERSION_1 | F_FLUSH | F_CONFIG_WCE);
+    for (unsigned i = 0; i < CONFIG_SPACE; i++)
+        if (i != C_WRITEBACK)
+            write_wide(V_CONFIG + i, 1, 0x5a);
+    for (unsigned value = 0; value < 2; value++) {
+        write_wide(V_CONFIG + C_WRITEBACK, 1, value);
+        for (unsigned i = 0; i < CONFIG_SPACE; i++)
+            must_be(read_wide(V_CONFIG + i, 1), i == C_WRITEBACK ? value : before[i]);
+    }
+    write_wide(V_CONFIG + C_WRITEBACK, 1, 0);
+    disk_reset(&disk);
+    must_be(read_wide(V_CONFIG + C_WRITEBACK, 1), 1);
+}
+
+static void copy(uint64_t to, uint64_t from, unsigned count, unsigned size)
+{
+    uint64_t n = count;
+
+    if (size == 1)
+        __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
+    else if (size == 2)
+        __asm__ volatile("rep movsw" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
+    else if (size == 4)
+        __asm__ volatile("rep movsl" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
+    else
+        __asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
+}
+
+static void use_string_instructions(void)
+{
+    static uint8_t bytes[2 * SLOT_SIZE], slot[2 * SLOT_SIZE];
+    uint64_t to, n;
+
+    doing = "rep movs from the device";
+    put(&disk, V_DEVICE_FEATURES_SEL, 0);
+    for (unsigned size = 1; size <= 8; size *= 2) {
+        for (unsigned i = 0; i < 2 * SLOT_SIZE; i += size) {
+            uint64_t value = read_wide(i, size); /* beyond the device, too */
+
+            memcpy(slot + i, &value, size);
+        }
+        memset(bytes, 0, sizeof(bytes));
+        copy((uint64_t)bytes, disk.base, 2 * SLOT_SIZE / size, size);
+        must(same(bytes, slot, sizeof(bytes)));
+    }
+    doing = "rep movs to the device";
+    memset(bytes, 0xff, sizeof(bytes));
+    copy(disk.base + V_CONFIG, (uint64_t)bytes, CONFIG_SPACE, 1);
+    copy(disk.base + V_CONFIG, (uint64_t)bytes, CONFIG_SPACE / 8, 8);
+    copy(disk.base, (uint64_t)bytes, V_CONFIG, 1);
+    copy(disk.base, (uint64_t)bytes, V_CONFIG / 8, 8);
+    must_be(get(&disk, V_STATUS), 0);
+    must_be(disk_capacity(&disk), option("sectors", 0));
+    copy(disk.base, (uint64_t)bytes, V_CONFIG / 4, 4); /* among all else this says FAILED */
+    must_be(get(&disk, V_STATUS) & FAILED, FAILED);
+    disk_reset(&disk);
+    doing = "rep movs from the device to itself";
+    copy(disk.base + V_CONFIG, disk.base, V_CONFIG / 4, 4);
+    copy(disk.base, disk.base, SLOT_SIZE, 1);
+    copy(disk.base, disk.base + V_CONFIG, CONFIG_SPACE / 4, 4);
+    disk_reset(&disk);
+
+    doing = "rep outs from the device";
+    to = disk.base + V_CONFIG;
+    n = 3;
+    __asm__ volatile("rep outsb" : "+S"(to), "+c"(n) : "d"(SERIAL + SCR) : "memory");
+    must_be(in8(SERIAL + SCR), option("sectors", 0) >> 16 & 0xff);
+    doing = "rep ins to the device";
+    to = disk.base + V_STATUS;
+    n = 8;
+    __asm__ volatile("rep insb" : "+D"(to), "+c"(n) : "d"(SERIAL + SCR) : "memory");
+    must_be(get(&disk, V_STATUS), 0);
+    to = disk.base + V_QUEUE_SEL;
+    n = 1;
+    __asm__ volatile("rep insl" : "+D"(to), "+c"(n) : "d"(SERIAL + SCR) : "memory");
+    must_be(get(&disk, V_QUEUE_NUM_MAX), 0); /* it was all ones */
+    disk_reset(&disk);
+    doing = "rep stos to the device";
+    to = disk.base + V_CONFIG;
+    n = CONFIG_SPACE;
+    __asm__ volatile("rep stosb" : "+D"(to), "+c"(n) : "a"(0x5a) : "memory");
+    to = disk.base + V_QUEUE_NOTIFY;
+    n = 1;
+    __asm__ volatile("rep stosl" : "+D"(to), "+c"(n) : "a"(ALL_ONES) : "memory");
+    doing = "a locked exchange with a register";
+    {
+        uint32_t value = ALL_ONES;
+
+        __asm__ volatile("xchgl %0, %1"
+                         : "+r"(value), "+m"(*(volatile uint32_t *)at(disk.base + V_QUEUE_SEL)));
+        must_be(value, ALL_ONES);
+    }
+    must_be(get(&disk, V_QUEUE_NUM_MAX), 0);
+}
+
+static void look_around(void)
+{
+    doing = "beside the device";
+    for (unsigned size = 1; size <= 8; size *= 2) {
+        must_be(read_wide(SLOT_SIZE, size), ones(size));
+        must_be(read_wide(SLOT_SIZE - 1, size), ones(size)); /* begins in its last byte */
+        must_be(read_wide(SLOT_STRIDE - 1, size), ones(size));
+        write_wide(SLOT_SIZE - 1, size, 0);
+        write_wide(SLOT_SIZE, size, 0);
+        write_wide(SLOT_STRIDE - 3, size, 0);
+    }
+    for (unsigned slot = disk.slot + 1; slot <= 16; slot++)
+        must_be(read_wide((slot - disk.slot) * SLOT_STRIDE, 4), ALL_ONES);
+}
+
+void test(void)
+{
+    disk_init(&disk, 0);
+    read_every_register();
+    write_by_wrong_widths();
+    write_what_is_read_only();
+    select_features();
+    select_queues();
+    check_config();
+    write_config();
+    use_string_instructions();
+    look_around();
+    doing = "use it";
+    must_work(&disk);
+}
