@@ -208,7 +208,7 @@ static void write_any_registers(void)
 
 /* ---- mode=restart ---- */
 
-enum { BUSY_AT_ONCE = 16, BUSY_SIZE = 1 << 18 };
+enum { BUSY_AT_ONCE = 16, BUSY_SIZE = 1 << 16 };
 
 static void keep_busy(void)
 {
@@ -219,7 +219,7 @@ static void keep_busy(void)
     disk_start(&other, F_INDIRECT, BUSY_AT_ONCE);
     while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST)) {
         for (unsigned i = 0; i < BUSY_AT_ONCE; i++) {
-            describe_indirect(queue, i, T_IN, 0, buffer(64), BUSY_SIZE);
+            describe_indirect(queue, i, T_IN, 0, buffer(64 + 16 * i), BUSY_SIZE);
             offer(queue, i);
         }
         publish(queue);
