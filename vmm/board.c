@@ -3,8 +3,10 @@
  * architecture's layout.h, beside its drawing. */
 #include "board.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "dev/power.h"
 #include "layout.h"
@@ -97,8 +99,25 @@ static struct mv_device_desc take_slot(struct mv_board *board)
         .space = MV_SPACE_MMIO,
         .base = MV_VIRTIO_BASE + index * MV_VIRTIO_STRIDE,
         .size = MV_VIRTIO_MMIO_SIZE,
-        .irq = MV_VIRTIO_IRQ + (int)index,
+        .irq = mv_virtio_irq(index),
     };
+}
+
+/* For all slots at once: memory of the guest's is cheaper in one piece. */
+static bool map_pages(struct mv_board *board)
+{
+    uint64_t size = MV_DISKS_MAX * MV_VIRTIO_STRIDE;
+    void *pages;
+
+    if (board->pages)
+        return true;
+    pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED)
+        return false;
+    board->pages = pages;
+    board->pages_gpa = MV_VIRTIO_BASE;
+    board->pages_size = size;
+    return true;
 }
 
 int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
@@ -120,7 +139,8 @@ int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
         .loop = env->loop,
         .log = env->log,
     };
-    int error = mv_image_open(disk, &image, &warning, err);
+    int error = map_pages(board) ? mv_image_open(disk, &image, &warning, err)
+                                 : cannot_create(desc.name, -ENOMEM, err);
 
     if (error)
         return error;
@@ -135,6 +155,7 @@ int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
     if (error)
         return cannot_create(desc.name, error, err);
     own.irq.line = desc.irq;
+    own.page = board->pages + (board->slot_count - 1) * MV_VIRTIO_STRIDE;
     device = prepare(board, &desc);
     error = add(board, device, mv_virtio_mmio_create(device, &own, virtio), mmio);
     return error ? cannot_create(desc.name, error, err) : 0;
@@ -149,6 +170,9 @@ void mv_board_done(struct mv_board *board)
             device->ops->destroy(device->state);
         pthread_mutex_destroy(&device->lock);
     }
+    if (board->pages)
+        munmap(board->pages, board->pages_size);
+    board->pages = NULL;
 }
 
 struct mv_device *mv_board_find(struct mv_board *board, const char *name)

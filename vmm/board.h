@@ -17,6 +17,8 @@ struct mv_board {
     unsigned count;
     struct mv_slot slots[MV_DISKS_MAX];
     unsigned slot_count; /* taken */
+    uint8_t *pages;      /* what the guest reads of the slots, see mv_device_env.page */
+    uint64_t pages_gpa, pages_size;
 };
 
 /* Creates all devices, in the table's order, and puts each on its bus.  env->irq

@@ -127,17 +127,32 @@ int mv_kvm_create_vm(struct mv_kvm *kvm, struct mv_error *err)
     return 0;
 }
 
-int mv_kvm_set_memory(const struct mv_kvm *kvm, unsigned slot, uint64_t gpa, uint64_t size,
-                      void *host)
+static int set_memory(const struct mv_kvm *kvm, unsigned slot, uint32_t flags, uint64_t gpa,
+                      uint64_t size, void *host)
 {
     struct kvm_userspace_memory_region region = {
         .slot = slot,
+        .flags = flags,
         .guest_phys_addr = gpa,
         .memory_size = size,
         .userspace_addr = (uintptr_t)host,
     };
 
     return MV_KVM_CALL(kvm, kvm->vm, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+int mv_kvm_set_memory(const struct mv_kvm *kvm, unsigned slot, uint64_t gpa, uint64_t size,
+                      void *host)
+{
+    return set_memory(kvm, slot, 0, gpa, size, host);
+}
+
+int mv_kvm_set_readonly(const struct mv_kvm *kvm, unsigned slot, uint64_t gpa, uint64_t size,
+                        void *host)
+{
+    if (!mv_kvm_check(kvm, KVM_CAP_READONLY_MEM))
+        return -EOPNOTSUPP;
+    return set_memory(kvm, slot, KVM_MEM_READONLY, gpa, size, host);
 }
 
 int mv_kvm_enable(const struct mv_kvm *kvm, unsigned capability, uint64_t argument)
@@ -157,13 +172,6 @@ int mv_kvm_ioeventfd(const struct mv_kvm *kvm, uint64_t address, int eventfd)
     };
 
     return MV_KVM_CALL(kvm, kvm->vm, KVM_IOEVENTFD, &ioeventfd);
-}
-
-int mv_kvm_irqfd(const struct mv_kvm *kvm, int gsi, int eventfd)
-{
-    struct kvm_irqfd irqfd = {.fd = (uint32_t)eventfd, .gsi = (uint32_t)gsi};
-
-    return MV_KVM_CALL(kvm, kvm->vm, KVM_IRQFD, &irqfd);
 }
 
 int mv_kvm_create_vcpu(const struct mv_kvm *kvm, unsigned index)

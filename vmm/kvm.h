@@ -43,13 +43,15 @@ int mv_kvm_check(const struct mv_kvm *kvm, unsigned capability);
 int mv_kvm_create_vm(struct mv_kvm *kvm, struct mv_error *err);
 int mv_kvm_set_memory(const struct mv_kvm *kvm, unsigned slot, uint64_t gpa, uint64_t size,
                       void *host);
+
+/* The same, but what the guest writes there is an exit (KVM_EXIT_MMIO).  -EOPNOTSUPP where KVM
+ * has no such memory. */
+int mv_kvm_set_readonly(const struct mv_kvm *kvm, unsigned slot, uint64_t gpa, uint64_t size,
+                        void *host);
 int mv_kvm_enable(const struct mv_kvm *kvm, unsigned capability, uint64_t argument);
 
 /* A write of any size to the MMIO address signals the eventfd, without an exit to us. */
 int mv_kvm_ioeventfd(const struct mv_kvm *kvm, uint64_t address, int eventfd);
-
-/* A write to the eventfd is an edge on this global system interrupt. */
-int mv_kvm_irqfd(const struct mv_kvm *kvm, int gsi, int eventfd);
 
 /* The new vCPU's file descriptor (the caller's), or -errno. */
 int mv_kvm_create_vcpu(const struct mv_kvm *kvm, unsigned index);

@@ -51,13 +51,6 @@ static int wire_doorbell(void *context, uint64_t address, int eventfd)
     return mv_kvm_ioeventfd(&machine->kvm, address, eventfd);
 }
 
-static int wire_interrupt(void *context, int line, int eventfd)
-{
-    const struct mv_machine *machine = context;
-
-    return mv_kvm_irqfd(&machine->kvm, line, eventfd);
-}
-
 static void on_rescan(void *context, uint32_t events)
 {
     struct mv_machine *machine = context;
@@ -198,7 +191,7 @@ static int init_devices(struct mv_machine *machine, const struct mv_config *conf
     struct mv_device_env env = {
         .mem = &machine->mem,
         .irq = {.set = set_irq, .context = machine},
-        .wiring = {.doorbell = wire_doorbell, .interrupt = wire_interrupt, .context = machine},
+        .wiring = {.doorbell = wire_doorbell, .context = machine},
         .loop = &machine->loop,
         .log = &machine->log,
         .ender = {.end = end_by_device, .context = machine},
@@ -213,6 +206,23 @@ static int init_devices(struct mv_machine *machine, const struct mv_config *conf
                        strerror(-error));
     error = mv_board_init(&machine->board, &env, &machine->mmio, &machine->ports, err);
     return error ? error : init_disks(machine, config, &env, err);
+}
+
+/* Where KVM cannot, each read of a register is an exit, and all the rest is the same. */
+static int map_device_pages(struct mv_machine *machine, struct mv_error *err)
+{
+    const struct mv_board *board = &machine->board;
+    int error = board->pages
+                    ? mv_kvm_set_readonly(&machine->kvm, machine->mem.count, board->pages_gpa,
+                                          board->pages_size, board->pages)
+                    : 0;
+
+    if (error == -EOPNOTSUPP)
+        return 0;
+    if (error)
+        return mv_fail(err, error, "KVM_SET_USER_MEMORY_REGION", NULL,
+                       "KVM does not take the devices' pages: %s", strerror(-error));
+    return 0;
 }
 
 static int init_vm(struct mv_machine *machine, struct mv_error *err)
@@ -231,7 +241,7 @@ static int init_vm(struct mv_machine *machine, struct mv_error *err)
                     (unsigned long long)(region->size / MV_MIB), (unsigned long long)region->base,
                     strerror(-error));
     }
-    return error;
+    return error ? error : map_device_pages(machine, err);
 }
 
 static int init_vcpus(struct mv_machine *machine, bool single_step, struct mv_error *err)

@@ -69,7 +69,8 @@ void disk_interrupts(struct disk *disk)
 {
     interrupting[disk->slot] = disk;
     set_handler(VECTOR + disk->slot, on_interrupt);
-    ioapic_route(SLOT_GSI + disk->slot, VECTOR + disk->slot);
+    ioapic_route(SLOT_GSI + disk->slot + (disk->slot >= 3), /* not 8, the RTC's */
+                 VECTOR + disk->slot);
 }
 
 uint64_t disk_capacity(const struct disk *disk)

@@ -36,7 +36,7 @@ enum {
     SLOT_BASE = 0xd0000000,
     SLOT_STRIDE = 0x1000,
     SLOT_SIZE = 0x200,
-    SLOT_GSI = 8,
+    SLOT_GSI = 5,
 
     V_MAGIC = 0x000,
     V_VERSION = 0x004,

@@ -202,7 +202,7 @@ static void fill_slots(void)
                                                 .space = MV_SPACE_MMIO,
                                                 .base = MV_VIRTIO_BASE + i * MV_VIRTIO_STRIDE,
                                                 .size = 0x200,
-                                                .irq = MV_VIRTIO_IRQ + (int)i};
+                                                .irq = mv_virtio_irq(i)};
     }
 }
 
@@ -216,8 +216,9 @@ Test(acpi, all_virtio_slots_are_there_each_with_its_range_and_edge_triggered_int
     aml = dsdt();
     for (unsigned i = 0; i < MV_COUNT(slots); i++) {
         /* Memory32Fixed, 6.4.3.4; extended interrupt, 6.4.3.6: consumer, edge, high, exclusive */
-        const uint8_t resources[] = {0x86, 9, 0, 1, 0, (uint8_t)(i << 4), 0, 0xd0, 0, 2, 0, 0,
-                                     0x89, 6, 0, 3, 1, (uint8_t)(8 + i),  0, 0,    0};
+        const uint8_t resources[] = {
+            0x86, 9, 0, 1, 0, (uint8_t)(i << 4),         0, 0xd0, 0, 2, 0, 0,
+            0x89, 6, 0, 3, 1, (uint8_t)mv_virtio_irq(i), 0, 0,    0};
         const uint8_t uid[] = {0x08, '_', 'U', 'I', 'D'};
         const uint8_t *slot = find(aml, slot_names[i], 4), *end = aml + get(aml + 4, 4);
 

@@ -11,8 +11,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "blk_rig.h"
+
+#define CACHESTAT 451 /* __NR_cachestat, on every architecture */
 
 #define SIZE    (4 * MV_MIB)
 #define SECTORS (SIZE / BLK_SECTOR)
@@ -113,6 +116,57 @@ Test(blk_threads, writethrough_works)
 Test(blk_uring, writethrough_works)
 {
     check_writethrough();
+}
+
+/* Pages of the file that the host has yet to write: cachestat(2), from Linux 6.5 on. */
+static uint64_t dirty_pages(void)
+{
+    uint64_t range[2] = {0, SIZE}; /* offset, length */
+    struct {
+        uint64_t cached, dirty, writeback, evicted, recently_evicted;
+    } stat;
+
+    if (syscall(CACHESTAT, blk.file, range, &stat, 0) < 0)
+        blk_skip("the host does not tell which pages are dirty");
+    return stat.dirty + stat.writeback;
+}
+
+static void check_stable(void)
+{
+    static const uint32_t sizes[] = {4096, 512, 64 * 1024};
+
+    blk_ready(SIZE);
+    blk_fill_file(0, SIZE, 1);
+    if (fsync(blk.file) < 0 || dirty_pages())
+        blk_skip("the file system has no use for a sync");
+    for (unsigned i = 0; i < MV_COUNT(sizes); i++) {
+        cr_expect_eq(blk_request(BLK_OUT, 100, sizes[i]), BLK_OK);
+        cr_expect_gt(dirty_pages(), 0, "writeback");
+        cr_expect_eq(blk_request(BLK_FLUSH, 0, 0), BLK_OK);
+        cr_expect_eq(dirty_pages(), 0, "flushed");
+    }
+    rig_write(REG_CONFIG + CONFIG_WRITEBACK, 1, 0);
+    for (unsigned i = 0; i < MV_COUNT(sizes); i++) {
+        const struct ring_part cut[] = {{BLK_HEADER, 16, false},
+                                        {RIG_DATA, 100, false},
+                                        {RIG_DATA, sizes[i] - 100, false},
+                                        {BLK_STATUS, 1, true}};
+
+        cr_expect_eq(blk_request(BLK_OUT, 100, sizes[i]), BLK_OK);
+        cr_expect_eq(dirty_pages(), 0, "writethrough");
+        cr_expect_eq(blk_request_parts(cut, 4), BLK_OK);
+        cr_expect_eq(dirty_pages(), 0, "writethrough, of two buffers");
+    }
+}
+
+Test(blk_threads, what_is_stable_has_left_the_hosts_page_cache)
+{
+    check_stable();
+}
+
+Test(blk_uring, what_is_stable_has_left_the_hosts_page_cache)
+{
+    check_stable();
 }
 
 static void check_zeros_by_hand(void)

@@ -347,7 +347,7 @@ Test(blk_host, a_disk_that_has_grown_is_announced_and_can_be_used)
     cr_expect_eq(blk_request(BLK_IN, SECTORS, 512), BLK_IOERR, "not yet");
     rig_set(REG_INTERRUPT_ACK, 1);
     rescan();
-    cr_expect_eq(rig_get(REG_CONFIG_GENERATION), 1);
+    cr_expect_eq(rig_get(REG_CONFIG_GENERATION), 2);
     cr_expect_eq(rig_get(REG_INTERRUPT_STATUS), 2);
     cr_expect_eq(config(CONFIG_CAPACITY, 8), 2 * SECTORS + 1, "whole sectors");
     cr_expect_eq(blk_request(BLK_IN, 2 * SECTORS, 512), BLK_OK);
@@ -368,7 +368,7 @@ Test(blk_host, a_disk_that_has_shrunk_is_announced_too)
     cr_expect_eq(config(CONFIG_CAPACITY, 8), 0);
     cr_expect_eq(blk_request(BLK_IN, 0, 512), BLK_IOERR);
     cr_expect_eq(blk_request(BLK_FLUSH, 0, 0), BLK_OK);
-    cr_expect_eq(rig_get(REG_CONFIG_GENERATION), 2);
+    cr_expect_eq(rig_get(REG_CONFIG_GENERATION), 4);
 }
 
 Test(blk_host, another_size_outlives_a_reset)

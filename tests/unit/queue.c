@@ -314,7 +314,8 @@ Test(queue, a_nested_indirect_table_breaks_it)
 
 Test(queue, an_indirect_table_of_a_bad_length_breaks_it)
 {
-    static const uint32_t bad[] = {0, 1, 15, 17, 24, 31, 16 * 257, 0x80000000, UINT32_MAX};
+    static const uint32_t bad[] = {0,  1,  15, 17,       24,         31,
+                                   33, 40, 47, 16 * 257, 0x80000000, UINT32_MAX};
 
     fill_table(2);
     for (unsigned i = 0; i < MV_COUNT(bad); i++) {
@@ -814,6 +815,7 @@ static void check_chain(void)
 
 Test(queue, descriptors_that_change_while_they_are_read_give_good_chains_or_none)
 {
+    uint64_t end = mv_monotonic_ns() + RIG_PATIENCE * 1000000ull;
     unsigned chains = 0, broken = 0;
     pthread_t guest;
 
@@ -821,7 +823,9 @@ Test(queue, descriptors_that_change_while_they_are_read_give_good_chains_or_none
     cr_skip("the race between the guest's memory and us is meant");
 #endif
     pthread_create(&guest, NULL, rewrite, NULL);
-    for (unsigned i = 0; i < 300000; i++) {
+    /* on a loaded computer the guest may come to little at first */
+    while ((chains + broken < 300000 || chains < 1000 || broken < 1000) &&
+           mv_monotonic_ns() < end) {
         __atomic_store_n(&ring_avail(&ring)[1], (uint16_t)(queue.state.next_avail + 1),
                          __ATOMIC_RELEASE);
         if (pop() == MV_QUEUE_CHAIN) {
@@ -839,6 +843,6 @@ Test(queue, descriptors_that_change_while_they_are_read_give_good_chains_or_none
     }
     atomic_store(&enough, true);
     pthread_join(guest, NULL);
-    cr_expect_gt(chains, 1000, "%u chains, %u broken", chains, broken);
-    cr_expect_gt(broken, 1000, "%u chains, %u broken", chains, broken);
+    cr_expect_geq(chains, 1000, "%u chains, %u broken", chains, broken);
+    cr_expect_geq(broken, 1000, "%u chains, %u broken", chains, broken);
 }

@@ -21,16 +21,14 @@ struct mv_ender {
 };
 
 /*
- * Connects file descriptors of a device with the guest, so that KVM carries its
- * events by itself; functions are NULL where nobody can.  Both return 0 or
- * -errno.  Any thread; for the machine's whole life.
+ * Connects a file descriptor of a device with the guest, so that KVM carries its
+ * events by itself; the function is NULL where nobody can.
  */
 struct mv_wiring {
     /* A write of any size to this guest-physical address signals the eventfd, and
-     * is not seen by the bus any more. */
+     * is not seen by the bus any more.  Any thread; for the machine's whole life.  Returns
+     * 0 or -errno. */
     int (*doorbell)(void *context, uint64_t address, int eventfd);
-    /* A write to the eventfd is an edge on this interrupt line. */
-    int (*interrupt)(void *context, int line, int eventfd);
     void *context;
 };
 
@@ -38,6 +36,8 @@ struct mv_device_env {
     struct mv_mem *mem;
     struct mv_irq irq;
     struct mv_wiring wiring;
+    void *page; /* what the guest reads at the device's base without an exit, MV_PAGE_SIZE bytes
+                 * aligned to that; NULL: every read is an exit.  It stays until destroy. */
     struct mv_loop *loop;
     struct mv_log *log;
     struct mv_ender ender;

@@ -12,8 +12,16 @@
  * lock.  The queues are the driver's to set up until DRIVER_OK; then the loop
  * thread's, until a reset has been carried out; `phase` says whose turn it is.
  * The rest that both touch is atomic.  The doorbell rings in the loop thread by
- * an eventfd, which KVM signals by itself once it is wired (ioeventfd); the
- * interrupt is an eventfd that KVM listens to (irqfd).
+ * an eventfd, which KVM signals by itself once it is wired (ioeventfd).
+ *
+ * What the registers read as stands in a page of memory, which the guest can read
+ * as it is, without an exit: each interrupt begins with a look at InterruptStatus.
+ * No read has a side effect.  The page is kept as it should be: after each write,
+ * and when the device has something to say.
+ *
+ * An interrupt is two calls to KVM, up and down, rather than an eventfd (irqfd): for
+ * the lines of an I/O APIC KVM leaves irqfds to a kernel thread of its own, which
+ * takes longer, and makes the end of a machine longer.
  *
  * Left out: version 1 ("legacy"), shared memory regions, queue reset.
  */
@@ -87,11 +95,10 @@ enum phase {
     PHASE_STOPPING, /* still its, until it has stopped the device */
 };
 
-/* What has to be kept to go on elsewhere, with the queues' states. */
+/* What has to be kept to go on elsewhere, with the queues' states and the page. */
 struct mmio_state {
     uint32_t device_features_sel, driver_features_sel, queue_sel;
     uint64_t driver_features;
-    uint32_t status; /* without NEEDS_RESET, which is apart */
     uint32_t config_generation;
 };
 
@@ -109,24 +116,25 @@ struct mmio {
     bool told_of_events;            /* that they cannot be created: once, a guest could repeat it */
     bool wiring_tried;              /* the loop thread's */
     struct mv_loop_source doorbell; /* its fd is an eventfd, made at the first DRIVER_OK */
-    int interrupt;                  /* an eventfd, too */
+    atomic_int phase;               /* see enum phase; stores release what was done before */
 
-    atomic_int phase;             /* see enum phase; stores release what was done before */
-    atomic_uint interrupt_status; /* set by the loop thread, cleared by vCPUs */
-    atomic_bool needs_reset;      /* set by both, cleared by the reset */
-    atomic_bool wired;            /* set by the loop thread: KVM listens to `interrupt` */
+    /* What the guest reads.  The loop thread adds bits to InterruptStatus and Status,
+     * the rest is written by vCPUs and under the lock. */
+    _Atomic uint32_t *page;
+    void *own_page; /* to be freed */
 };
+
+static _Atomic uint32_t *at(const struct mmio *mmio, uint64_t offset)
+{
+    return &mmio->page[offset / 4];
+}
 
 /* ---- from here on: the loop thread, and those that share its functions ---- */
 
-static void interrupt(struct mmio *mmio, unsigned why)
+static void interrupt(struct mmio *mmio, uint32_t why)
 {
-    atomic_fetch_or(&mmio->interrupt_status, why); /* pairs with the reads of both registers */
-    if (atomic_load(&mmio->wired)) {
-        eventfd_write(mmio->interrupt, 1);
-        return;
-    }
-    /* The line is edge-triggered. */
+    atomic_fetch_or(at(mmio, INTERRUPT_STATUS), why);
+    /* an edge */
     mv_irq_set(&mmio->irq, true);
     mv_irq_set(&mmio->irq, false);
 }
@@ -139,7 +147,7 @@ static void on_interrupt(void *context)
 /* 2.1.2: says that it needs a reset, and if the driver has got that far, interrupts. */
 static void needs_reset(struct mmio *mmio)
 {
-    if (atomic_exchange(&mmio->needs_reset, true))
+    if (atomic_fetch_or(at(mmio, STATUS), S_NEEDS_RESET) & S_NEEDS_RESET)
         return;
     if (atomic_load(&mmio->phase) != PHASE_SET_UP)
         interrupt(mmio, I_CONFIG_CHANGE);
@@ -148,6 +156,47 @@ static void needs_reset(struct mmio *mmio)
 static void on_broken(void *context)
 {
     needs_reset(context);
+}
+
+static struct mv_queue *selected_queue(const struct mmio *mmio)
+{
+    uint32_t sel = mmio->state.queue_sel;
+
+    return sel < mmio->virtio->queue_count ? &mmio->virtio->queues[sel] : NULL;
+}
+
+static uint32_t half(uint64_t value, uint32_t sel)
+{
+    return sel < 2 ? (uint32_t)(value >> (32 * sel)) : 0;
+}
+
+/* Brings the page up to date.  Under the lock. */
+static void refresh(struct mmio *mmio)
+{
+    const struct mmio_state *state = &mmio->state;
+    const struct mv_virtio *virtio = mmio->virtio;
+    const struct mv_queue *queue = selected_queue(mmio);
+
+    atomic_store(at(mmio, DEVICE_FEATURES), half(virtio->offered, state->device_features_sel));
+    atomic_store(at(mmio, QUEUE_NUM_MAX), queue ? MV_QUEUE_MAX : 0);
+    atomic_store(at(mmio, QUEUE_READY), queue && queue->state.ready);
+    for (uint64_t offset = CONFIG; offset < MV_VIRTIO_MMIO_SIZE; offset += 4)
+        atomic_store(at(mmio, offset),
+                     (uint32_t)virtio->ops->config_read(virtio->state, offset - CONFIG, 4));
+    atomic_store(at(mmio, CONFIG_GENERATION), state->config_generation);
+}
+
+/* What is write-only or not there reads as all ones: SHMLen of no region is -1, too. */
+static void init_page(struct mmio *mmio)
+{
+    memset((void *)mmio->page, 0xff, MV_PAGE_SIZE);
+    atomic_store(at(mmio, MAGIC_VALUE), MAGIC);
+    atomic_store(at(mmio, VERSION), 2);
+    atomic_store(at(mmio, DEVICE_ID), mmio->virtio->ops->id);
+    atomic_store(at(mmio, VENDOR_ID), VENDOR);
+    atomic_store(at(mmio, INTERRUPT_STATUS), 0);
+    atomic_store(at(mmio, STATUS), 0);
+    refresh(mmio);
 }
 
 /* Everything is as after power-on.  Under the lock; no one else uses the queues. */
@@ -159,9 +208,10 @@ static void reset(struct mmio *mmio)
         mv_queue_reset(&mmio->virtio->queues[i]);
     mmio->virtio->ops->reset(mmio->virtio->state);
     mmio->state = (struct mmio_state){.config_generation = generation};
-    atomic_store(&mmio->interrupt_status, 0);
-    atomic_store(&mmio->needs_reset, false);
     atomic_store(&mmio->phase, PHASE_SET_UP);
+    refresh(mmio);
+    atomic_store(at(mmio, INTERRUPT_STATUS), 0);
+    atomic_store(at(mmio, STATUS), 0);
     pthread_cond_broadcast(&mmio->set_up);
 }
 
@@ -174,7 +224,7 @@ static void on_stopped(void *context)
     pthread_mutex_unlock(&mmio->device->lock);
 }
 
-/* Lets KVM carry doorbell and interrupt.  Where it does not, each is an exit. */
+/* Lets KVM carry the doorbell.  Where it does not, each is an exit to us. */
 static void wire(struct mmio *mmio)
 {
     uint64_t address = mmio->device->desc.base + QUEUE_NOTIFY;
@@ -184,12 +234,9 @@ static void wire(struct mmio *mmio)
         return;
     mmio->wiring_tried = true;
     error = mmio->wiring.doorbell(mmio->wiring.context, address, mmio->doorbell.fd);
-    if (!error)
-        error = mmio->wiring.interrupt(mmio->wiring.context, mmio->irq.line, mmio->interrupt);
     if (error)
-        mv_log(mmio->log, MV_LOG_WARNING, "%s: KVM does not carry its events (%s): it will be slow",
+        mv_log(mmio->log, MV_LOG_WARNING, "%s: KVM does not carry its doorbell: %s",
                mmio->device->desc.name, strerror(-error));
-    atomic_store(&mmio->wired, !error);
 }
 
 static void on_doorbell(void *context, uint32_t events)
@@ -205,7 +252,7 @@ static void on_doorbell(void *context, uint32_t events)
     }
     switch (atomic_load(&mmio->phase)) {
     case PHASE_LIVE:
-        if (!atomic_load(&mmio->needs_reset))
+        if (!(atomic_load(at(mmio, STATUS)) & S_NEEDS_RESET))
             virtio->ops->notify(virtio->state);
         break;
     case PHASE_STOPPING: virtio->ops->stop(virtio->state); break;
@@ -219,42 +266,10 @@ static bool is_set_up(const struct mmio *mmio)
     return atomic_load(&mmio->phase) == PHASE_SET_UP;
 }
 
-static struct mv_queue *selected_queue(const struct mmio *mmio)
-{
-    uint32_t sel = mmio->state.queue_sel;
-
-    return sel < mmio->virtio->queue_count ? &mmio->virtio->queues[sel] : NULL;
-}
-
-static uint32_t half(uint64_t value, uint32_t sel)
-{
-    return sel < 2 ? (uint32_t)(value >> (32 * sel)) : 0;
-}
-
 static void set_half(uint64_t *value, uint32_t sel, uint32_t part)
 {
     if (sel < 2)
         *value = (*value & ~(0xffffffffull << (32 * sel))) | (uint64_t)part << (32 * sel);
-}
-
-static uint32_t read_register(const struct mmio *mmio, uint64_t offset)
-{
-    const struct mmio_state *state = &mmio->state;
-    const struct mv_queue *queue = selected_queue(mmio);
-
-    switch (offset) {
-    case MAGIC_VALUE: return MAGIC;
-    case VERSION: return 2;
-    case DEVICE_ID: return mmio->virtio->ops->id;
-    case VENDOR_ID: return VENDOR;
-    case DEVICE_FEATURES: return half(mmio->virtio->offered, state->device_features_sel);
-    case QUEUE_NUM_MAX: return queue ? MV_QUEUE_MAX : 0;
-    case QUEUE_READY: return queue && queue->state.ready;
-    case INTERRUPT_STATUS: return atomic_load(&mmio->interrupt_status);
-    case STATUS: return state->status | (atomic_load(&mmio->needs_reset) ? S_NEEDS_RESET : 0);
-    case CONFIG_GENERATION: return state->config_generation;
-    default: return UINT32_MAX; /* write-only, or none: SHMLen of no region is -1, too */
-    }
 }
 
 static uint64_t read_mmio(void *context, uint64_t offset, unsigned size)
@@ -264,7 +279,7 @@ static uint64_t read_mmio(void *context, uint64_t offset, unsigned size)
     if (offset >= CONFIG)
         return mmio->virtio->ops->config_read(mmio->virtio->state, offset - CONFIG, size);
     /* 4.2.2.2: the driver must use 32 bits */
-    return size == 4 ? read_register(mmio, offset) : UINT64_MAX;
+    return size == 4 && offset % 4 == 0 ? atomic_load(at(mmio, offset)) : UINT64_MAX;
 }
 
 /* Without these there can be no device: it fails, and the driver may try again. */
@@ -274,9 +289,8 @@ static bool open_events(struct mmio *mmio)
 
     if (mmio->doorbell.fd >= 0)
         return true;
-    mmio->interrupt = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     mmio->doorbell.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (mmio->interrupt < 0 || mmio->doorbell.fd < 0)
+    if (mmio->doorbell.fd < 0)
         error = -errno;
     else /* by edges: each ring is one, and the counter need not be read */
         error = mv_loop_watch(mmio->loop, &mmio->doorbell, EPOLLIN | EPOLLET);
@@ -285,7 +299,6 @@ static bool open_events(struct mmio *mmio)
             mv_log(mmio->log, MV_LOG_WARNING, "%s: cannot create its events: %s",
                    mmio->device->desc.name, strerror(-error));
         mmio->told_of_events = true;
-        mv_close_fd(&mmio->interrupt);
         mv_close_fd(&mmio->doorbell.fd);
     }
     return !error;
@@ -319,17 +332,17 @@ static void start_device(struct mmio *mmio)
 
 static void write_status(struct mmio *mmio, uint32_t value)
 {
-    struct mmio_state *state = &mmio->state;
+    uint32_t status = atomic_load(at(mmio, STATUS)) & ~(uint32_t)S_NEEDS_RESET;
     unsigned i = 0;
 
     value &= ~(uint32_t)S_NEEDS_RESET; /* ours; the driver gives it back as it found it */
-    if (value == state->status)
+    if (value == status)
         return;
     if (value & S_FAILED) { /* the driver has given up */
-        state->status |= S_FAILED;
+        atomic_fetch_or(at(mmio, STATUS), S_FAILED);
         return;
     }
-    while (i < MV_COUNT(steps) && (steps[i].from != state->status || steps[i].to != value))
+    while (i < MV_COUNT(steps) && (steps[i].from != status || steps[i].to != value))
         i++;
     if (i == MV_COUNT(steps)) {
         needs_reset(mmio);
@@ -338,8 +351,8 @@ static void write_status(struct mmio *mmio, uint32_t value)
     /* 2.2.2: the driver finds out by reading that FEATURES_OK did not stay */
     if (value & S_FEATURES_OK && !features_are_good(mmio))
         return;
-    mmio->virtio->features = state->driver_features;
-    state->status = value;
+    mmio->virtio->features = mmio->state.driver_features;
+    atomic_fetch_or(at(mmio, STATUS), value);
     if (value & S_DRIVER_OK)
         start_device(mmio);
 }
@@ -380,7 +393,7 @@ static void write_queue(struct mmio *mmio, uint64_t offset, uint32_t value)
     case QUEUE_DEVICE_HIGH: set_half(&state->used, 1, value); break;
     case QUEUE_READY:
         state->ready = false;
-        if (value && (!(mmio->state.status & S_FEATURES_OK) ||
+        if (value && (!(atomic_load(at(mmio, STATUS)) & S_FEATURES_OK) ||
                       !mv_queue_enable(queue, mmio->mem, mmio->virtio->features)))
             needs_reset(mmio);
         break;
@@ -395,7 +408,7 @@ static void write_register(struct mmio *mmio, uint64_t offset, uint32_t value)
     case DEVICE_FEATURES_SEL: state->device_features_sel = value; break;
     case DRIVER_FEATURES_SEL: state->driver_features_sel = value; break;
     case DRIVER_FEATURES:
-        if (!(state->status & S_FEATURES_OK))
+        if (!(atomic_load(at(mmio, STATUS)) & S_FEATURES_OK))
             set_half(&state->driver_features, state->driver_features_sel, value);
         break;
     case QUEUE_SEL: state->queue_sel = value; break;
@@ -411,7 +424,7 @@ static void write_register(struct mmio *mmio, uint64_t offset, uint32_t value)
         if (!is_set_up(mmio))
             eventfd_write(mmio->doorbell.fd, 1);
         break;
-    case INTERRUPT_ACK: atomic_fetch_and(&mmio->interrupt_status, ~value); break;
+    case INTERRUPT_ACK: atomic_fetch_and(at(mmio, INTERRUPT_STATUS), ~value); break;
     case STATUS:
         if (value == 0)
             begin_reset(mmio);
@@ -429,6 +442,8 @@ static void write_mmio(void *context, uint64_t offset, unsigned size, uint64_t v
         mmio->virtio->ops->config_write(mmio->virtio->state, offset - CONFIG, size, value);
     else if (size == 4)
         write_register(mmio, offset, (uint32_t)value);
+    if (offset != INTERRUPT_ACK && offset != QUEUE_NOTIFY) /* these are often, and change nothing */
+        refresh(mmio);
 }
 
 /* A reset is over before the vCPU goes on: drivers take that for granted (Linux frees
@@ -449,13 +464,16 @@ static void quiesce(void *context)
     pthread_cond_broadcast(&mmio->set_up);
 }
 
+/* 2.5.1: a driver that reads in between finds that the generation has changed. */
 static void rescan(void *context)
 {
     struct mmio *mmio = context;
 
     if (!mmio->virtio->ops->rescan(mmio->virtio->state))
         return;
+    atomic_store(at(mmio, CONFIG_GENERATION), ++mmio->state.config_generation);
     mmio->state.config_generation++;
+    refresh(mmio);
     if (!is_set_up(mmio))
         interrupt(mmio, I_CONFIG_CHANGE);
 }
@@ -466,8 +484,8 @@ static void destroy(void *context)
 
     mmio->virtio->ops->destroy(mmio->virtio->state);
     mv_close_fd(&mmio->doorbell.fd);
-    mv_close_fd(&mmio->interrupt);
     pthread_cond_destroy(&mmio->set_up);
+    free(mmio->own_page);
     free(mmio);
 }
 
@@ -484,10 +502,14 @@ int mv_virtio_mmio_create(struct mv_device *device, const struct mv_device_env *
     };
     struct mmio *mmio = calloc(1, sizeof(*mmio));
 
-    if (!mmio) {
+    if (mmio && !env->page)
+        mmio->own_page = malloc(MV_PAGE_SIZE);
+    if (!mmio || (!env->page && !mmio->own_page)) {
+        free(mmio);
         virtio->ops->destroy(virtio->state);
         return -ENOMEM;
     }
+    mmio->page = env->page ? env->page : mmio->own_page;
     mmio->virtio = virtio;
     mmio->mem = env->mem;
     mmio->device = device;
@@ -495,11 +517,11 @@ int mv_virtio_mmio_create(struct mv_device *device, const struct mv_device_env *
     mmio->wiring = env->wiring;
     mmio->loop = env->loop;
     mmio->log = env->log;
-    mmio->interrupt = -1;
     mmio->doorbell = (struct mv_loop_source){.fd = -1, .fn = on_doorbell, .context = mmio};
     pthread_cond_init(&mmio->set_up, NULL);
     virtio->host = (struct mv_virtio_host){
         .interrupt = on_interrupt, .broken = on_broken, .stopped = on_stopped, .context = mmio};
+    init_page(mmio);
     device->ops = &ops;
     device->state = mmio;
     return 0;

@@ -7,8 +7,8 @@
 #include "dev/dev.h"
 #include "virtio.h"
 
-#define MV_VIRTIO_MMIO_SIZE 0x200 /* bytes of a slot: registers, then 256 bytes of configuration \
-                                   */
+/* Bytes of a slot: registers, then 256 bytes of configuration. */
+#define MV_VIRTIO_MMIO_SIZE 0x200
 
 /*
  * Puts a virtio device on the bus: fills device->ops and device->state.  virtio

@@ -25,8 +25,8 @@
  *               |   initrd at the top      |
  *   0xc000_0000 +--------------------------+  or less, if there is less
  *               | hole: 1 GiB for devices  |
- *   0xd000_0000 |   virtio-mmio, a page    |  interrupts 8 to 23
- *               |     for each of 16 slots |
+ *   0xd000_0000 |   virtio-mmio, a page    |  interrupts 5 to 21,
+ *               |     for each of 16 slots |    without 8
  *   0xfec0_0000 |   I/O APIC               |
  *   0xfee0_0000 |   local APICs            |
  *   0xfffb_c000 |   KVM's own pages (Intel)|
@@ -62,7 +62,6 @@
 #define MV_HOLE_GPA       0xc0000000ull
 #define MV_VIRTIO_BASE    0xd0000000ull
 #define MV_VIRTIO_STRIDE  0x1000ull
-#define MV_VIRTIO_IRQ     8 /* and the next 15: all of the I/O APIC's that are left */
 #define MV_IOAPIC_GPA     0xfec00000ull
 #define MV_LAPIC_GPA      0xfee00000ull
 #define MV_IDENTITY_MAP   0xfffbc000ull /* 1 page */
@@ -78,6 +77,12 @@
 #define MV_SERIAL_IRQ      4
 #define MV_PANIC_BASE      0x505
 #define MV_POWER_BASE      0x600
+
+/* Of slot 0 to 15.  Not 8: that is an RTC's, of which KVM watches every end of interrupt. */
+static inline int mv_virtio_irq(unsigned slot)
+{
+    return (int)(slot < 3 ? 5 + slot : 6 + slot);
+}
 
 /* Selectors of the entry state (boot protocol: __BOOT_CS, __BOOT_DS). */
 enum { MV_SELECTOR_CS = 0x10, MV_SELECTOR_DS = 0x18, MV_SELECTOR_TSS = 0x20 };
