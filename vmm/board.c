@@ -129,7 +129,7 @@ int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
     struct mv_device *device;
     struct mv_virtio *virtio;
     struct mv_image image;
-    const char *warning;
+    const char *warning = NULL;
     struct mv_blk_setup setup = {
         .name = desc.name,
         .image = &image,
