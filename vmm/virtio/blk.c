@@ -736,12 +736,11 @@ static uint64_t config_read(void *state, uint64_t offset, unsigned size)
 {
     const struct blk *blk = state;
     struct config config = blk->config;
-    uint64_t value = 0;
+    uint64_t value = UINT64_MAX;
 
     config.writeback = atomic_load(&blk->writeback);
-    if (offset >= CONFIG_SIZE || size > CONFIG_SIZE - offset)
-        return UINT64_MAX;
-    memcpy(&value, (const uint8_t *)&config + offset, size);
+    if (offset < CONFIG_SIZE)
+        memcpy(&value, (const uint8_t *)&config + offset, mv_min(size, CONFIG_SIZE - offset));
     return value;
 }
 
