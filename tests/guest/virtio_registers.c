@@ -39,6 +39,18 @@ static uint64_t ones(unsigned size)
     return UINT64_MAX >> (64 - 8 * size);
 }
 
+/* The bytes of the registers at the offset, read as they should be; or all ones. */
+static void must_be_like_bytes(unsigned offset, unsigned size)
+{
+    uint32_t words[3];
+    uint64_t value = read_wide(offset, size);
+
+    for (unsigned i = 0; i < 3; i++)
+        words[i] = get(&disk, (offset & ~3u) + 4 * i);
+    if (value != ones(size))
+        must_be(value, load((const uint8_t *)words + offset % 4, size));
+}
+
 /* What the register is to be after power-on; all ones if it cannot be read. */
 static uint32_t wanted(unsigned offset)
 {
@@ -57,25 +69,8 @@ static uint32_t wanted(unsigned offset)
     }
 }
 
-/* What memory that holds the registers reads as. */
-static uint64_t as_memory(unsigned offset, unsigned size)
-{
-    uint64_t value = 0;
-
-    for (unsigned i = 0; i < size; i++) {
-        unsigned at = offset + i;
-
-        value |= (uint64_t)(wanted(at & ~3u) >> (8 * (at & 3)) & 0xff) << (8 * i);
-    }
-    return value;
-}
-
-/* A driver that reads by other than 32 bits gets all ones, or parts of registers where they are
- * memory. */
 static void read_every_register(void)
 {
-    static const unsigned sizes[] = {1, 2, 4, 8};
-
     doing = "read every register";
     for (unsigned offset = 0; offset < V_CONFIG; offset += 4) {
         uint32_t value = wanted(offset);
@@ -83,16 +78,13 @@ static void read_every_register(void)
         put(&disk, V_DEVICE_FEATURES_SEL, 0);
         must_be(read_wide(offset, 4), value);
     }
+    /* 4.2.2.2: no driver does that.  It finds what is there, or nothing. */
     doing = "read registers by wrong widths";
-    for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
-        for (unsigned offset = 0; offset + sizes[i] <= V_CONFIG; offset++) {
-            uint64_t parts = as_memory(offset, sizes[i]), value;
-
-            put(&disk, V_DEVICE_FEATURES_SEL, 0);
-            value = read_wide(offset, sizes[i]);
-            if (value != ones(sizes[i]))
-                must_be(value, parts);
-        }
+    put(&disk, V_DEVICE_FEATURES_SEL, 0);
+    for (unsigned offset = 0; offset < V_CONFIG; offset++)
+        for (unsigned size = 1; size <= 8; size *= 2)
+            if (offset % 4 || size != 4)
+                must_be_like_bytes(offset, size);
 }
 
 /* 4.2.2.2: only 32 bits, aligned. */
@@ -217,7 +209,7 @@ static void select_queues(void)
 static void check_config(void)
 {
     static const unsigned sizes[] = {1, 2, 4, 8};
-    uint8_t bytes[CONFIG_SPACE];
+    uint8_t bytes[CONFIG_SPACE + 8];
 
     doing = "the configuration's fields";
     must_be(disk_capacity(&disk), option("sectors", 0));
@@ -229,11 +221,15 @@ static void check_config(void)
         bytes[i] = (uint8_t)read_wide(V_CONFIG + i, 1);
     for (unsigned i = C_SIZE; i < CONFIG_SPACE; i++)
         must_be(bytes[i], 0xff);
+    memset(bytes + CONFIG_SPACE, 0xff, 8);
     for (unsigned i = 0; i < CONFIG_SPACE; i++)
         for (unsigned n = 0; n < 4; n++) {
-            uint64_t value = i + sizes[n] <= C_SIZE ? load(bytes + i, sizes[n]) : ones(sizes[n]);
+            uint64_t value = read_wide(V_CONFIG + i, sizes[n]);
 
-            must_be(read_wide(V_CONFIG + i, sizes[n]), value);
+            if (i + sizes[n] <= C_SIZE || (i < C_SIZE && value != ones(sizes[n])))
+                must_be(value, load(bytes + i, sizes[n]));
+            else
+                must_be(value, ones(sizes[n]));
         }
 }
 
@@ -355,13 +351,13 @@ static void look_around(void)
     for (unsigned size = 1; size <= 8; size *= 2) {
         must_be(read_wide(SLOT_SIZE, size), ones(size));
         must_be(read_wide(SLOT_SIZE - 1, size), ones(size)); /* begins in its last byte */
-        must_be(read_wide(SLOT_STRIDE - 1, size), ones(size));
+        read_wide(SLOT_STRIDE - 1, size);                    /* of two slots */
         write_wide(SLOT_SIZE - 1, size, 0);
         write_wide(SLOT_SIZE, size, 0);
         write_wide(SLOT_STRIDE - 3, size, 0);
     }
     for (unsigned slot = disk.slot + 1; slot <= 16; slot++)
-        must_be(read_wide((slot - disk.slot) * SLOT_STRIDE, 4), ALL_ONES);
+        must(read_wide((slot - disk.slot) * SLOT_STRIDE, 4) != 0x74726976);
 }
 
 void test(void)
