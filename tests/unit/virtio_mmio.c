@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -28,12 +29,13 @@ static struct device {
     bool changed;              /* what rescan says */
     atomic_uint activations, notifications, stops, resets, destructions;
     uint64_t features; /* as activate found them */
-} dev;
+    uint64_t config;   /* at every offset */
+} dev = {.config = 0x1122334455667788};
 
 static uint64_t config_read(void *state, uint64_t offset, unsigned size)
 {
     ((struct device *)state)->read = (struct access){.offset = offset, .size = size};
-    return 0x1122334455667788;
+    return ((struct device *)state)->config;
 }
 
 static void config_write(void *state, uint64_t offset, unsigned size, uint64_t value)
@@ -655,6 +657,130 @@ Test(virtio_wired, where_it_cannot_be_wired_each_ring_is_an_exit_and_the_log_doe
     cr_expect_eq(atomic_load(&dev.notifications), 100);
     cr_expect_geq(atomic_load(&rig.log_lines), 1);
     cr_expect_leq(atomic_load(&rig.log_lines), 10, "a guest cannot fill the host's log");
+}
+
+/* ---- what is read without an exit ---- */
+
+static _Atomic uint32_t *page;
+
+static void attach_with_page(void)
+{
+    page = aligned_alloc(MV_PAGE_SIZE, MV_PAGE_SIZE);
+    cr_assert_not_null(page);
+    rig.page = (void *)page;
+    attach();
+}
+
+/* In the page stands what an exit would read. */
+static void expect_page(const char *when)
+{
+    for (uint64_t offset = 0; offset < MV_VIRTIO_MMIO_SIZE; offset += 4)
+        cr_expect_eq(atomic_load(&page[offset / 4]), rig_get(offset), "register %#x %s",
+                     (unsigned)offset, when);
+    for (uint64_t offset = MV_VIRTIO_MMIO_SIZE; offset < MV_PAGE_SIZE; offset += 4)
+        cr_expect_eq(atomic_load(&page[offset / 4]), UINT32_MAX, "behind the registers");
+}
+
+Test(virtio_wired, the_page_reads_as_the_registers_do_at_any_time)
+{
+    attach_with_page();
+    expect_page("at first");
+    rig_set(REG_DEVICE_FEATURES_SEL, 1);
+    expect_page("after a selection");
+    cr_expect_eq(atomic_load(&page[REG_DEVICE_FEATURES / 4]), OFFERED >> 32);
+    rig_set(REG_QUEUE_SEL, QUEUES);
+    expect_page("of a queue that is not there");
+    cr_expect_eq(atomic_load(&page[REG_QUEUE_NUM_MAX / 4]), 0);
+    go_live();
+    expect_page("when live");
+    dev.virtio.host.interrupt(dev.virtio.host.context);
+    expect_page("after an interrupt");
+    rig_set(REG_INTERRUPT_ACK, 1);
+    expect_page("after its acknowledgement");
+    dev.changed = true;
+    rig.device.ops->rescan(rig.device.state);
+    expect_page("after a change on the host");
+    dev.virtio.host.broken(dev.virtio.host.context);
+    expect_page("when it needs a reset");
+    cr_expect_eq(atomic_load(&page[REG_STATUS / 4]), STATUS_LIVE | STATUS_NEEDS_RESET);
+    rig_reset();
+    expect_page("after a reset");
+    rig_set(REG_STATUS, STATUS_ACKNOWLEDGE);
+    rig_set(REG_STATUS, STATUS_LIVE);
+    expect_page("when it needs a reset early");
+    rig_set(REG_STATUS, 0);
+    expect_page("after another reset");
+}
+
+Test(virtio_wired, what_the_driver_writes_to_the_configuration_is_in_the_page)
+{
+    attach_with_page();
+    dev.config = 0x0123456789abcdef;
+    rig_write(REG_CONFIG + 40, 1, 0);
+    cr_expect_eq(atomic_load(&page[REG_CONFIG / 4]), 0x89abcdef);
+    expect_page("after a write");
+}
+
+static atomic_bool enough;
+
+/* Waits until the generation is another; false when it takes too long. */
+static bool wait_for_generation(uint32_t after)
+{
+    uint64_t end = mv_monotonic_ns() + RIG_PATIENCE * 1000000ull;
+
+    while (atomic_load(&page[REG_CONFIG_GENERATION / 4]) == after)
+        if (mv_monotonic_ns() > end)
+            return false;
+    return true;
+}
+
+/*
+ * As drivers read what is longer than a register (2.5.3).  Without an exit nothing keeps
+ * one from reading just while it is changed, and so half of a change under one generation;
+ * but that generation is over a moment later, and then comes the interrupt.
+ */
+static void *read_configuration(void *context)
+{
+    while (!atomic_load(&enough)) {
+        uint32_t generation = atomic_load(&page[REG_CONFIG_GENERATION / 4]);
+        uint32_t first = atomic_load(&page[REG_CONFIG / 4]);
+        uint32_t second = atomic_load(&page[REG_CONFIG / 4 + 20]);
+
+        if (first != second && !wait_for_generation(generation))
+            return context;
+    }
+    return NULL;
+}
+
+static void rescan_under_lock(void)
+{
+    pthread_mutex_lock(&rig.device.lock);
+    dev.config += 0x100000001;
+    rig.device.ops->rescan(rig.device.state);
+    pthread_mutex_unlock(&rig.device.lock);
+}
+
+Test(virtio_wired, the_generation_in_which_half_of_a_change_was_read_is_over_soon)
+{
+    pthread_t driver;
+    void *half;
+
+    attach_with_page();
+    dev.config = 0;
+    dev.changed = true;
+    rescan_under_lock();
+    pthread_create(&driver, NULL, read_configuration, &enough);
+    for (unsigned i = 0; i < 20000; i++) {
+        uint32_t before = rig_get(REG_CONFIG_GENERATION);
+
+        rescan_under_lock();
+        cr_assert_neq(rig_get(REG_CONFIG_GENERATION), before);
+        cr_assert_eq(atomic_load(&page[REG_CONFIG / 4]), i + 2, "whole with the interrupt");
+        cr_assert_eq(atomic_load(&page[REG_CONFIG / 4 + 63]), i + 2);
+    }
+    atomic_store(&enough, true);
+    pthread_join(driver, &half);
+    cr_expect_null(half);
 }
 
 /* ---- reset ---- */

@@ -143,6 +143,7 @@ void rig_attach(struct mv_virtio *virtio)
         .mem = &rig.mem,
         .irq = {on_line, NULL, RIG_LINE},
         .wiring = rig.wiring,
+        .page = rig.page,
         .loop = &rig.loop,
         .log = &rig.log,
         .wake = -1,

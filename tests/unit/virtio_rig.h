@@ -35,6 +35,7 @@ struct rig {
     struct mv_bus bus;
     struct mv_device device;
     struct mv_wiring wiring; /* to be set before rig_attach */
+    void *page;              /* likewise: what the guest reads without an exit */
     int line;                /* eventfd: what the interrupt line has risen */
     atomic_uint interrupts;  /* how often it has */
 };
