@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "io.h"
@@ -15,6 +16,9 @@
 
 #define SECTOR      512u
 #define LARGE_BLOCK 4096u
+
+#define BUSY_TRIES    40
+#define BUSY_PAUSE_NS 10000000
 
 int mv_image_measure(const struct mv_image *image, uint64_t *ret_size)
 {
@@ -109,8 +113,8 @@ static int open_path(const struct mv_disk *disk, int *ret_fd, struct mv_error *e
                    strerror(errno));
 }
 
-int mv_image_open(const struct mv_disk *disk, struct mv_image *ret_image, const char **ret_warning,
-                  struct mv_error *err)
+static int open_image(const struct mv_disk *disk, struct mv_image *ret_image,
+                      const char **ret_warning, struct mv_error *err)
 {
     struct mv_image image = {.read_only = disk->read_only, .direct = disk->direct, .block = SECTOR};
     MV_CLEANUP_FD int fd = -1;
@@ -134,6 +138,21 @@ int mv_image_open(const struct mv_disk *disk, struct mv_image *ret_image, const 
     mv_steal_fd(&fd);
     *ret_image = image;
     return 0;
+}
+
+/* A monitor's io_uring outlives it by some 30 ms, and with it the lock: the kernel takes a ring
+ * apart in a thread of its own.  Whoever starts the next one at once is not to be refused. */
+int mv_image_open(const struct mv_disk *disk, struct mv_image *ret_image, const char **ret_warning,
+                  struct mv_error *err)
+{
+    const struct timespec pause = {.tv_nsec = BUSY_PAUSE_NS};
+    int error = open_image(disk, ret_image, ret_warning, err);
+
+    for (unsigned i = 0; error == -EBUSY && i < BUSY_TRIES; i++) {
+        nanosleep(&pause, NULL);
+        error = open_image(disk, ret_image, ret_warning, err);
+    }
+    return error;
 }
 
 void mv_image_close(struct mv_image *image)
