@@ -18,6 +18,15 @@ static void require(bool good, const char *what)
     abort();
 }
 
+static void check_disk(const struct mv_disk *disk)
+{
+    require(disk->size == sizeof(*disk) && disk->path[0], "a disk has a file");
+    require(!disk->serial || (disk->serial[0] && strlen(disk->serial) <= MV_SERIAL_MAX),
+            "a serial number fits");
+    require(disk->queues <= MV_QUEUES_MAX, "not too many queues");
+    require(disk->cache <= MV_CACHE_UNSAFE && disk->io <= MV_DISK_IO_THREADS, "known choices");
+}
+
 static void check(bool parsed, const struct mv_options *options, char message[2][256])
 {
     if (!parsed) {
@@ -31,6 +40,9 @@ static void check(bool parsed, const struct mv_options *options, char message[2]
     require(options->append && strstr(options->append, "console="), "there is a console");
     require(!options->memory || options->memory >= MV_MINIMUM_MEMORY, "enough memory");
     require(options->memory % 4096 == 0, "whole pages");
+    require(options->disk_count <= MV_DISKS_MAX, "not too many disks");
+    for (unsigned i = 0; i < options->disk_count; i++)
+        check_disk(&options->disks[i]);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

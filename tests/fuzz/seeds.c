@@ -6,6 +6,7 @@
 
 #include "images.h"
 #include "load.h"
+#include "virtio.h"
 
 static struct image image;
 static const char *root;
@@ -75,6 +76,8 @@ static bool write_others(void)
     static const char words[] = "-k\0bzImage\0-i\0initrd\0-a\0quiet console=hvc0\0-m\0"
                                 "64M\0-c\0002\0--verbose\0--step\0--timeline\0t\0-vh";
     static const char more[] = "bzImage\0--append=x\0--memory\0001G\0--cpus=4\0--\0--version";
+    static const char disks[] = "-d\0a,,b.img,ro,direct,serial=x\0--disk=c,queues=2,cache=unsafe,"
+                                "io=threads\0-d\0d,cache=writethrough,io=uring\0k";
     static const uint8_t traffic[] = {
         0x02, 0xc1, 0x01, 0x0f, 0x28, 'a',  0x28, 'b',  0x30, 0,   0x1a, 0,    0x1d, 0,
         0x18, 0,    0x04, 0x1f, 0x00, 'L',  0x03, 0x40, 0x1e, 0,   0x04, 0x00, 0x38, 31,
@@ -82,7 +85,73 @@ static bool write_others(void)
 
     return write_seed("options", 0, NULL, words, sizeof(words)) &&
            write_seed("options", 1, NULL, more, sizeof(more)) &&
+           write_seed("options", 2, NULL, disks, sizeof(disks)) &&
            write_seed("uart", 0, NULL, traffic, sizeof(traffic));
+}
+
+/* clang-format off */
+
+static const uint8_t chain[] = {
+    4, 3,                                       /* a queue of 16, both features */
+    0, 0, 0x01, 5, 0, 0, 0x10, 0, 1,            /* descriptor 0: 16 bytes to read, next 1 */
+    0, 1, 0x02, 2, 0, 0, 0x00, 2, 0,            /* descriptor 1: 512 bytes to write */
+    1, 0, 8, 4, 6, 0, 1, 0, 7, 9,               /* offer, quiet, pop, push, publish, listen */
+    3, 8, 0, 4,                                 /* the index jumps */
+    5, 3, 0, 0x80, 4};
+static const uint8_t indirect[] = {
+    3, 1,
+    0, 0, 0x04, 6, 0, 0, 0x20, 0, 0,            /* descriptor 0: a table at 0x2000 */
+    2, 6, 0x00, 0, 0x00, 0x10, 0, 0, 0, 0, 0, 0, /* its first: at 0x1000 */
+    2, 6, 0x08, 0, 0x40, 0, 0, 0, 1, 0, 1, 0,   /* of 64 bytes, next 1 */
+    2, 6, 0x10, 0, 0x00, 0, 0x10, 0, 0, 0, 0, 0, /* its second: in the upper region */
+    2, 6, 0x18, 0, 0x01, 0, 0, 0, 2, 0, 0, 0,   /* of 1 byte, to write */
+    1, 0, 4, 6, 0, 0, 0, 7, 9};
+
+static const uint8_t registers[] = {
+    0x00,
+    0x07, 0xff, 0xff, 0xff, 0xff, 1, 4, 0x0d,   /* begin, turn */
+    0x06, 0, 1, 2, 5, 0, 0x10, 0, 2, 0x0d, 0x0d, /* write a sector */
+    0x06, 0, 0, 2, 5, 0, 0x10, 0, 2, 0x0d, 0x0d, /* read it */
+    0x06, 1, 4, 0, 5, 0, 0x10, 0, 0, 0x0d, 0x0d, /* flush */
+    0x0a, 0x1a,                                 /* the cache mode */
+    0x0c, 0, 0x3c, 60, 0x03, 13,                /* read */
+    0x01, 0, 0, 0, 0,                           /* write */
+    0x09, 0, 0x80, 0x04, 0x0d};                 /* another size, reset */
+static const uint8_t held[] = {
+    FUZZ_HOLD | FUZZ_WIRED | FUZZ_UNSAFE | FUZZ_WRITETHROUGH,
+    0x07, 0, 0, 0, 0x30, 2, 5, 0x0d,
+    0x06, 0, 1, 2, 5, 0, 0x10, 0, 2, 0x0d,
+    0x06, 1, 0, 2, 5, 0, 0x10, 0, 2, 0x0d,
+    0x18, 0x0d, 0x04, 0x0d, 0x18, 0x0d};        /* one is done, reset, the other is done */
+
+static const uint8_t requests[] = {
+    0x00, 0xff, 0xff, 0xff, 0xff,
+    0x00, 0, 1, 1, 4, 0x0d, 0, 0, 0, 2, 0x06,   /* write */
+    0x00, 1, 2, 0, 4, 0x0f, 0, 0, 0, 2,         /* read, in two parts */
+    0x06, 0, 2, 0, 2, 0x06,
+    0x00, 2, 0, 2, 0, 0x06,                     /* flush */
+    0x00, 3, 1, 3, 0, 0x03, 0, 0, 20, 0, 0x06,  /* get the serial number */
+    0x00, 4, 1, 4, 0, 0x01, 0, 0, 16, 0, 0x06,  /* discard */
+    0x00, 5, 0x29, 5, 0, 0x00, 0, 0, 32, 0, 0x06, 0x0d}; /* write zeroes, the header in parts */
+static const uint8_t slow[] = {
+    FUZZ_HOLD | FUZZ_NO_ZERO | FUZZ_FAIL | FUZZ_WRITETHROUGH, 0, 0, 0, 0x30,
+    0x00, 0, 1, 1, 4, 0x0d, 0, 0, 0, 2,
+    0x00, 1, 1, 0, 4, 0x0f, 0, 4, 0, 2, 0x06,
+    0x19, 0x06,                                 /* one is done */
+    0x0b, 0, 0x10,                              /* another size */
+    0x0e, 0xff, 0xff, 0xff, 0xff,               /* reset and begin */
+    0x00, 2, 0, 2, 0, 0x0d};
+
+/* clang-format on */
+
+static bool write_virtio(void)
+{
+    return write_seed("queue", 0, NULL, chain, sizeof(chain)) &&
+           write_seed("queue", 1, NULL, indirect, sizeof(indirect)) &&
+           write_seed("virtio_mmio", 0, NULL, registers, sizeof(registers)) &&
+           write_seed("virtio_mmio", 1, NULL, held, sizeof(held)) &&
+           write_seed("blk", 0, NULL, requests, sizeof(requests)) &&
+           write_seed("blk", 1, NULL, slow, sizeof(slow));
 }
 
 int main(int argc, char **argv)
@@ -97,6 +166,7 @@ int main(int argc, char **argv)
     good = write_bzimages();
     good = write_elves() && good;
     good = write_others() && good;
+    good = write_virtio() && good;
     if (!good)
         fprintf(stderr, "fuzz-seeds: cannot write to %s\n", root);
     return good ? 0 : 1;
