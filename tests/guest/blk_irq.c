@@ -2,13 +2,13 @@
 /*
  * Interrupts of two block devices, slots 0 and 1, through the I/O APIC: their
  * causes and acknowledgement (virtio 1.2, 4.2.3.4), and how driver and device
- * tell each other to be quiet, by flags and by EVENT_IDX (2.7.7, 2.7.10).
+ * tell each other to be quiet, by flags and by EVENT_IDX (2.7.7, 2.7.10), in
+ * requests=N requests.
  */
 #include "virtio.h"
 
-enum { MANY = 1500 };
-
 static struct disk disk, other;
+static unsigned requests;
 
 static void clear(struct disk *of)
 {
@@ -165,7 +165,7 @@ static void sleep_between(uint64_t features, unsigned at_once)
     count_interrupts(&disk, 1);
     clear(&disk);
     queue->avail->flags = features ? 0 : NO_INTERRUPT;
-    for (unsigned n = 0; n < MANY / at_once; n++) {
+    for (unsigned n = 0; n < requests / at_once; n++) {
         uint16_t before = queue->published;
         bool asked;
 
@@ -229,6 +229,7 @@ static void break_it(void)
 
 void test(void)
 {
+    requests = (unsigned)option("requests", 1500);
     lapic_init();
     disk_init(&disk, 0);
     disk_init(&other, 1);
