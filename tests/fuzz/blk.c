@@ -32,7 +32,7 @@ static struct {
     struct fuzz_ring rings[FUZZ_QUEUES];
     uint16_t seen[FUZZ_QUEUES];
     bool active[FUZZ_QUEUES][SLOTS];
-    bool has_status[FUZZ_QUEUES][SLOTS];
+    uint32_t types[FUZZ_QUEUES][SLOTS];
     uint64_t room[FUZZ_QUEUES][SLOTS]; /* writable bytes of the chain */
     bool started, indirect;
 } run;
@@ -56,6 +56,20 @@ struct part {
     bool writable;
 };
 
+/* Ranges that a discard may have. */
+static void put_ranges(struct fuzz_input *input, mv_gpa at, uint32_t size)
+{
+    for (uint32_t i = 0; i < size / 16 && i < 4; i++) {
+        unsigned choice = (unsigned)fuzz_take(input, 1);
+        const struct {
+            uint64_t sector;
+            uint32_t sectors, flags;
+        } range = {fuzz_take(input, 1) % 128, 1 + (choice >> 1), choice & 1};
+
+        fuzz_poke(at + 16 * i, &range, sizeof(range));
+    }
+}
+
 /* Data anywhere but in the ring's and the requests' own memory. */
 static struct part take_data(struct fuzz_input *input)
 {
@@ -70,6 +84,8 @@ static struct part take_data(struct fuzz_input *input)
     at %= DATA_SIZE;
     if (size > DATA_SIZE - at)
         size = DATA_SIZE - at;
+    if (choice & 16)
+        put_ranges(input, base + at, size);
     return (struct part){base + at, size, choice & 2};
 }
 
@@ -148,8 +164,32 @@ static void offer(struct fuzz_input *input)
     put_chain(queue, slot, parts, count);
     run.active[queue][slot] = true;
     run.room[queue][slot] = room;
+    run.types[queue][slot] = header.type;
     fuzz_offer(&run.rings[queue], 16 * slot);
     fuzz_write(0x50, 4, queue);
+}
+
+/* 2.7.8.2: as many bytes as were written from the first on; the status comes last. */
+static uint64_t expected_length(uint32_t type, uint8_t status, uint64_t room)
+{
+    if (room == 1)
+        return 1;
+    if (status != 0)
+        return 0;
+    if (type == 8) /* GET_ID */
+        return room - 1 <= 20 ? room : 20;
+    return type == 0 ? room : 0;
+}
+
+static void check_answer(unsigned queue, unsigned slot, uint32_t length)
+{
+    uint8_t status = status_of(queue, slot);
+
+    fuzz_require(run.active[queue][slot], "a request is answered once");
+    fuzz_require(status <= 2, "it has a status");
+    fuzz_require(length == expected_length(run.types[queue][slot], status, run.room[queue][slot]),
+                 "its length is what was written");
+    run.active[queue][slot] = false;
 }
 
 static void take_answers(void)
@@ -167,10 +207,7 @@ static void take_answers(void)
                         sizeof(used));
             slot = used[0] / 16;
             fuzz_require(used[0] % 16 == 0 && slot < SLOTS, "an answer is to a request");
-            fuzz_require(run.active[queue][slot], "a request is answered once");
-            fuzz_require(used[1] <= run.room[queue][slot], "no more was written than fits");
-            fuzz_require(status_of(queue, slot) <= 2, "it has a status");
-            run.active[queue][slot] = false;
+            check_answer(queue, slot, used[1]);
         }
     }
 }

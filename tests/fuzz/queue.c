@@ -32,16 +32,104 @@ static void enable(mv_gpa desc, mv_gpa avail, mv_gpa used, unsigned size)
         run.ring.size = 1; /* for the driver's arithmetic */
 }
 
-static void check_chain(void)
+/* ---- what a chain is, said once more and in other words ---- */
+
+struct reference {
+    bool good;
+    unsigned out_count, in_count;
+    uint64_t out_size, in_size;
+    mv_gpa first; /* address of the first buffer */
+};
+
+struct descriptor {
+    uint64_t addr;
+    uint32_t len;
+    uint16_t flags, next;
+};
+
+/* Takes buffers from a table until its end; returns what it ended with, or a bad one. */
+static struct descriptor follow(struct reference *ref, mv_gpa table, uint32_t count, uint32_t at)
+{
+    static const struct descriptor bad = {.flags = 0xffff};
+    struct descriptor d = bad;
+
+    for (unsigned seen = 0; seen < count; seen++) {
+        if (at >= count || !mv_mem_read(&fuzz_mem, table + 16ull * at, &d, sizeof(d)))
+            return bad;
+        if (d.flags & 4)
+            return d;
+        if (!mv_mem_host(&fuzz_mem, d.addr, d.len) || (ref->in_count && !(d.flags & 2)))
+            return bad;
+        if (ref->out_count + ref->in_count == 0)
+            ref->first = d.addr;
+        *(d.flags & 2 ? &ref->in_count : &ref->out_count) += 1;
+        *(d.flags & 2 ? &ref->in_size : &ref->out_size) += d.len;
+        if (ref->in_count + ref->out_count > MV_QUEUE_MAX)
+            return bad;
+        if (!(d.flags & 1))
+            return d;
+        at = d.next;
+    }
+    return bad;
+}
+
+static struct reference read_chain(unsigned head)
+{
+    const struct mv_queue_state *state = &run.queue.state;
+    struct reference ref = {.good = false};
+    struct descriptor d = follow(&ref, state->desc, state->size, head);
+
+    if (d.flags != 0xffff && d.flags & 4) {
+        bool may = run.features & MV_RING_F_INDIRECT_DESC && !(d.flags & 1);
+
+        if (!may || d.len == 0 || d.len % 16 || d.len / 16 > MV_QUEUE_MAX ||
+            !mv_mem_host(&fuzz_mem, d.addr, d.len))
+            return ref;
+        d = follow(&ref, d.addr, d.len / 16, 0);
+        if (d.flags & 4)
+            return ref;
+    }
+    ref.good = d.flags != 0xffff && ref.in_size + ref.out_size <= UINT32_MAX;
+    return ref;
+}
+
+static bool is_in_flight(unsigned head)
+{
+    for (unsigned i = 0; i < run.in_flight_count; i++)
+        if (run.in_flight[i] == head)
+            return true;
+    return false;
+}
+
+/* What popping has to give. */
+static enum mv_queue_result expect_pop(struct reference *ref)
+{
+    const struct mv_queue_state *state = &run.queue.state;
+    uint16_t idx = 0, head = 0, count;
+
+    mv_mem_read(&fuzz_mem, state->avail + 2, &idx, sizeof(idx));
+    mv_mem_read(&fuzz_mem, state->avail + 4 + 2ull * (state->next_avail % state->size), &head,
+                sizeof(head));
+    count = (uint16_t)(idx - state->next_avail);
+    if (run.queue.broken || count > state->size)
+        return MV_QUEUE_BROKEN;
+    if (count == 0)
+        return MV_QUEUE_EMPTY;
+    if (head >= state->size || is_in_flight(head))
+        return MV_QUEUE_BROKEN;
+    *ref = read_chain(head);
+    return ref->good ? MV_QUEUE_CHAIN : MV_QUEUE_BROKEN;
+}
+
+static void check_chain(const struct reference *ref)
 {
     const struct mv_chain *chain = &run.chain;
     uint64_t out = 0, in = 0;
 
-    fuzz_require(chain->head < run.queue.state.size, "the head is in the queue");
-    for (unsigned i = 0; i < run.in_flight_count; i++)
-        fuzz_require(run.in_flight[i] != chain->head, "the head was not in flight");
-    fuzz_require(chain->out_count + chain->in_count <= MV_QUEUE_MAX, "the chain fits");
-    fuzz_require(chain->out_count + chain->in_count > 0, "the chain is not empty");
+    fuzz_require(chain->out_count == ref->out_count && chain->in_count == ref->in_count,
+                 "the chain has its buffers");
+    fuzz_require(chain->iov[0].iov_base == mv_mem_host(&fuzz_mem, ref->first, 0),
+                 "its first buffer is where it should be");
     for (unsigned i = 0; i < chain->out_count + chain->in_count; i++) {
         const struct iovec *iov = &chain->iov[i];
 
@@ -49,19 +137,22 @@ static void check_chain(void)
         *(i < chain->out_count ? &out : &in) += iov->iov_len;
     }
     fuzz_require(out == chain->out_size && in == chain->in_size, "the sizes are the buffers'");
-    fuzz_require(out + in <= UINT32_MAX, "a chain has 2^32 bytes at most");
+    fuzz_require(out == ref->out_size && in == ref->in_size, "the sizes are the chain's");
 }
+
+/* ---- steps ---- */
 
 static void pop(void)
 {
-    bool was_broken = run.queue.broken;
+    struct reference ref = {.good = false};
+    enum mv_queue_result expected = expect_pop(&ref);
     enum mv_queue_result result = mv_queue_pop(&run.queue, &run.chain);
 
+    fuzz_require(result == expected, "what is popped is what the rules say");
     fuzz_require((result == MV_QUEUE_BROKEN) == run.queue.broken, "broken is what it says");
-    fuzz_require(!was_broken || result == MV_QUEUE_BROKEN, "broken is for ever");
     if (result != MV_QUEUE_CHAIN)
         return;
-    check_chain();
+    check_chain(&ref);
     run.in_flight[run.in_flight_count++] = run.chain.head;
     fuzz_require(run.in_flight_count <= run.queue.state.size, "no more than the queue has");
 }
@@ -103,6 +194,20 @@ static void describe(struct fuzz_input *input)
     fuzz_describe(&run.ring, index, addr, len, more & 15, next);
 }
 
+/* A chain as long as a table: the queue's, or one anywhere. */
+static void fill_table(struct fuzz_input *input)
+{
+    struct fuzz_ring table = run.ring;
+    unsigned choice = (unsigned)fuzz_take(input, 1), count;
+
+    if (choice & 1)
+        table = (struct fuzz_ring){.desc = fuzz_take_address(input), .size = MV_QUEUE_MAX};
+    count = 1 + (unsigned)fuzz_take(input, 1) % table.size;
+    for (unsigned i = 0; i < count; i++)
+        fuzz_describe(&table, i, FUZZ_HIGH + i, choice >> 4, i + 1 < count ? 1 : choice >> 1 & 5,
+                      i + 1);
+}
+
 static void set_avail_idx(uint16_t idx)
 {
     run.ring.offered = idx;
@@ -120,7 +225,7 @@ static void enable_any(struct fuzz_input *input)
 
 static void step(struct fuzz_input *input)
 {
-    unsigned what = (unsigned)fuzz_take(input, 1) % 12;
+    unsigned what = (unsigned)fuzz_take(input, 1) % 13;
 
     if (!run.enabled && what >= 4 && what <= 9)
         return; /* the device does not touch a queue that is not ready */
@@ -136,6 +241,7 @@ static void step(struct fuzz_input *input)
     case 8: mv_queue_quiet(&run.queue); break;
     case 9: mv_queue_listen(&run.queue); break;
     case 10: enable_any(input); break;
+    case 11: fill_table(input); break;
     default: fuzz_offer(&run.ring, (unsigned)fuzz_take(input, 2)); break;
     }
 }

@@ -107,6 +107,14 @@ static const uint8_t indirect[] = {
     2, 6, 0x18, 0, 0x01, 0, 0, 0, 2, 0, 0, 0,   /* of 1 byte, to write */
     1, 0, 4, 6, 0, 0, 0, 7, 9};
 
+static const uint8_t longest[] = {
+    8, 1,                                       /* a queue of 256 */
+    11, 0x11, 6, 0, 0, 0xff,                    /* a table of 256 at 0x2000 */
+    0, 0, 0x04, 6, 0, 0, 0, 0x10, 0,            /* descriptor 0: that table */
+    1, 0, 4, 6, 0, 0, 0, 7,
+    0, 1, 0x01, 2, 0, 0, 0x10, 0, 0,            /* descriptor 1: a buffer, and then the table */
+    1, 1, 4};
+
 static const uint8_t registers[] = {
     0x00,
     0x07, 0xff, 0xff, 0xff, 0xff, 1, 4, 0x0d,   /* begin, turn */
@@ -131,8 +139,8 @@ static const uint8_t requests[] = {
     0x06, 0, 2, 0, 2, 0x06,
     0x00, 2, 0, 2, 0, 0x06,                     /* flush */
     0x00, 3, 1, 3, 0, 0x03, 0, 0, 20, 0, 0x06,  /* get the serial number */
-    0x00, 4, 1, 4, 0, 0x01, 0, 0, 16, 0, 0x06,  /* discard */
-    0x00, 5, 0x29, 5, 0, 0x00, 0, 0, 32, 0, 0x06, 0x0d}; /* write zeroes, the header in parts */
+    0x00, 4, 1, 4, 0, 0x11, 0, 0, 16, 0, 8, 9, 0x06, /* discard */
+    0x00, 5, 0x29, 5, 0, 0x10, 0, 0, 32, 0, 8, 9, 1, 30, 0x06, 0x0d}; /* write zeroes, in parts */
 static const uint8_t slow[] = {
     FUZZ_HOLD | FUZZ_NO_ZERO | FUZZ_FAIL | FUZZ_WRITETHROUGH, 0, 0, 0, 0x30,
     0x00, 0, 1, 1, 4, 0x0d, 0, 0, 0, 2,
@@ -148,6 +156,7 @@ static bool write_virtio(void)
 {
     return write_seed("queue", 0, NULL, chain, sizeof(chain)) &&
            write_seed("queue", 1, NULL, indirect, sizeof(indirect)) &&
+           write_seed("queue", 2, NULL, longest, sizeof(longest)) &&
            write_seed("virtio_mmio", 0, NULL, registers, sizeof(registers)) &&
            write_seed("virtio_mmio", 1, NULL, held, sizeof(held)) &&
            write_seed("blk", 0, NULL, requests, sizeof(requests)) &&
