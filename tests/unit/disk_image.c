@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/loop.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -252,6 +253,25 @@ Test(disk_image, one_that_is_in_use_is_not_opened_again)
     cr_expect(strstr(err.hint, "all that use it have it read-only"));
     mv_image_close(&image);
     cr_expect_eq(open_image(&second), 0, "it is free when it is closed");
+}
+
+static void *close_soon(void *context)
+{
+    usleep(60000);
+    mv_image_close(context);
+    return NULL;
+}
+
+/* As the io_uring of a monitor that has just ended still has it for a while. */
+Test(disk_image, one_that_is_given_up_a_moment_later_is_opened)
+{
+    pthread_t closer;
+
+    make_file(4096, 0644);
+    cr_assert_eq(open_image(&image), 0);
+    pthread_create(&closer, NULL, close_soon, &image);
+    cr_expect_eq(open_image(&second), 0, "%s", err.tried);
+    pthread_join(closer, NULL);
 }
 
 Test(disk_image, many_share_it_read_only)
