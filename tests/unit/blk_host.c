@@ -303,6 +303,34 @@ Test(blk_host, requests_that_the_host_was_too_busy_to_start_are_started_later)
     }
 }
 
+/* As io_uring reads when a file system gives less than it was asked for. */
+Test(blk_host, what_was_done_in_part_is_started_again_before_it_sleeps)
+{
+    blk_ready(SIZE);
+    for (unsigned i = 0; i < 20; i++) {
+        script.partial = 1 + i % 3;
+        cr_assert_eq(blk_request(BLK_FLUSH, i, 0), BLK_OK);
+        cr_assert_eq(script.partial, 0);
+    }
+}
+
+Test(blk_host, a_reset_ends_also_if_something_was_done_in_part)
+{
+    blk_ready(SIZE);
+    for (unsigned i = 0; i < 3; i++) {
+        offer_64();
+        rig_begin_reset();
+        rig_turn();
+        script.partial = 10;
+        script.hold = false;
+        script_release(64);
+        for (unsigned turns = 0; rig_get(REG_STATUS) && turns < 100; turns++)
+            mv_loop_turn(&rig.loop, 0);
+        cr_assert_eq(rig_get(REG_STATUS), 0);
+        blk_go(BLK_F_USUAL);
+    }
+}
+
 Test(blk_host, a_reset_in_the_middle_of_ranges_ends_them)
 {
     const struct blk_range ranges[] = {{0, 8, 0}, {8, 8, 0}, {16, 8, 0}};

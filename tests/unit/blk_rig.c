@@ -299,13 +299,24 @@ static bool start(struct mv_engine *engine)
     return true;
 }
 
-static struct mv_io *reap(struct mv_engine *engine)
+static struct mv_io *take_done(void)
 {
     struct mv_io *io = script.done_count ? script.done[0] : NULL;
 
-    (void)engine;
     if (io)
         memmove(script.done, script.done + 1, --script.done_count * sizeof(script.done[0]));
+    return io;
+}
+
+static struct mv_io *reap(struct mv_engine *engine)
+{
+    struct mv_io *io = take_done();
+
+    (void)engine;
+    for (; io && script.partial; io = take_done()) {
+        script.partial--;
+        script.held[script.held_count++] = io; /* the rest, which the host is too busy for */
+    }
     return io;
 }
 

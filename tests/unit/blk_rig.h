@@ -126,6 +126,7 @@ struct script {
     int fd;
     bool hold;        /* nothing is done before script_release */
     unsigned busy;    /* how often start refuses yet */
+    unsigned partial; /* so many are done in part, and not started again when reaped */
     int errors[5];    /* what an operation ends with instead of being done */
     int create_error; /* what creating it ends with */
     bool no_event;    /* it has no good eventfd */

@@ -574,16 +574,20 @@ static bool ask_for_doorbell(struct blk *blk)
     for (unsigned i = 0; i < blk->virtio.queue_count; i++)
         if (blk->virtio.queues[i].state.ready && mv_queue_listen(&blk->virtio.queues[i]))
             any = true;
-    return reap(blk) || any;
+    if (reap(blk))
+        any = true;
+    /* what reaping has begun anew: a request that was done in part */
+    return !blk->engine->ops->start(blk->engine) || any;
 }
 
 /* Towards the answer to stop.  Returns whether it has to be called again without a
  * completion: the host was too busy to take all that had been submitted. */
 static bool drain(struct blk *blk)
 {
-    bool started = blk->engine->ops->start(blk->engine);
+    bool started;
 
     reap(blk);
+    started = blk->engine->ops->start(blk->engine);
     if (blk->in_flight)
         return !started;
     blk->stopping = false;
