@@ -54,7 +54,128 @@ static uint8_t *data(uint64_t size)
     return rig_at(RIG_DATA, size);
 }
 
+/* ---- requests, before there is a device ---- */
+
+#define CUT 16u /* bytes, in four buffers, one of them empty */
+
+/* Reads into these buffers, of which the host gives `first` bytes at first. */
+static void check_cut(uint64_t first)
+{
+    uint8_t bytes[CUT];
+    struct iovec iov[] = {{bytes, 3}, {bytes + 3, 0}, {bytes + 3, 5}, {bytes + 8, 8}};
+    struct mv_io io = {
+        .op = MV_IO_READ, .offset = 1000, .size = CUT, .iov = iov, .iov_count = 4, .result = 42};
+    uint64_t at = first;
+
+    cr_assert_eq(mv_io_advance(&io, (int64_t)first), first == CUT);
+    cr_expect(first != CUT || io.result == 0);
+    cr_expect(io.offset == 1000 + first && io.size == CUT - first);
+    for (unsigned i = 0; i < io.iov_count; i++) {
+        cr_expect_eq(io.iov[i].iov_base, bytes + at);
+        at += io.iov[i].iov_len;
+    }
+    cr_expect_eq(at, CUT, "what is left is all of the rest");
+    cr_expect(!mv_io_advance(&io, -EINTR) || first == CUT, "a signal changes nothing");
+    cr_expect(first == CUT || mv_io_advance(&io, (int64_t)(CUT - first)));
+}
+
+Test(io, a_transfer_in_parts_goes_on_where_it_was_left)
+{
+    for (uint64_t first = 1; first <= CUT; first++)
+        check_cut(first);
+}
+
+Test(io, an_error_or_the_end_of_the_file_ends_a_transfer)
+{
+    static const int64_t results[] = {-EIO, -ENOSPC, -EINVAL, 0};
+
+    for (unsigned i = 0; i < MV_COUNT(results); i++) {
+        uint8_t bytes[CUT];
+        struct iovec iov = {bytes, CUT};
+        struct mv_io io = {.op = MV_IO_WRITE, .size = CUT, .iov = &iov, .iov_count = 1};
+
+        cr_expect(!mv_io_advance(&io, 3));
+        cr_expect(mv_io_advance(&io, results[i]));
+        cr_expect_eq(io.result, results[i] ? (int)results[i] : -EIO);
+    }
+}
+
+Test(io, other_operations_are_done_at_once)
+{
+    static const enum mv_io_op ops[] = {MV_IO_SYNC, MV_IO_DISCARD, MV_IO_ZERO};
+
+    for (unsigned i = 0; i < MV_COUNT(ops); i++) {
+        struct mv_io io = {.op = ops[i], .size = CUT, .result = 42};
+
+        cr_expect(!mv_io_advance(&io, -EINTR));
+        cr_expect(mv_io_advance(&io, 0) && io.result == 0);
+        cr_expect(mv_io_advance(&io, -EOPNOTSUPP) && io.result == -EOPNOTSUPP);
+    }
+}
+
+Test(io, the_engine_is_chosen_as_the_disk_says)
+{
+    struct mv_disk disk = {.io = MV_DISK_IO_AUTO};
+    mv_engine_create_fn *const *engines = mv_blk_engines(&disk);
+
+    cr_expect(engines[0] == mv_uring_create && engines[1] == mv_pool_create && !engines[2]);
+    disk.io = MV_DISK_IO_URING;
+    engines = mv_blk_engines(&disk);
+    cr_expect(engines[0] == mv_uring_create && !engines[1], "or not at all");
+    disk.io = MV_DISK_IO_THREADS;
+    engines = mv_blk_engines(&disk);
+    cr_expect(engines[0] == mv_pool_create && !engines[1]);
+}
+
+/* With so many more files; each step of creating one has its turn to fail. */
+static int create_with_files(mv_engine_create_fn *create, int more)
+{
+    struct rlimit limit, few;
+    struct mv_engine *engine;
+    int file = dup(0), error;
+
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    few = limit;
+    few.rlim_cur = (rlim_t)(file + more);
+    close(file);
+    setrlimit(RLIMIT_NOFILE, &few);
+    error = create(0, 64, &engine);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (!error)
+        engine->ops->destroy(engine);
+    file = dup(0);
+    close(file);
+    cr_expect_eq(file, (int)few.rlim_cur - more, "no file is left open");
+    return error;
+}
+
+Test(io, an_engine_that_cannot_be_made_leaves_nothing)
+{
+    cr_expect_eq(create_with_files(mv_pool_create, 0), -EMFILE);
+    cr_expect_eq(create_with_files(mv_pool_create, 1), 0);
+    cr_expect_lt(create_with_files(mv_uring_create, 0), 0);
+    cr_expect_lt(create_with_files(mv_uring_create, 1), 0);
+}
+
 /* ---- each request ---- */
+
+/* In four buffers, one of them empty. */
+static void check_many_buffers(uint32_t type)
+{
+    bool writable = type == BLK_IN;
+    const struct ring_part parts[] = {
+        {BLK_HEADER, 16, false},           {RIG_DATA, 700, writable},
+        {RIG_DATA + 700, 0, writable},     {RIG_DATA + 700, 3396, writable},
+        {RIG_DATA + 4096, 4096, writable}, {BLK_STATUS, 1, true}};
+
+    *(struct blk_header *)rig_at(BLK_HEADER, 16) = (struct blk_header){.type = type, .sector = 3};
+    if (!writable)
+        blk_fill(data(8192), 3 * 512, 8192, 7);
+    cr_expect_eq(blk_request_parts(parts, 6), BLK_OK);
+    cr_expect(blk_file_is(3 * 512, 8192, 7));
+    cr_expect(blk_is(data(8192), 3 * 512, 8192, 7));
+    memset(data(8192), 0, 8192);
+}
 
 static void check_requests(void)
 {
@@ -78,6 +199,8 @@ static void check_requests(void)
         cr_expect_eq(blk_request_ranges(BLK_DISCARD, ranges, 2), BLK_OK);
         cr_expect(blk_file_is_zero(8 * 512, 16 * 512));
     }
+    check_many_buffers(BLK_OUT);
+    check_many_buffers(BLK_IN);
     cr_expect_eq(blk_request_ranges(BLK_DISCARD, &beyond, 1), BLK_IOERR);
     cr_expect_eq(blk_request(BLK_IN, SECTORS, 512), BLK_IOERR);
     cr_expect_eq(lseek(blk.file, 0, SEEK_END), SIZE);
