@@ -497,6 +497,146 @@ Test(blk_uring, its_end_waits_for_what_is_in_flight)
     check_end_in_flight();
 }
 
+/* ---- guests that change things under us ---- */
+
+/* Not under ThreadSanitizer: that the device reads what a guest may be writing is meant. */
+#if defined(__SANITIZE_THREAD__)
+#define THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define THREAD_SANITIZER 1
+#endif
+#endif
+
+static atomic_bool enough;
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state = *state * 6364136223846793005ull + 1442695040888963407ull;
+    return *state >> 33;
+}
+
+/* Rewrites headers, ranges and lengths of the requests in the slots, good ones and bad. */
+static void *rewrite(void *context)
+{
+    static const uint32_t types[] = {BLK_IN, BLK_OUT, BLK_DISCARD, BLK_WRITE_ZEROES, 99};
+    static const uint64_t sectors[] = {0, SECTORS - 1, SECTORS, UINT64_MAX, 1ull << 55};
+    static const uint32_t lengths[] = {512, 1024, 4096, 16, 0x100000};
+    struct ring_descriptor *table = ring_table(&blk.rings[0]);
+    uint64_t state = 1;
+
+    while (!atomic_load(&enough)) {
+        unsigned slot = (unsigned)next_random(&state) % 64;
+        struct blk_header *header = (struct blk_header *)(blk_slot_status(0, slot) - 16);
+        struct blk_range *range = (struct blk_range *)blk_slot_data(0, slot);
+
+        __atomic_store_n(&header->type, types[next_random(&state) % 5], __ATOMIC_RELAXED);
+        __atomic_store_n(&header->sector, sectors[next_random(&state) % 5], __ATOMIC_RELAXED);
+        __atomic_store_n(&range->sector, sectors[next_random(&state) % 5], __ATOMIC_RELAXED);
+        __atomic_store_n(&range->sectors, next_random(&state) % 3, __ATOMIC_RELAXED);
+        __atomic_store_n(&range->flags, next_random(&state) % 2, __ATOMIC_RELAXED);
+        __atomic_store_n(&table[4 * slot + 1].len, lengths[next_random(&state) % 5],
+                         __ATOMIC_RELAXED);
+    }
+    return context;
+}
+
+static void check_rewriting(void)
+{
+    pthread_t guest;
+
+#ifdef THREAD_SANITIZER
+    blk_skip("the race between the guest's memory and us is meant");
+#endif
+    blk_make(SIZE);
+    blk_attach();
+    cr_assert_eq(mv_loop_start(&rig.loop), 0);
+    blk_go(BLK_F_USUAL);
+    pthread_create(&guest, NULL, rewrite, NULL);
+    for (unsigned round = 0; round < 300; round++) {
+        for (unsigned slot = 0; slot < 64; slot++)
+            blk_offer(0, slot, slot % 2 ? BLK_OUT : BLK_IN, slot, 512);
+        rig_set(REG_QUEUE_NOTIFY, 0);
+        blk_wait_answers(0, 64);
+    }
+    atomic_store(&enough, true);
+    pthread_join(guest, NULL);
+    cr_expect_eq(lseek(blk.file, 0, SEEK_END), SIZE, "nothing was written behind its end");
+    cr_expect_eq(rig_get(REG_STATUS), STATUS_LIVE, "each chain was good, and each was answered");
+    cr_expect_eq(blk_request(BLK_IN, 0, SIZE), BLK_OK);
+}
+
+Test(blk_threads, requests_that_change_while_they_are_read_do_no_harm)
+{
+    check_rewriting();
+}
+
+Test(blk_uring, requests_that_change_while_they_are_read_do_no_harm)
+{
+    check_rewriting();
+}
+
+/* A vCPU that starts, resets, rings and breaks what the others are using. */
+static void *run_vcpu(void *context)
+{
+    uint64_t state = *(const unsigned *)context;
+
+    for (unsigned i = 0; i < 3000; i++) {
+        unsigned slot = (unsigned)next_random(&state) % 64;
+
+        switch (next_random(&state) % 16) {
+        case 0: rig_set(REG_STATUS, 0); break;
+        case 1:
+        case 2:
+            rig_negotiate(BLK_F_USUAL);
+            rig_set_queue(0, &blk.rings[0]);
+            rig_set(REG_STATUS, STATUS_LIVE);
+            break;
+        case 3: rig_set(REG_QUEUE_NUM, 8); break;
+        case 4: rig_write(REG_CONFIG + CONFIG_WRITEBACK, 1, i % 2); break;
+        case 5: rig_set(REG_INTERRUPT_ACK, 3); break;
+        default:
+            blk_offer(0, slot, i % 3 ? BLK_IN : BLK_OUT, slot, BLK_SLOT_DATA);
+            rig_set(REG_QUEUE_NOTIFY, 0);
+            break;
+        }
+    }
+    return NULL;
+}
+
+static void check_vcpus(void)
+{
+    unsigned seeds[] = {1, 2, 3};
+    pthread_t vcpus[3];
+
+#ifdef THREAD_SANITIZER
+    blk_skip("the race between the guests' memory and us is meant");
+#endif
+    blk_make(SIZE);
+    blk_attach();
+    cr_assert_eq(mv_loop_start(&rig.loop), 0);
+    blk_go(BLK_F_USUAL);
+    for (unsigned i = 0; i < 3; i++)
+        pthread_create(&vcpus[i], NULL, run_vcpu, &seeds[i]);
+    for (unsigned i = 0; i < 3; i++)
+        pthread_join(vcpus[i], NULL);
+    rig_set(REG_STATUS, 0);
+    blk_go(BLK_F_USUAL);
+    cr_expect_eq(rig_get(REG_STATUS), STATUS_LIVE);
+    cr_expect_eq(blk_request(BLK_IN, 0, SIZE), BLK_OK);
+    cr_expect_eq(lseek(blk.file, 0, SEEK_END), SIZE);
+}
+
+Test(blk_threads, vcpus_that_do_anything_at_once_leave_a_disk_that_works)
+{
+    check_vcpus();
+}
+
+Test(blk_uring, vcpus_that_do_anything_at_once_leave_a_disk_that_works)
+{
+    check_vcpus();
+}
+
 /* ---- a driver as good ones are: it rings when asked, and sleeps until interrupted ---- */
 
 #define QUEUES   3
