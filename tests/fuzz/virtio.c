@@ -327,6 +327,9 @@ void fuzz_resize(uint64_t size)
 {
     if (io.disk & FUZZ_READ_ONLY)
         return;
+    /* What has been submitted before may make it grow again. */
+    while (!(io.disk & FUZZ_HOLD) && (io.held_count || io.done_count))
+        fuzz_turn();
     fuzz_require(ftruncate(image_fd, (off_t)size) == 0, "a memfd works");
     disk_size = size;
     pthread_mutex_lock(&device.lock);

@@ -365,6 +365,24 @@ static void rescan(void)
     pthread_mutex_unlock(&rig.device.lock);
 }
 
+Test(blk_host, a_range_that_has_shrunk_away_since_the_request_began_is_an_error)
+{
+    const struct blk_range ranges[] = {{0, 8, 0}, {8, 8, 0}};
+
+    blk_ready(SIZE);
+    script.hold = true;
+    blk_offer(0, 0, BLK_WRITE_ZEROES, 0, 32);
+    memcpy(blk_slot_data(0, 0), ranges, 32);
+    rig_set(REG_QUEUE_NOTIFY, 0);
+    rig_turn();
+    cr_assert_eq(ftruncate(blk.file, 4096), 0);
+    rescan();
+    script_release(1);
+    blk_wait_answers(0, 1);
+    cr_expect_eq(*blk_slot_status(0, 0), BLK_IOERR);
+    cr_expect_eq(script.log_count, 1, "the second range does not reach the host");
+}
+
 Test(blk_host, a_disk_that_has_grown_is_announced_and_can_be_used)
 {
     blk_ready(SIZE);

@@ -241,6 +241,12 @@ static bool prepare_zeros(struct blk *blk, struct request *request)
     return true;
 }
 
+static bool in_range(const struct blk *blk, uint64_t sector, uint64_t bytes)
+{
+    return bytes % SECTOR == 0 && bytes <= blk->capacity &&
+           sector <= (blk->capacity - bytes) / SECTOR;
+}
+
 /* The next step of a discard or write-zeroes, or the answer. */
 static void step_ranges(struct blk *blk, struct request *request)
 {
@@ -252,7 +258,8 @@ static void step_ranges(struct blk *blk, struct request *request)
         op = MV_IO_ZERO;
     request->step = size - request->done;
     request->io.offset = range->sector * SECTOR + request->done;
-    if (request->by_hand && !prepare_zeros(blk, request)) {
+    /* The disk may have shrunk since it began: zeros would make the image grow again. */
+    if (!in_range(blk, range->sector, size) || (request->by_hand && !prepare_zeros(blk, request))) {
         answer(request, S_IOERR);
         return;
     }
@@ -304,12 +311,6 @@ static void finish(struct blk *blk, struct request *request)
 }
 
 /* ---- the beginning of a request ---- */
-
-static bool in_range(const struct blk *blk, uint64_t sector, uint64_t bytes)
-{
-    return bytes % SECTOR == 0 && bytes <= blk->capacity &&
-           sector <= (blk->capacity - bytes) / SECTOR;
-}
 
 /* Keeps the buffers, as the chain is about to be reused. */
 static bool keep_buffers(struct request *request, const struct iovec *iov, unsigned count)
