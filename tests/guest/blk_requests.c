@@ -2,7 +2,8 @@
 /*
  * The requests of a block device (virtio 1.2, 5.2.6), good and bad ones.
  * sectors=N of the disk in slot 0, whose serial number is "serial 0123456789 xy";
- * ro=1: the same for a read-only disk.  Leaves behind what the runner knows.
+ * ro=1: the same for a read-only disk.  large=1: only one that is large, on
+ * a disk of 4 GiB of zeros, with 48 MiB of memory.  Leaves behind what the runner knows.
  */
 #include "virtio.h"
 
@@ -460,6 +461,33 @@ static void use_cache_modes(void)
     check_sectors(458, 1, 7458);
 }
 
+/* More than the host moves by one call: 254 buffers of 16 MiB, all the same but for one. */
+static void read_much(void)
+{
+    enum { PIECE = 0x1000000, MARKED = 200, PIECES = QUEUE_MOST - 2 };
+    const uint64_t mark = MARKED * (PIECE / SECTOR) + 1;
+    struct queue *queue = &disk.queue;
+    uint8_t *usual = memory(PIECE), *marked = memory(2 * PIECE);
+
+    doing = "read nearly 4 GiB";
+    fill(marked, mark);
+    must_be(request(&disk, T_OUT, mark, marked, SECTOR), S_OK);
+    memset(marked, FILLER, 3 * SECTOR);
+    describe_request(queue, 0, T_IN, 0, NULL, 0);
+    for (unsigned i = 0; i < PIECES; i++)
+        describe(queue, 1 + i, (uint64_t)(i == MARKED ? marked : usual), PIECE, NEXT | WRITE,
+                 2 + i);
+    describe(queue, 1 + PIECES, (uint64_t)status_of(queue, 0), 1, WRITE, 0);
+    send(&disk, queue, 0);
+    while (!used_is_there(queue)) /* it takes longer than wait_used has patience */
+        pause();
+    must_be(wait_used(&disk, queue).length, (uint32_t)PIECES * PIECE + 1);
+    must_be(*status_of(queue, 0), S_OK);
+    must(is_zero(marked, SECTOR));
+    must(is_filled(marked + SECTOR, mark));
+    must(is_zero(marked + 2 * SECTOR, SECTOR));
+}
+
 void test(void)
 {
     uint64_t all = F_FLUSH | F_DISCARD | F_WRITE_ZEROES;
@@ -469,6 +497,10 @@ void test(void)
     disk_init(&disk, 0);
     must_be(disk_capacity(&disk), sectors);
     disk_start(&disk, ro ? F_RO : all, QUEUE_MOST);
+    if (option("large", 0)) {
+        read_much();
+        return;
+    }
     read_all();
     flush();
     identify();
