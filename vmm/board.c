@@ -109,14 +109,12 @@ static bool map_pages(struct mv_board *board)
     uint64_t size = MV_DISKS_MAX * MV_VIRTIO_STRIDE;
     void *pages;
 
-    if (board->pages)
+    if (board->pages.host)
         return true;
     pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (pages == MAP_FAILED)
         return false;
-    board->pages = pages;
-    board->pages_gpa = MV_VIRTIO_BASE;
-    board->pages_size = size;
+    board->pages = (struct mv_region){.base = MV_VIRTIO_BASE, .size = size, .host = pages};
     return true;
 }
 
@@ -155,7 +153,7 @@ int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
     if (error)
         return cannot_create(desc.name, error, err);
     own.irq.line = desc.irq;
-    own.page = board->pages + (board->slot_count - 1) * MV_VIRTIO_STRIDE;
+    own.page = board->pages.host + (desc.base - board->pages.base);
     device = prepare(board, &desc);
     error = add(board, device, mv_virtio_mmio_create(device, &own, virtio), mmio);
     return error ? cannot_create(desc.name, error, err) : 0;
@@ -170,9 +168,9 @@ void mv_board_done(struct mv_board *board)
             device->ops->destroy(device->state);
         pthread_mutex_destroy(&device->lock);
     }
-    if (board->pages)
-        munmap(board->pages, board->pages_size);
-    board->pages = NULL;
+    if (board->pages.host)
+        munmap(board->pages.host, board->pages.size);
+    board->pages.host = NULL;
 }
 
 struct mv_device *mv_board_find(struct mv_board *board, const char *name)

@@ -16,9 +16,9 @@ struct mv_board {
     struct mv_device devices[MV_BOARD_DEVICES]; /* do not move once created */
     unsigned count;
     struct mv_slot slots[MV_DISKS_MAX];
-    unsigned slot_count; /* taken */
-    uint8_t *pages;      /* what the guest reads of the slots, see mv_device_env.page */
-    uint64_t pages_gpa, pages_size;
+    unsigned slot_count;    /* taken */
+    struct mv_region pages; /* what the guest reads of the slots, see mv_device_env.page; host
+                             * is NULL while there is none */
 };
 
 /* Creates all devices, in the table's order, and puts each on its bus.  env->irq

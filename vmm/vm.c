@@ -211,15 +211,14 @@ static int init_devices(struct mv_machine *machine, const struct mv_config *conf
 /* Where KVM cannot, each read of a register is an exit, and all the rest is the same. */
 static int map_device_pages(struct mv_machine *machine, struct mv_error *err)
 {
-    const struct mv_board *board = &machine->board;
-    int error = board->pages
-                    ? mv_kvm_set_readonly(&machine->kvm, machine->mem.count, board->pages_gpa,
-                                          board->pages_size, board->pages)
-                    : 0;
+    const struct mv_region *pages = &machine->board.pages;
+    int error;
 
-    if (error == -EOPNOTSUPP)
+    if (!pages->host)
         return 0;
-    if (error)
+    error = mv_kvm_set_readonly(&machine->kvm, machine->mem.count, pages->base, pages->size,
+                                pages->host);
+    if (error && error != -EOPNOTSUPP)
         return mv_fail(err, error, "KVM_SET_USER_MEMORY_REGION", NULL,
                        "KVM does not take the devices' pages: %s", strerror(-error));
     return 0;

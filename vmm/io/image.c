@@ -14,7 +14,6 @@
 #include "io.h"
 #include "log.h"
 
-#define SECTOR      512u
 #define LARGE_BLOCK 4096u
 
 #define BUSY_TRIES    40
@@ -57,10 +56,10 @@ static int lock_image(const struct mv_disk *disk, int fd, const char **ret_warni
 static unsigned direct_block(int fd)
 {
     uint8_t *buffer = aligned_alloc(LARGE_BLOCK, LARGE_BLOCK);
-    bool small = buffer && pread(fd, buffer + SECTOR, SECTOR, 0) == (ssize_t)SECTOR;
+    bool small = buffer && pread(fd, buffer + MV_SECTOR, MV_SECTOR, 0) == (ssize_t)MV_SECTOR;
 
     free(buffer);
-    return small ? SECTOR : LARGE_BLOCK;
+    return small ? MV_SECTOR : LARGE_BLOCK;
 }
 
 static int check_size(const struct mv_disk *disk, const struct mv_image *image,
@@ -71,8 +70,8 @@ static int check_size(const struct mv_disk *disk, const struct mv_image *image,
                        "the disk %s is empty", disk->path);
     if (image->size % image->block)
         return mv_fail(err, -EINVAL, NULL,
-                       image->block == SECTOR ? "fill it up with zeros: truncate -s %512 FILE"
-                                              : "leave out ,direct or: truncate -s %4096 FILE",
+                       image->block == MV_SECTOR ? "fill it up with zeros: truncate -s %512 FILE"
+                                                 : "leave out ,direct or: truncate -s %4096 FILE",
                        "the disk %s has %llu bytes, which are no whole number of blocks of %u",
                        disk->path, (unsigned long long)image->size, image->block);
     return 0;
@@ -116,7 +115,8 @@ static int open_path(const struct mv_disk *disk, int *ret_fd, struct mv_error *e
 static int open_image(const struct mv_disk *disk, struct mv_image *ret_image,
                       const char **ret_warning, struct mv_error *err)
 {
-    struct mv_image image = {.read_only = disk->read_only, .direct = disk->direct, .block = SECTOR};
+    struct mv_image image = {
+        .read_only = disk->read_only, .direct = disk->direct, .block = MV_SECTOR};
     MV_CLEANUP_FD int fd = -1;
     int error = open_path(disk, &fd, err);
 

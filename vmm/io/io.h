@@ -17,6 +17,8 @@
 
 /* ---- the image ---- */
 
+#define MV_SECTOR 512u /* bytes: the least that a disk is counted in, whatever its blocks are */
+
 struct mv_image {
     int fd;
     uint64_t size; /* bytes, a multiple of 512 */

@@ -38,8 +38,6 @@ enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_WRITE_Z
 enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
 enum { RANGE_UNMAP = 1 };
 
-#define SECTOR      512u
-#define ID_SIZE     20u
 #define SEG_MAX     (MV_QUEUE_MAX - 2) /* header and status take a descriptor each */
 #define RANGES_MAX  16u                /* of one discard or write-zeroes */
 #define RANGE_MAX   (4 * MV_GIB)       /* bytes of one of them */
@@ -119,7 +117,7 @@ struct blk {
     struct config config;  /* under the device's lock; writeback as it is after a reset */
     atomic_bool writeback; /* the driver's choice: vCPUs write it, the loop thread reads it */
     uint64_t capacity;     /* bytes; the loop thread's */
-    char id[ID_SIZE];
+    char id[MV_SERIAL_MAX];
     bool unsafe;
     mv_engine_create_fn *const *engines;
     struct mv_loop *loop;
@@ -243,21 +241,21 @@ static bool prepare_zeros(struct blk *blk, struct request *request)
 
 static bool in_range(const struct blk *blk, uint64_t sector, uint64_t bytes)
 {
-    return bytes % SECTOR == 0 && bytes <= blk->capacity &&
-           sector <= (blk->capacity - bytes) / SECTOR;
+    return bytes % MV_SECTOR == 0 && bytes <= blk->capacity &&
+           sector <= (blk->capacity - bytes) / MV_SECTOR;
 }
 
 /* The next step of a discard or write-zeroes, or the answer. */
 static void step_ranges(struct blk *blk, struct request *request)
 {
     const struct range *range = &request->ranges[request->range];
-    uint64_t size = (uint64_t)range->num_sectors * SECTOR;
+    uint64_t size = (uint64_t)range->num_sectors * MV_SECTOR;
     enum mv_io_op op = MV_IO_DISCARD;
 
     if (request->type == T_WRITE_ZEROES && !(range->flags & RANGE_UNMAP))
         op = MV_IO_ZERO;
     request->step = size - request->done;
-    request->io.offset = range->sector * SECTOR + request->done;
+    request->io.offset = range->sector * MV_SECTOR + request->done;
     /* The disk may have shrunk since it began: zeros would make the image grow again. */
     if (!in_range(blk, range->sector, size) || (request->by_hand && !prepare_zeros(blk, request))) {
         answer(request, S_IOERR);
@@ -286,7 +284,7 @@ static void finish_step(struct blk *blk, struct request *request)
         return;
     }
     request->done += request->step;
-    if (request->done == (uint64_t)request->ranges[request->range].num_sectors * SECTOR) {
+    if (request->done == (uint64_t)request->ranges[request->range].num_sectors * MV_SECTOR) {
         request->range++;
         request->done = 0;
     }
@@ -352,7 +350,7 @@ static int begin_transfer(struct blk *blk, struct request *request, uint64_t sec
         return S_IOERR;
     if (bytes == 0)
         return S_OK;
-    request->io.offset = sector * SECTOR;
+    request->io.offset = sector * MV_SECTOR;
     request->io.size = bytes;
     if (!keep_buffers(request, iov, count))
         return S_IOERR;
@@ -386,7 +384,7 @@ static int begin_ranges(struct blk *blk, struct request *request, struct iovec *
     request->by_hand = false;
     for (unsigned i = 0; i < request->range_count; i++) {
         const struct range *range = &request->ranges[i];
-        uint64_t size = (uint64_t)range->num_sectors * SECTOR;
+        uint64_t size = (uint64_t)range->num_sectors * MV_SECTOR;
 
         if (range->flags & ~known) /* 5.2.6.2: reserved bits, and unmap of a discard */
             return S_UNSUPP;
@@ -422,13 +420,13 @@ static int begin(struct blk *blk, struct request *request, uint64_t sector, stru
     if (request->type == T_IN)
         request->written = request->in_size;
     if (request->type == T_GET_ID)
-        request->written = (uint32_t)mv_min(request->in_size, ID_SIZE);
+        request->written = (uint32_t)mv_min(request->in_size, MV_SERIAL_MAX);
     switch (request->type) {
     case T_IN: return begin_transfer(blk, request, sector, data->in, data->in_count, data->in_size);
     case T_OUT:
         return begin_transfer(blk, request, sector, data->out, data->out_count, data->out_size);
     case T_FLUSH: return begin_flush(blk, request);
-    case T_GET_ID: give(data->in, data->in_count, blk->id, ID_SIZE); return S_OK;
+    case T_GET_ID: give(data->in, data->in_count, blk->id, MV_SERIAL_MAX); return S_OK;
     case T_DISCARD:
     case T_WRITE_ZEROES:
         return begin_ranges(blk, request, data->out, data->out_count, data->out_size);
@@ -775,7 +773,7 @@ static bool rescan(void *state)
     mv_log(blk->log, MV_LOG_INFO, "%s: has %llu bytes now, and had %llu", blk->name,
            (unsigned long long)size, (unsigned long long)blk->capacity);
     blk->capacity = size;
-    blk->config.capacity = htole64(size / SECTOR);
+    blk->config.capacity = htole64(size / MV_SECTOR);
     return true;
 }
 
@@ -804,7 +802,7 @@ static void init_config(struct blk *blk, const struct mv_disk *disk)
                F_BLK_SIZE | F_TOPOLOGY | F_MQ;
     *offered |= disk->read_only ? F_RO : F_FLUSH | F_CONFIG_WCE | F_DISCARD | F_WRITE_ZEROES;
     blk->config = (struct config){
-        .capacity = htole64(blk->capacity / SECTOR),
+        .capacity = htole64(blk->capacity / MV_SECTOR),
         .seg_max = htole32(SEG_MAX),
         .blk_size = htole32(blk->image.block),
         /* the host's pages: less than one is read, changed and written */
@@ -812,17 +810,17 @@ static void init_config(struct blk *blk, const struct mv_disk *disk)
         .min_io_size = htole16((uint16_t)(MV_PAGE_SIZE / blk->image.block)),
         .writeback = disk->cache != MV_CACHE_WRITETHROUGH,
         .num_queues = htole16((uint16_t)blk->virtio.queue_count),
-        .max_discard_sectors = htole32(RANGE_MAX / SECTOR),
+        .max_discard_sectors = htole32(RANGE_MAX / MV_SECTOR),
         .max_discard_seg = htole32(RANGES_MAX),
-        .discard_sector_alignment = htole32(MV_PAGE_SIZE / SECTOR),
-        .max_write_zeroes_sectors = htole32(RANGE_MAX / SECTOR),
+        .discard_sector_alignment = htole32(MV_PAGE_SIZE / MV_SECTOR),
+        .max_write_zeroes_sectors = htole32(RANGE_MAX / MV_SECTOR),
         .max_write_zeroes_seg = htole32(RANGES_MAX),
         .write_zeroes_may_unmap = 1,
     };
     atomic_init(&blk->writeback, blk->config.writeback);
     blk->unsafe = disk->cache == MV_CACHE_UNSAFE;
     if (disk->serial)
-        memcpy(blk->id, disk->serial, strnlen(disk->serial, ID_SIZE));
+        memcpy(blk->id, disk->serial, strnlen(disk->serial, MV_SERIAL_MAX));
 }
 
 mv_engine_create_fn *const *mv_blk_engines(const struct mv_disk *disk)

@@ -170,20 +170,25 @@ static uint32_t half(uint64_t value, uint32_t sel)
     return sel < 2 ? (uint32_t)(value >> (32 * sel)) : 0;
 }
 
-/* Brings the page up to date.  Under the lock. */
-static void refresh(struct mmio *mmio)
+/* The two halves of bringing the page up to date.  Under the lock. */
+static void refresh_registers(struct mmio *mmio)
 {
-    const struct mmio_state *state = &mmio->state;
-    const struct mv_virtio *virtio = mmio->virtio;
     const struct mv_queue *queue = selected_queue(mmio);
 
-    atomic_store(at(mmio, DEVICE_FEATURES), half(virtio->offered, state->device_features_sel));
+    atomic_store(at(mmio, DEVICE_FEATURES),
+                 half(mmio->virtio->offered, mmio->state.device_features_sel));
     atomic_store(at(mmio, QUEUE_NUM_MAX), queue ? MV_QUEUE_MAX : 0);
     atomic_store(at(mmio, QUEUE_READY), queue && queue->state.ready);
+}
+
+static void refresh_config(struct mmio *mmio)
+{
+    const struct mv_virtio *virtio = mmio->virtio;
+
     for (uint64_t offset = CONFIG; offset < MV_VIRTIO_MMIO_SIZE; offset += 4)
         atomic_store(at(mmio, offset),
                      (uint32_t)virtio->ops->config_read(virtio->state, offset - CONFIG, 4));
-    atomic_store(at(mmio, CONFIG_GENERATION), state->config_generation);
+    atomic_store(at(mmio, CONFIG_GENERATION), mmio->state.config_generation);
 }
 
 /* What is write-only or not there reads as all ones: SHMLen of no region is -1, too. */
@@ -196,7 +201,8 @@ static void init_page(struct mmio *mmio)
     atomic_store(at(mmio, VENDOR_ID), VENDOR);
     atomic_store(at(mmio, INTERRUPT_STATUS), 0);
     atomic_store(at(mmio, STATUS), 0);
-    refresh(mmio);
+    refresh_registers(mmio);
+    refresh_config(mmio);
 }
 
 /* Everything is as after power-on.  Under the lock; no one else uses the queues. */
@@ -209,7 +215,8 @@ static void reset(struct mmio *mmio)
     mmio->virtio->ops->reset(mmio->virtio->state);
     mmio->state = (struct mmio_state){.config_generation = generation};
     atomic_store(&mmio->phase, PHASE_SET_UP);
-    refresh(mmio);
+    refresh_registers(mmio);
+    refresh_config(mmio);
     atomic_store(at(mmio, INTERRUPT_STATUS), 0);
     atomic_store(at(mmio, STATUS), 0);
     pthread_cond_broadcast(&mmio->set_up);
@@ -438,12 +445,14 @@ static void write_mmio(void *context, uint64_t offset, unsigned size, uint64_t v
 {
     struct mmio *mmio = context;
 
-    if (offset >= CONFIG)
+    if (offset >= CONFIG) {
         mmio->virtio->ops->config_write(mmio->virtio->state, offset - CONFIG, size, value);
-    else if (size == 4)
+        refresh_config(mmio);
+    } else if (size == 4) {
         write_register(mmio, offset, (uint32_t)value);
-    if (offset != INTERRUPT_ACK && offset != QUEUE_NOTIFY) /* these are often, and change nothing */
-        refresh(mmio);
+        if (offset != INTERRUPT_ACK && offset != QUEUE_NOTIFY) /* often, and they change nothing */
+            refresh_registers(mmio);
+    }
 }
 
 /* A reset is over before the vCPU goes on: drivers take that for granted (Linux frees
@@ -473,7 +482,7 @@ static void rescan(void *context)
         return;
     atomic_store(at(mmio, CONFIG_GENERATION), ++mmio->state.config_generation);
     mmio->state.config_generation++;
-    refresh(mmio);
+    refresh_config(mmio);
     if (!is_set_up(mmio))
         interrupt(mmio, I_CONFIG_CHANGE);
 }
