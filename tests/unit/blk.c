@@ -19,23 +19,6 @@
 
 TestSuite(blk, .init = blk_start, .fini = blk_stop, .timeout = 120);
 
-static uint8_t *data(uint64_t size)
-{
-    return rig_at(RIG_DATA, size);
-}
-
-/* Header at BLK_HEADER, for a chain that the test builds itself. */
-static void put_header(uint32_t type, uint64_t sector)
-{
-    *(struct blk_header *)rig_at(BLK_HEADER, 16) =
-        (struct blk_header){.type = type, .sector = sector};
-}
-
-static bool is_needing_reset(void)
-{
-    return rig_get(REG_STATUS) & STATUS_NEEDS_RESET;
-}
-
 /* ---- features and configuration ---- */
 
 static uint64_t offered(void)
@@ -70,33 +53,28 @@ Test(blk, a_read_only_disk_offers_ro_and_nothing_that_changes_it)
     cr_expect_eq(offered(), OFFERED_ALWAYS | BLK_F_RO);
 }
 
-static uint64_t config(uint64_t offset, unsigned size)
-{
-    return rig_read(REG_CONFIG + offset, size);
-}
-
 Test(blk, the_configuration_says_what_the_disk_is)
 {
     blk.queues = 5;
     blk_make(3 * SIZE + 512);
     blk_attach();
-    cr_expect_eq(config(CONFIG_CAPACITY, 8), 3 * SECTORS + 1);
-    cr_expect_eq(config(8, 4), 0, "size_max was not offered");
-    cr_expect_eq(config(12, 4), MV_QUEUE_MAX - 2, "seg_max");
-    cr_expect_eq(config(16, 4), 0, "geometry was not offered");
-    cr_expect_eq(config(20, 4), 512, "blk_size");
-    cr_expect_eq(config(24, 1), 3, "eight of them are a physical block");
-    cr_expect_eq(config(25, 1), 0, "alignment_offset");
-    cr_expect_eq(config(26, 2), 8, "min_io_size");
-    cr_expect_eq(config(28, 4), 0, "opt_io_size");
-    cr_expect_eq(config(CONFIG_WRITEBACK, 1), 1);
-    cr_expect_eq(config(34, 2), 5, "num_queues");
-    cr_expect_eq(config(36, 4), 8 * MV_MIB, "max_discard_sectors: 4 GiB");
-    cr_expect_eq(config(40, 4), 16, "max_discard_seg");
-    cr_expect_eq(config(44, 4), 8, "discard_sector_alignment");
-    cr_expect_eq(config(48, 4), 8 * MV_MIB, "max_write_zeroes_sectors");
-    cr_expect_eq(config(52, 4), 16, "max_write_zeroes_seg");
-    cr_expect_eq(config(56, 1), 1, "write_zeroes_may_unmap");
+    cr_expect_eq(blk_config(CONFIG_CAPACITY, 8), 3 * SECTORS + 1);
+    cr_expect_eq(blk_config(8, 4), 0, "size_max was not offered");
+    cr_expect_eq(blk_config(12, 4), MV_QUEUE_MAX - 2, "seg_max");
+    cr_expect_eq(blk_config(16, 4), 0, "geometry was not offered");
+    cr_expect_eq(blk_config(20, 4), 512, "blk_size");
+    cr_expect_eq(blk_config(24, 1), 3, "eight of them are a physical block");
+    cr_expect_eq(blk_config(25, 1), 0, "alignment_offset");
+    cr_expect_eq(blk_config(26, 2), 8, "min_io_size");
+    cr_expect_eq(blk_config(28, 4), 0, "opt_io_size");
+    cr_expect_eq(blk_config(CONFIG_WRITEBACK, 1), 1);
+    cr_expect_eq(blk_config(34, 2), 5, "num_queues");
+    cr_expect_eq(blk_config(36, 4), 8 * MV_MIB, "max_discard_sectors: 4 GiB");
+    cr_expect_eq(blk_config(40, 4), 16, "max_discard_seg");
+    cr_expect_eq(blk_config(44, 4), 8, "discard_sector_alignment");
+    cr_expect_eq(blk_config(48, 4), 8 * MV_MIB, "max_write_zeroes_sectors");
+    cr_expect_eq(blk_config(52, 4), 16, "max_write_zeroes_seg");
+    cr_expect_eq(blk_config(56, 1), 1, "write_zeroes_may_unmap");
 }
 
 Test(blk, the_configuration_reads_the_same_at_each_offset_and_width_and_as_ones_beyond)
@@ -108,7 +86,7 @@ Test(blk, the_configuration_reads_the_same_at_each_offset_and_width_and_as_ones_
     blk_attach();
     memset(bytes, 0xff, sizeof(bytes));
     for (unsigned i = 0; i < 0x100; i++)
-        bytes[i] = (uint8_t)config(i, 1);
+        bytes[i] = (uint8_t)blk_config(i, 1);
     cr_expect_eq(bytes[0], 0x67);
     for (unsigned i = CONFIG_SIZE; i < 0x100; i++)
         cr_expect_eq(bytes[i], 0xff);
@@ -117,7 +95,8 @@ Test(blk, the_configuration_reads_the_same_at_each_offset_and_width_and_as_ones_
             uint64_t expected = 0;
 
             memcpy(&expected, bytes + offset, sizes[i]);
-            cr_expect_eq(config(offset, sizes[i]), expected, "%u bytes at %u", sizes[i], offset);
+            cr_expect_eq(blk_config(offset, sizes[i]), expected, "%u bytes at %u", sizes[i],
+                         offset);
         }
 }
 
@@ -130,21 +109,21 @@ Test(blk, the_configuration_takes_no_writes_but_the_cache_mode_that_was_negotiat
     blk_attach();
     blk_go(BLK_F_FLUSH);
     for (unsigned i = 0; i < CONFIG_SIZE; i++)
-        before[i] = (uint8_t)config(i, 1);
+        before[i] = (uint8_t)blk_config(i, 1);
     for (unsigned pass = 0; pass < 2; pass++) {
         for (unsigned i = 0; i < MV_COUNT(sizes); i++)
             for (unsigned offset = 0; offset < 0x100; offset++)
                 if (pass == 0 || offset != CONFIG_WRITEBACK || sizes[i] != 1)
                     rig_write(REG_CONFIG + offset, sizes[i], 0);
         for (unsigned i = 0; i < CONFIG_SIZE; i++)
-            cr_expect_eq(config(i, 1), before[i], "byte %u", i);
+            cr_expect_eq(blk_config(i, 1), before[i], "byte %u", i);
         rig_reset();
         blk_go(BLK_F_FLUSH | BLK_F_CONFIG_WCE);
     }
     rig_write(REG_CONFIG + CONFIG_WRITEBACK, 1, 0xfe);
-    cr_expect_eq(config(CONFIG_WRITEBACK, 1), 0);
+    cr_expect_eq(blk_config(CONFIG_WRITEBACK, 1), 0);
     rig_write(REG_CONFIG + CONFIG_WRITEBACK, 1, 0xff);
-    cr_expect_eq(config(CONFIG_WRITEBACK, 1), 1);
+    cr_expect_eq(blk_config(CONFIG_WRITEBACK, 1), 1);
 }
 
 /* ---- IN and OUT ---- */
@@ -160,15 +139,15 @@ Test(blk, what_is_written_is_in_the_file_and_is_read_again)
     for (unsigned i = 0; i < MV_COUNT(rows); i++) {
         uint32_t size = rows[i].size;
 
-        blk_fill(data(size), rows[i].sector * 512, size, i);
+        blk_fill(blk_data(size), rows[i].sector * 512, size, i);
         cr_expect_eq(blk_request(BLK_OUT, rows[i].sector, size), BLK_OK);
         cr_expect_eq(blk.written, 1);
         cr_expect(blk_file_is(rows[i].sector * 512, size, i));
-        memset(data(size + 1), 0, size + 1);
+        memset(blk_data(size + 1), 0, size + 1);
         cr_expect_eq(blk_request(BLK_IN, rows[i].sector, size), BLK_OK);
         cr_expect_eq(blk.written, size + 1);
-        cr_expect(blk_is(data(size), rows[i].sector * 512, size, i));
-        cr_expect_eq(data(size + 1)[size], 0, "and not one byte more");
+        cr_expect(blk_is(blk_data(size), rows[i].sector * 512, size, i));
+        cr_expect_eq(blk_data(size + 1)[size], 0, "and not one byte more");
     }
 }
 
@@ -201,11 +180,11 @@ Test(blk, sectors_beyond_the_end_are_refused)
     blk_fill_file(0, SIZE, 1);
     for (unsigned i = 0; i < MV_COUNT(rows); i++) {
         script_forget();
-        memset(data(rows[i].size), 0xaa, rows[i].size);
+        memset(blk_data(rows[i].size), 0xaa, rows[i].size);
         cr_expect_eq(blk_request(BLK_IN, rows[i].sector, rows[i].size),
                      rows[i].good ? BLK_OK : BLK_IOERR, "row %u", i);
         cr_expect_eq(blk.written, rows[i].good ? rows[i].size + 1 : 0);
-        blk_fill(data(rows[i].size), rows[i].sector * 512, rows[i].size, 1);
+        blk_fill(blk_data(rows[i].size), rows[i].sector * 512, rows[i].size, 1);
         cr_expect_eq(blk_request(BLK_OUT, rows[i].sector, rows[i].size),
                      rows[i].good ? BLK_OK : BLK_IOERR, "row %u", i);
         cr_expect_eq(script.log_count, rows[i].good ? 2 : 0);
@@ -243,13 +222,13 @@ Test(blk, buffers_of_any_cut_make_up_a_transfer)
         at += size;
     }
     parts[255] = (struct ring_part){BLK_STATUS, 1, true};
-    put_header(BLK_OUT, 0);
+    blk_put_header(BLK_OUT, 0);
     cr_expect_eq(blk_request_parts(parts, 256), BLK_OK);
     cr_expect(blk_file_is(0, 65536, 3));
-    memset(data(66000), 0xaa, 66000);
+    memset(blk_data(66000), 0xaa, 66000);
     for (unsigned i = 1; i < 255; i++)
         parts[i].writable = true;
-    put_header(BLK_IN, 0);
+    blk_put_header(BLK_IN, 0);
     cr_expect_eq(blk_request_parts(parts, 256), BLK_OK);
     cr_expect_eq(blk.written, 65537);
     at = 0;
@@ -270,14 +249,14 @@ Test(blk, a_header_may_be_split_over_many_buffers)
 
     blk_ready(SIZE);
     blk_fill_file(0, SIZE, 1);
-    put_header(BLK_IN, 5);
+    blk_put_header(BLK_IN, 5);
     for (unsigned i = 0; i < 16; i++)
         parts[i] = (struct ring_part){BLK_HEADER + i, 1, false};
     parts[16] = (struct ring_part){RIG_DATA, 0, false};
     parts[17] = (struct ring_part){RIG_DATA, 512, true};
     parts[18] = (struct ring_part){BLK_STATUS, 1, true};
     cr_expect_eq(blk_request_parts(parts, 19), BLK_OK);
-    cr_expect(blk_is(data(512), 5 * 512, 512, 1));
+    cr_expect(blk_is(blk_data(512), 5 * 512, 512, 1));
 }
 
 Test(blk, header_and_data_may_share_a_buffer_and_data_and_status_too)
@@ -285,14 +264,14 @@ Test(blk, header_and_data_may_share_a_buffer_and_data_and_status_too)
     const struct ring_part out[] = {
         {RIG_DATA, 16 + 100, false}, {RIG_DATA + 116, 412 + 512, false}, {BLK_STATUS, 1, true}};
     const struct ring_part in[] = {{BLK_HEADER, 16, false}, {RIG_DATA, 513, true}};
-    uint8_t *bytes = data(2048);
+    uint8_t *bytes = blk_data(2048);
 
     blk_ready(SIZE);
     *(struct blk_header *)bytes = (struct blk_header){.type = BLK_OUT, .sector = 3};
     blk_fill(bytes + 16, 3 * 512, 1024, 2);
     cr_expect_eq(blk_request_parts(out, 3), BLK_OK);
     cr_expect(blk_file_is(3 * 512, 1024, 2));
-    put_header(BLK_IN, 4);
+    blk_put_header(BLK_IN, 4);
     bytes[512] = BLK_NONE;
     bytes[513] = 0xaa;
     ring_offer_parts(&blk.rings[0], 0, in, 2);
@@ -311,11 +290,11 @@ Test(blk, the_status_is_the_last_writable_byte_whatever_is_empty_behind_it)
     const uint8_t *tail = rig_at(BLK_STATUS - 2, 3);
 
     blk_ready(SIZE);
-    put_header(BLK_FLUSH, 0);
+    blk_put_header(BLK_FLUSH, 0);
     memset(rig_at(BLK_STATUS - 2, 3), 0x55, 3);
     cr_expect_eq(blk_request_parts(parts, 6), BLK_OK);
     cr_expect(tail[0] == 0x55 && tail[1] == 0x55);
-    put_header(BLK_IN, 0);
+    blk_put_header(BLK_IN, 0);
     cr_expect_eq(blk_request_parts(parts, 6), BLK_IOERR, "514 bytes");
 }
 
@@ -329,14 +308,14 @@ Test(blk, without_a_byte_for_the_status_it_needs_a_reset)
             blk_ready(SIZE);
         else
             blk_go(BLK_F_USUAL);
-        put_header(BLK_IN, 0);
+        blk_put_header(BLK_IN, 0);
         if (i == 0)
             ring_offer_parts(&blk.rings[0], 0, &header, 1);
         else
             ring_offer_parts(&blk.rings[0], 0, empty, 2);
         rig_set(REG_QUEUE_NOTIFY, 0);
         rig_turn();
-        cr_expect(is_needing_reset());
+        cr_expect(rig_needs_reset());
         cr_expect_eq(rig_get(REG_INTERRUPT_STATUS) & 2, 2);
         cr_expect_eq(ring_used(&blk.rings[0])[1], 0, "there is no answer");
         rig_reset();
@@ -350,7 +329,7 @@ Test(blk, a_header_that_is_too_short_is_an_error)
     const struct ring_part status = {BLK_STATUS, 1, true};
 
     blk_ready(SIZE);
-    put_header(BLK_FLUSH, 0);
+    blk_put_header(BLK_FLUSH, 0);
     for (uint32_t size = 0; size < 16; size++) {
         const struct ring_part parts[] = {{BLK_HEADER, size, false}, status};
 
@@ -359,7 +338,7 @@ Test(blk, a_header_that_is_too_short_is_an_error)
     }
     cr_expect_eq(blk_request_parts(&status, 1), BLK_IOERR, "none at all");
     cr_expect_eq(script.log_count, 0);
-    cr_expect(!is_needing_reset());
+    cr_expect(!rig_needs_reset());
 }
 
 Test(blk, a_request_may_be_in_an_indirect_table)
@@ -370,7 +349,7 @@ Test(blk, a_request_may_be_in_an_indirect_table)
     blk_attach();
     blk_go(BLK_F_USUAL | MV_RING_F_INDIRECT_DESC);
     blk_fill_file(0, SIZE, 1);
-    put_header(BLK_IN, 9);
+    blk_put_header(BLK_IN, 9);
     table[0] = (struct ring_descriptor){BLK_HEADER, 16, RING_NEXT, 1};
     table[1] = (struct ring_descriptor){RIG_DATA, 1024, RING_NEXT | RING_WRITE, 2};
     table[2] = (struct ring_descriptor){BLK_STATUS, 1, RING_WRITE, 0};
@@ -381,7 +360,7 @@ Test(blk, a_request_may_be_in_an_indirect_table)
         rig_set(REG_QUEUE_NOTIFY, 0);
         blk_wait_answers(0, 1);
         cr_expect_eq(*(uint8_t *)rig_at(BLK_STATUS, 1), BLK_OK);
-        cr_expect(blk_is(data(1024), 9 * 512, 1024, 1));
+        cr_expect(blk_is(blk_data(1024), 9 * 512, 1024, 1));
     }
 }
 
@@ -399,19 +378,19 @@ Test(blk, buffers_of_the_wrong_direction_are_an_error)
 
     blk_ready(SIZE);
     blk_fill_file(0, SIZE, 1);
-    memset(data(8192), 0, 8192);
-    put_header(BLK_IN, 0);
+    memset(blk_data(8192), 0, 8192);
+    blk_put_header(BLK_IN, 0);
     cr_expect_eq(blk_request_parts(in, 3), BLK_IOERR);
     cr_expect_eq(blk_request_parts(both, 4), BLK_IOERR);
-    put_header(BLK_GET_ID, 0);
+    blk_put_header(BLK_GET_ID, 0);
     cr_expect_eq(blk_request_parts(in, 3), BLK_IOERR);
     for (unsigned i = 0; i < MV_COUNT(changing); i++) {
-        put_header(changing[i], 0);
+        blk_put_header(changing[i], 0);
         cr_expect_eq(blk_request_parts(out, 3), BLK_IOERR);
         cr_expect_eq(blk_request_parts(both, 4), BLK_IOERR);
         cr_expect_eq(blk.written, 0, "the data in front of the status was not written");
     }
-    cr_expect(blk_is_zero(data(8192), 8192));
+    cr_expect(blk_is_zero(blk_data(8192), 8192));
     cr_expect(blk_file_is(0, SIZE, 1));
     cr_expect_eq(script.log_count, 0);
 }
@@ -443,11 +422,11 @@ Test(blk, an_answer_does_not_claim_bytes_that_were_not_written)
 
     blk_ready(SIZE);
     for (unsigned i = 0; i < MV_COUNT(types); i++) {
-        put_header(types[i], 0);
+        blk_put_header(types[i], 0);
         blk_request_parts(parts, 3);
         cr_expect_eq(blk.written, 0, "type %u", types[i]);
     }
-    put_header(BLK_IN, 0);
+    blk_put_header(BLK_IN, 0);
     cr_expect_eq(blk_request_parts(parts, 3), BLK_IOERR);
     cr_expect_eq(blk.written, 0);
 }
@@ -462,12 +441,12 @@ static void expect_id(const char *serial, uint32_t size)
     unsigned filled = (unsigned)mv_min(size, 20);
 
     memcpy(expected, serial, strnlen(serial, 20));
-    memset(data(64), 0xaa, 64);
-    put_header(BLK_GET_ID, 0);
+    memset(blk_data(64), 0xaa, 64);
+    blk_put_header(BLK_GET_ID, 0);
     cr_expect_eq(blk_request_parts(parts, 3), BLK_OK);
-    cr_expect_eq(memcmp(data(64), expected, filled), 0, "%u bytes", size);
+    cr_expect_eq(memcmp(blk_data(64), expected, filled), 0, "%u bytes", size);
     for (unsigned i = filled; i < 64; i++)
-        cr_expect_eq(data(64)[i], 0xaa, "byte %u of %u", i, size);
+        cr_expect_eq(blk_data(64)[i], 0xaa, "byte %u of %u", i, size);
     cr_expect_eq(blk.written, size <= 20 ? size + 1 : 20);
 }
 
@@ -509,11 +488,11 @@ Test(blk, flush_syncs_with_and_without_data)
     cr_expect_eq(blk_request(BLK_FLUSH, 0, 0), BLK_OK);
     cr_expect_eq(blk.written, 1);
     cr_expect_eq(blk_request(BLK_FLUSH, UINT64_MAX, 0), BLK_OK, "the sector has no meaning");
-    put_header(BLK_FLUSH, 0);
+    blk_put_header(BLK_FLUSH, 0);
     cr_expect_eq(blk_request_parts(out, 3), BLK_OK);
-    memset(data(512), 0xaa, 512);
+    memset(blk_data(512), 0xaa, 512);
     cr_expect_eq(blk_request_parts(in, 3), BLK_OK);
-    cr_expect_eq(data(512)[0], 0xaa, "it gives nothing");
+    cr_expect_eq(blk_data(512)[0], 0xaa, "it gives nothing");
     cr_expect_eq(script_count(MV_IO_SYNC), 4);
     cr_expect_eq(script.log_count, 4);
 }
@@ -568,7 +547,7 @@ static void check_mode(unsigned row)
     blk_make(SIZE);
     blk_attach();
     blk_go(modes[row].features);
-    cr_expect_eq(config(CONFIG_WRITEBACK, 1), modes[row].cache != MV_CACHE_WRITETHROUGH);
+    cr_expect_eq(blk_config(CONFIG_WRITEBACK, 1), modes[row].cache != MV_CACHE_WRITETHROUGH);
     expect_stable(modes[row].stable);
     script_forget();
     cr_expect_eq(blk_request(BLK_FLUSH, 0, 0), BLK_OK);
@@ -627,7 +606,7 @@ Test(blk, a_driver_may_change_the_cache_mode_and_a_reset_changes_it_back)
     blk_attach();
     for (unsigned i = 0; i < 3; i++) {
         blk_go(BLK_F_FLUSH | BLK_F_CONFIG_WCE);
-        cr_expect_eq(config(CONFIG_WRITEBACK, 1), 1);
+        cr_expect_eq(blk_config(CONFIG_WRITEBACK, 1), 1);
         expect_stable(false);
         rig_write(REG_CONFIG + CONFIG_WRITEBACK, 1, 0);
         expect_stable(true);
@@ -635,7 +614,7 @@ Test(blk, a_driver_may_change_the_cache_mode_and_a_reset_changes_it_back)
         expect_stable(false);
         rig_write(REG_CONFIG + CONFIG_WRITEBACK, 1, 0);
         rig_reset();
-        cr_expect_eq(config(CONFIG_WRITEBACK, 1), 1);
+        cr_expect_eq(blk_config(CONFIG_WRITEBACK, 1), 1);
     }
 }
 
@@ -659,9 +638,9 @@ Test(blk, a_reset_before_driver_ok_changes_the_cache_mode_back_too)
     blk_attach();
     rig_negotiate(BLK_F_FLUSH | BLK_F_CONFIG_WCE);
     rig_write(REG_CONFIG + CONFIG_WRITEBACK, 1, 1);
-    cr_expect_eq(config(CONFIG_WRITEBACK, 1), 1);
+    cr_expect_eq(blk_config(CONFIG_WRITEBACK, 1), 1);
     rig_reset();
-    cr_expect_eq(config(CONFIG_WRITEBACK, 1), 0);
+    cr_expect_eq(blk_config(CONFIG_WRITEBACK, 1), 0);
     blk_go(BLK_F_FLUSH);
     expect_stable(true);
 }
@@ -856,8 +835,8 @@ Test(blk, ranges_come_whole)
     static const uint32_t sizes[] = {0, 1, 8, 15, 17, 24, 31, 33, 512};
 
     blk_ready(SIZE);
-    memset(data(512), 0, 512);
-    ((struct blk_range *)data(16))->sectors = 1;
+    memset(blk_data(512), 0, 512);
+    ((struct blk_range *)blk_data(16))->sectors = 1;
     for (unsigned i = 0; i < MV_COUNT(sizes); i++) {
         cr_expect_eq(blk_request(BLK_DISCARD, 0, sizes[i]), BLK_IOERR, "%u bytes", sizes[i]);
         cr_expect_eq(blk_request(BLK_WRITE_ZEROES, 0, sizes[i]), BLK_IOERR, "%u bytes", sizes[i]);
@@ -889,7 +868,7 @@ Test(blk, a_read_only_disk_is_read_and_not_changed)
     blk_attach();
     blk_go(BLK_F_RO);
     cr_expect_eq(blk_request(BLK_IN, 3, 1024), BLK_OK);
-    cr_expect(blk_is(data(1024), 3 * 512, 1024, 1));
+    cr_expect(blk_is(blk_data(1024), 3 * 512, 1024, 1));
     cr_expect_eq(blk_request(BLK_OUT, 0, 512), BLK_IOERR);
     cr_expect_eq(blk_request_ranges(BLK_DISCARD, &range, 1), BLK_IOERR);
     cr_expect_eq(blk_request_ranges(BLK_WRITE_ZEROES, &range, 1), BLK_IOERR);
@@ -945,7 +924,7 @@ Test(blk, a_queue_may_be_full_of_requests)
     blk_make(SIZE);
     blk_attach();
     blk_go(BLK_F_USUAL | MV_RING_F_INDIRECT_DESC);
-    put_header(BLK_IN, 0);
+    blk_put_header(BLK_IN, 0);
     for (unsigned i = 0; i < 3; i++)
         table[i] = (struct ring_descriptor){
             parts[i].at, parts[i].size,
@@ -970,7 +949,7 @@ Test(blk, a_broken_ring_needs_a_reset_and_works_after_it)
     ring_offer(&blk.rings[1], 256);
     rig_set(REG_QUEUE_NOTIFY, 1);
     rig_turn();
-    cr_expect(is_needing_reset());
+    cr_expect(rig_needs_reset());
     cr_expect_eq(atomic_load(&rig.interrupts), 1);
     rig_reset();
     blk_go(BLK_F_USUAL);
@@ -1001,13 +980,13 @@ Test(blk, data_that_overwrites_the_ring_and_the_request_does_no_harm)
 
     blk_ready(SIZE);
     blk_fill_file(0, SIZE, 1);
-    put_header(BLK_IN, 0);
+    blk_put_header(BLK_IN, 0);
     ring_offer_parts(&blk.rings[0], 0, over_ring, 3);
     rig_set(REG_QUEUE_NOTIFY, 0);
     rig_turn();
     rig_reset();
     blk_go(BLK_F_USUAL);
-    put_header(BLK_IN, 0);
+    blk_put_header(BLK_IN, 0);
     ring_offer_parts(&blk.rings[0], 0, over_itself, 3);
     rig_set(REG_QUEUE_NOTIFY, 0);
     blk_wait_answers(0, 1);

@@ -49,11 +49,6 @@ static void start_uring(void)
 TestSuite(blk_threads, .init = start_threads, .fini = blk_stop, .timeout = 120);
 TestSuite(blk_uring, .init = start_uring, .fini = blk_stop, .timeout = 120);
 
-static uint8_t *data(uint64_t size)
-{
-    return rig_at(RIG_DATA, size);
-}
-
 /* ---- requests, before there is a device ---- */
 
 #define CUT 16u /* bytes, in four buffers, one of them empty */
@@ -170,11 +165,11 @@ static void check_many_buffers(uint32_t type)
 
     *(struct blk_header *)rig_at(BLK_HEADER, 16) = (struct blk_header){.type = type, .sector = 3};
     if (!writable)
-        blk_fill(data(8192), 3 * 512, 8192, 7);
+        blk_fill(blk_data(8192), 3 * 512, 8192, 7);
     cr_expect_eq(blk_request_parts(parts, 6), BLK_OK);
     cr_expect(blk_file_is(3 * 512, 8192, 7));
-    cr_expect(blk_is(data(8192), 3 * 512, 8192, 7));
-    memset(data(8192), 0, 8192);
+    cr_expect(blk_is(blk_data(8192), 3 * 512, 8192, 7));
+    memset(blk_data(8192), 0, 8192);
 }
 
 static void check_requests(void)
@@ -183,14 +178,14 @@ static void check_requests(void)
     const struct blk_range beyond = {SECTORS, 1, 0};
 
     blk_ready(SIZE);
-    blk_fill(data(SIZE), 0, SIZE, 1);
+    blk_fill(blk_data(SIZE), 0, SIZE, 1);
     cr_expect_eq(blk_request(BLK_OUT, 0, SIZE), BLK_OK);
     cr_expect_eq(blk_request(BLK_FLUSH, 0, 0), BLK_OK);
     cr_expect(blk_file_is(0, SIZE, 1));
-    memset(data(SIZE), 0, SIZE);
+    memset(blk_data(SIZE), 0, SIZE);
     cr_expect_eq(blk_request(BLK_IN, 0, SIZE), BLK_OK);
     cr_expect_eq(blk.written, SIZE + 1);
-    cr_expect(blk_is(data(SIZE), 0, SIZE, 1));
+    cr_expect(blk_is(blk_data(SIZE), 0, SIZE, 1));
     cr_expect_eq(blk_request_ranges(BLK_WRITE_ZEROES, ranges, 2), BLK_OK);
     cr_expect(blk_file_is_zero(8 * 512, 16 * 512) && blk_file_is_zero(100 * 512, 3 * 512));
     cr_expect(blk_file_is(0, 8 * 512, 1) && blk_file_is(24 * 512, 76 * 512, 1));
@@ -223,7 +218,7 @@ static void check_writethrough(void)
     blk.disk.cache = MV_CACHE_WRITETHROUGH;
     blk_ready(SIZE);
     for (unsigned i = 0; i < 20; i++) {
-        blk_fill(data(8192), i * 8192, 8192, i);
+        blk_fill(blk_data(8192), i * 8192, 8192, i);
         cr_expect_eq(blk_request(BLK_OUT, i * 16, 8192), BLK_OK);
         cr_expect(blk_file_is(i * 8192, 8192, i));
     }
@@ -329,16 +324,16 @@ static void check_cut_short(void)
     blk_ready(SIZE);
     blk_fill_file(0, SIZE, 1);
     cr_assert_eq(ftruncate(blk.file, SIZE / 2 + 256), 0);
-    memset(data(SIZE), 0xaa, SIZE);
+    memset(blk_data(SIZE), 0xaa, SIZE);
     cr_expect_eq(blk_request(BLK_IN, 0, SIZE), BLK_IOERR);
     cr_expect_eq(blk.written, 0);
     cr_expect_eq(blk_request(BLK_IN, SECTORS / 2, 512), BLK_IOERR, "half a sector");
     cr_expect_eq(blk_request(BLK_IN, SECTORS - 1, 512), BLK_IOERR);
     cr_expect_eq(blk_request(BLK_IN, 0, SIZE / 2), BLK_OK);
-    cr_expect(blk_is(data(SIZE / 2), 0, SIZE / 2, 1));
+    cr_expect(blk_is(blk_data(SIZE / 2), 0, SIZE / 2, 1));
     cr_assert_eq(ftruncate(blk.file, SIZE), 0);
     cr_expect_eq(blk_request(BLK_IN, 0, SIZE), BLK_OK);
-    cr_expect(blk_is_zero(data(SIZE) + SIZE / 2 + 256, SIZE / 2 - 256));
+    cr_expect(blk_is_zero(blk_data(SIZE) + SIZE / 2 + 256, SIZE / 2 - 256));
 }
 
 Test(blk_threads, a_file_that_was_cut_short_is_an_error_where_it_ends)
@@ -361,7 +356,7 @@ static void check_size_limit(void)
     blk_attach();
     cr_assert_eq(mv_loop_start(&rig.loop), 0);
     blk_go(BLK_F_USUAL);
-    blk_fill(data(SIZE), 0, SIZE, 1);
+    blk_fill(blk_data(SIZE), 0, SIZE, 1);
     cr_assert_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
     small.rlim_max = limit.rlim_max;
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
@@ -499,22 +494,7 @@ Test(blk_uring, its_end_waits_for_what_is_in_flight)
 
 /* ---- guests that change things under us ---- */
 
-/* Not under ThreadSanitizer: that the device reads what a guest may be writing is meant. */
-#if defined(__SANITIZE_THREAD__)
-#define THREAD_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define THREAD_SANITIZER 1
-#endif
-#endif
-
 static atomic_bool enough;
-
-static uint64_t next_random(uint64_t *state)
-{
-    *state = *state * 6364136223846793005ull + 1442695040888963407ull;
-    return *state >> 33;
-}
 
 /* Rewrites headers, ranges and lengths of the requests in the slots, good ones and bad. */
 static void *rewrite(void *context)
@@ -526,16 +506,17 @@ static void *rewrite(void *context)
     uint64_t state = 1;
 
     while (!atomic_load(&enough)) {
-        unsigned slot = (unsigned)next_random(&state) % 64;
+        unsigned slot = (unsigned)(rig_random(&state) >> 33) % 64;
         struct blk_header *header = (struct blk_header *)(blk_slot_status(0, slot) - 16);
         struct blk_range *range = (struct blk_range *)blk_slot_data(0, slot);
 
-        __atomic_store_n(&header->type, types[next_random(&state) % 5], __ATOMIC_RELAXED);
-        __atomic_store_n(&header->sector, sectors[next_random(&state) % 5], __ATOMIC_RELAXED);
-        __atomic_store_n(&range->sector, sectors[next_random(&state) % 5], __ATOMIC_RELAXED);
-        __atomic_store_n(&range->sectors, next_random(&state) % 3, __ATOMIC_RELAXED);
-        __atomic_store_n(&range->flags, next_random(&state) % 2, __ATOMIC_RELAXED);
-        __atomic_store_n(&table[4 * slot + 1].len, lengths[next_random(&state) % 5],
+        __atomic_store_n(&header->type, types[(rig_random(&state) >> 33) % 5], __ATOMIC_RELAXED);
+        __atomic_store_n(&header->sector, sectors[(rig_random(&state) >> 33) % 5],
+                         __ATOMIC_RELAXED);
+        __atomic_store_n(&range->sector, sectors[(rig_random(&state) >> 33) % 5], __ATOMIC_RELAXED);
+        __atomic_store_n(&range->sectors, (rig_random(&state) >> 33) % 3, __ATOMIC_RELAXED);
+        __atomic_store_n(&range->flags, (rig_random(&state) >> 33) % 2, __ATOMIC_RELAXED);
+        __atomic_store_n(&table[4 * slot + 1].len, lengths[(rig_random(&state) >> 33) % 5],
                          __ATOMIC_RELAXED);
     }
     return context;
@@ -545,7 +526,7 @@ static void check_rewriting(void)
 {
     pthread_t guest;
 
-#ifdef THREAD_SANITIZER
+#ifdef RIG_THREAD_SANITIZER
     blk_skip("the race between the guest's memory and us is meant");
 #endif
     blk_make(SIZE);
@@ -582,9 +563,9 @@ static void *run_vcpu(void *context)
     uint64_t state = *(const unsigned *)context;
 
     for (unsigned i = 0; i < 3000; i++) {
-        unsigned slot = (unsigned)next_random(&state) % 64;
+        unsigned slot = (unsigned)(rig_random(&state) >> 33) % 64;
 
-        switch (next_random(&state) % 16) {
+        switch ((rig_random(&state) >> 33) % 16) {
         case 0: rig_set(REG_STATUS, 0); break;
         case 1:
         case 2:
@@ -609,7 +590,7 @@ static void check_vcpus(void)
     unsigned seeds[] = {1, 2, 3};
     pthread_t vcpus[3];
 
-#ifdef THREAD_SANITIZER
+#ifdef RIG_THREAD_SANITIZER
     blk_skip("the race between the guests' memory and us is meant");
 #endif
     blk_make(SIZE);
@@ -658,8 +639,7 @@ static uint64_t random_state = 1;
 
 static unsigned random_below(unsigned limit)
 {
-    random_state = random_state * 6364136223846793005ull + 1442695040888963407ull;
-    return (unsigned)((random_state >> 33) % limit);
+    return (unsigned)((rig_random(&random_state) >> 33) % limit);
 }
 
 static void offer_task(unsigned queue, unsigned slot, unsigned number)

@@ -16,28 +16,6 @@
 
 TestSuite(blk_host, .init = blk_start, .fini = blk_stop, .timeout = 120);
 
-static uint8_t *data(uint64_t size)
-{
-    return rig_at(RIG_DATA, size);
-}
-
-/* Header at BLK_HEADER, for a chain that the test builds itself. */
-static void put_header(uint32_t type, uint64_t sector)
-{
-    *(struct blk_header *)rig_at(BLK_HEADER, 16) =
-        (struct blk_header){.type = type, .sector = sector};
-}
-
-static bool is_needing_reset(void)
-{
-    return rig_get(REG_STATUS) & STATUS_NEEDS_RESET;
-}
-
-static uint64_t config(uint64_t offset, unsigned size)
-{
-    return rig_read(REG_CONFIG + offset, size);
-}
-
 /* ---- errors of the host ---- */
 
 Test(blk_host, an_error_of_the_host_is_an_error_and_all_is_well_after_it)
@@ -68,14 +46,14 @@ Test(blk_host, an_error_of_the_host_is_an_error_and_all_is_well_after_it)
 
         if (rows[i].type == BLK_FLUSH)
             size = 0;
-        memset(data(512), 0, 512);
-        ((struct blk_range *)data(16))->sectors = 8;
+        memset(blk_data(512), 0, 512);
+        ((struct blk_range *)blk_data(16))->sectors = 8;
         script.errors[rows[i].op] = rows[i].error;
         cr_expect_eq(blk_request(rows[i].type, 0, size), rows[i].status, "row %u", i);
         cr_expect_eq(blk.written, rows[i].type == BLK_IN ? 0 : 1);
         script.errors[rows[i].op] = 0;
-        memset(data(512), 0, 512);
-        ((struct blk_range *)data(16))->sectors = 8;
+        memset(blk_data(512), 0, 512);
+        ((struct blk_range *)blk_data(16))->sectors = 8;
         cr_expect_eq(blk_request(rows[i].type, 0, size), BLK_OK, "row %u", i);
     }
     cr_expect_eq(rig_get(REG_STATUS), STATUS_LIVE);
@@ -88,7 +66,7 @@ Test(blk_host, errors_in_the_middle_of_ranges_end_them)
     blk.disk.cache = MV_CACHE_WRITETHROUGH;
     blk_ready(SIZE);
     script.hold = true;
-    memcpy(data(48), ranges, 48);
+    memcpy(blk_data(48), ranges, 48);
     blk_offer(0, 0, BLK_DISCARD, 0, 48);
     memcpy(blk_slot_data(0, 0), ranges, 48);
     rig_set(REG_QUEUE_NOTIFY, 0);
@@ -153,11 +131,11 @@ Test(blk_host, without_an_engine_it_needs_a_reset_and_may_be_tried_again)
     blk_make(SIZE);
     blk_attach();
     blk_go(BLK_F_USUAL);
-    cr_expect(is_needing_reset());
+    cr_expect(rig_needs_reset());
     rig_set(REG_QUEUE_NOTIFY, 0);
     rig_turn();
     start_and_reset(100);
-    cr_expect(is_needing_reset());
+    cr_expect(rig_needs_reset());
     cr_expect_geq(atomic_load(&rig.log_lines), 1);
     cr_expect_leq(atomic_load(&rig.log_lines), 10, "a guest cannot fill the host's log");
     script.create_error = 0;
@@ -171,10 +149,10 @@ Test(blk_host, an_engine_whose_completions_cannot_be_heard_is_none)
     blk_make(SIZE);
     blk_attach();
     blk_go(BLK_F_USUAL);
-    cr_expect(is_needing_reset());
+    cr_expect(rig_needs_reset());
     rig_reset();
     blk_go(BLK_F_USUAL);
-    cr_expect(is_needing_reset(), "nor the second time");
+    cr_expect(rig_needs_reset(), "nor the second time");
     cr_expect_eq(script.created, script.destroyed, "none is left");
     script.no_event = false;
     rig_reset();
@@ -299,7 +277,7 @@ Test(blk_host, requests_that_the_host_was_too_busy_to_start_are_started_later)
     for (unsigned i = 0; i < 20; i++) {
         script.busy = 1 + i * 7;
         cr_assert_eq(blk_request(BLK_IN, i, 512), BLK_OK);
-        cr_assert(blk_is(data(512), 512 * i, 512, 1));
+        cr_assert(blk_is(blk_data(512), 512 * i, 512, 1));
     }
 }
 
@@ -331,6 +309,18 @@ Test(blk_host, a_reset_ends_also_if_something_was_done_in_part)
     }
 }
 
+/* Of what was offered the engine has one request, and gives it back after the driver's reset. */
+static void reset_with_one_in_flight(void)
+{
+    rig_set(REG_QUEUE_NOTIFY, 0);
+    rig_turn();
+    rig_begin_reset();
+    rig_turn();
+    script_release(1);
+    rig_turn();
+    cr_expect_eq(rig_get(REG_STATUS), 0);
+}
+
 Test(blk_host, a_reset_in_the_middle_of_ranges_ends_them)
 {
     const struct blk_range ranges[] = {{0, 8, 0}, {8, 8, 0}, {16, 8, 0}};
@@ -339,13 +329,7 @@ Test(blk_host, a_reset_in_the_middle_of_ranges_ends_them)
     script.hold = true;
     blk_offer(0, 0, BLK_DISCARD, 0, 48);
     memcpy(blk_slot_data(0, 0), ranges, 48);
-    rig_set(REG_QUEUE_NOTIFY, 0);
-    rig_turn();
-    rig_begin_reset();
-    rig_turn();
-    script_release(1);
-    rig_turn();
-    cr_expect_eq(rig_get(REG_STATUS), 0);
+    reset_with_one_in_flight();
     cr_expect_eq(script.log_count, 1);
 }
 
@@ -395,7 +379,7 @@ Test(blk_host, a_disk_that_has_grown_is_announced_and_can_be_used)
     rescan();
     cr_expect_eq(rig_get(REG_CONFIG_GENERATION), 2);
     cr_expect_eq(rig_get(REG_INTERRUPT_STATUS), 2);
-    cr_expect_eq(config(CONFIG_CAPACITY, 8), 2 * SECTORS + 1, "whole sectors");
+    cr_expect_eq(blk_config(CONFIG_CAPACITY, 8), 2 * SECTORS + 1, "whole sectors");
     cr_expect_eq(blk_request(BLK_IN, 2 * SECTORS, 512), BLK_OK);
     cr_expect_eq(blk_request(BLK_IN, 2 * SECTORS + 1, 512), BLK_IOERR);
 }
@@ -405,13 +389,13 @@ Test(blk_host, a_disk_that_has_shrunk_is_announced_too)
     blk_ready(SIZE);
     cr_assert_eq(ftruncate(blk.file, SIZE / 2), 0);
     rescan();
-    cr_expect_eq(config(CONFIG_CAPACITY, 8), SECTORS / 2);
+    cr_expect_eq(blk_config(CONFIG_CAPACITY, 8), SECTORS / 2);
     cr_expect_eq(blk_request(BLK_OUT, SECTORS / 2, 512), BLK_IOERR);
     cr_expect_eq(lseek(blk.file, 0, SEEK_END), SIZE / 2, "it does not grow by itself");
     cr_expect_eq(blk_request(BLK_OUT, SECTORS / 2 - 1, 512), BLK_OK);
     cr_assert_eq(ftruncate(blk.file, 0), 0);
     rescan();
-    cr_expect_eq(config(CONFIG_CAPACITY, 8), 0);
+    cr_expect_eq(blk_config(CONFIG_CAPACITY, 8), 0);
     cr_expect_eq(blk_request(BLK_IN, 0, 512), BLK_IOERR);
     cr_expect_eq(blk_request(BLK_FLUSH, 0, 0), BLK_OK);
     cr_expect_eq(rig_get(REG_CONFIG_GENERATION), 4);
@@ -423,7 +407,7 @@ Test(blk_host, another_size_outlives_a_reset)
     cr_assert_eq(ftruncate(blk.file, 2 * SIZE), 0);
     rescan();
     rig_reset();
-    cr_expect_eq(config(CONFIG_CAPACITY, 8), 2 * SECTORS);
+    cr_expect_eq(blk_config(CONFIG_CAPACITY, 8), 2 * SECTORS);
     blk_go(BLK_F_USUAL);
     cr_expect_eq(blk_request(BLK_IN, 2 * SECTORS - 1, 512), BLK_OK);
 }
@@ -449,7 +433,7 @@ Test(blk_host, direct_takes_buffers_at_any_address)
     uint32_t block;
 
     ready_direct(16 * SIZE);
-    block = (uint32_t)config(20, 4);
+    block = (uint32_t)blk_config(20, 4);
     cr_expect(block == 512 || block == 4096);
     for (unsigned shift = 0; shift < 4; shift++) {
         mv_gpa at = RIG_DATA + shift * 7;
@@ -461,11 +445,11 @@ Test(blk_host, direct_takes_buffers_at_any_address)
             parts[0], {at, 3, true}, {at + 3, 3 * block - 3, true}, parts[3]};
 
         blk_fill(rig_at(at, 3 * block), 5 * block, 3 * block, shift);
-        put_header(BLK_OUT, 5 * block / 512);
+        blk_put_header(BLK_OUT, 5 * block / 512);
         cr_expect_eq(blk_request_parts(parts, 4), BLK_OK);
         cr_expect(blk_file_is(5 * block, 3 * block, shift));
         memset(rig_at(at, 3 * block + 1), 0xaa, 3 * block + 1);
-        put_header(BLK_IN, 5 * block / 512);
+        blk_put_header(BLK_IN, 5 * block / 512);
         cr_expect_eq(blk_request_parts(in, 4), BLK_OK);
         cr_expect_eq(blk.written, 3 * block + 1);
         cr_expect(blk_is(rig_at(at, 3 * block), 5 * block, 3 * block, shift));
@@ -480,7 +464,7 @@ Test(blk_host, direct_does_not_copy_without_a_bound)
         {BLK_HEADER, 16, false}, {RIG_DATA + 1, 8 * SIZE, false}, {BLK_STATUS, 1, true}};
 
     ready_direct(16 * SIZE);
-    put_header(BLK_OUT, 0);
+    blk_put_header(BLK_OUT, 0);
     cr_expect_eq(blk_request_parts(parts, 3), BLK_IOERR);
     cr_expect_eq(script.log_count, 0);
 }
@@ -492,18 +476,12 @@ Test(blk_host, a_reset_keeps_what_direct_has_copied_from_the_guest)
 
     ready_direct(SIZE);
     script.hold = true;
-    put_header(BLK_IN, 0);
-    memset(data(8192), 0xaa, 8192);
+    blk_put_header(BLK_IN, 0);
+    memset(blk_data(8192), 0xaa, 8192);
     ring_offer_parts(&blk.rings[0], 0, parts, 3);
-    rig_set(REG_QUEUE_NOTIFY, 0);
-    rig_turn();
-    rig_begin_reset();
-    rig_turn();
-    script_release(1);
-    rig_turn();
-    cr_expect_eq(rig_get(REG_STATUS), 0);
+    reset_with_one_in_flight();
     for (unsigned i = 0; i < 8192; i++)
-        cr_assert_eq(data(8192)[i], 0xaa);
+        cr_assert_eq(blk_data(8192)[i], 0xaa);
 }
 
 Test(blk_host, an_error_of_direct_leaves_the_guests_buffer_alone)
@@ -512,9 +490,9 @@ Test(blk_host, an_error_of_direct_leaves_the_guests_buffer_alone)
         {BLK_HEADER, 16, false}, {RIG_DATA + 1, 4096, true}, {BLK_STATUS, 1, true}};
 
     ready_direct(SIZE);
-    memset(data(8192), 0xaa, 8192);
-    put_header(BLK_IN, 0);
+    memset(blk_data(8192), 0xaa, 8192);
+    blk_put_header(BLK_IN, 0);
     script.errors[MV_IO_READ] = -EIO;
     cr_expect_eq(blk_request_parts(parts, 3), BLK_IOERR);
-    cr_expect_eq(data(8192)[1], 0xaa);
+    cr_expect_eq(blk_data(8192)[1], 0xaa);
 }

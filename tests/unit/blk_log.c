@@ -90,8 +90,7 @@ static uint64_t random_state;
 
 static unsigned random_below(unsigned limit)
 {
-    random_state = random_state * 6364136223846793005ull + 1442695040888963407ull;
-    return (unsigned)((random_state >> 33) % limit);
+    return (unsigned)((rig_random(&random_state) >> 33) % limit);
 }
 
 /* ---- the engine ---- */

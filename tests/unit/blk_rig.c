@@ -133,6 +133,21 @@ static void put_header(mv_gpa at, uint32_t type, uint64_t sector)
     *(struct blk_header *)rig_at(at, 16) = (struct blk_header){.type = type, .sector = sector};
 }
 
+void blk_put_header(uint32_t type, uint64_t sector)
+{
+    put_header(BLK_HEADER, type, sector);
+}
+
+uint8_t *blk_data(uint64_t size)
+{
+    return rig_at(RIG_DATA, size);
+}
+
+uint64_t blk_config(uint64_t offset, unsigned size)
+{
+    return rig_read(REG_CONFIG + offset, size);
+}
+
 uint8_t blk_request(uint32_t type, uint64_t sector, uint32_t size)
 {
     bool writable = type == BLK_IN || type == BLK_GET_ID;
@@ -140,7 +155,7 @@ uint8_t blk_request(uint32_t type, uint64_t sector, uint32_t size)
         {BLK_HEADER, 16, false}, {RIG_DATA, size, writable}, {BLK_STATUS, 1, true}};
     const struct ring_part without[] = {parts[0], parts[2]};
 
-    put_header(BLK_HEADER, type, sector);
+    blk_put_header(type, sector);
     return size ? blk_request_parts(parts, 3) : blk_request_parts(without, 2);
 }
 

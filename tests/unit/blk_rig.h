@@ -80,7 +80,14 @@ void blk_go(uint64_t features);
 /* All of it, with the usual features. */
 void blk_ready(uint64_t size);
 
+/* The configuration, by any access. */
+uint64_t blk_config(uint64_t offset, unsigned size);
+
 /* ---- requests ---- */
+
+/* What is at RIG_DATA; and the header at BLK_HEADER, for a chain that the test builds itself. */
+uint8_t *blk_data(uint64_t size);
+void blk_put_header(uint32_t type, uint64_t sector);
 
 /* Offers a chain in queue 0 and waits for its answer: the byte at BLK_STATUS. */
 uint8_t blk_request_parts(const struct ring_part *parts, unsigned count);

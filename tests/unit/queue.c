@@ -753,18 +753,6 @@ Test(queue, no_doorbell_and_no_interrupt_is_lost_between_two_threads)
 
 /* ---- a guest that changes things under us ---- */
 
-/*
- * Not under ThreadSanitizer: that mv_mem_read copies what another thread may be writing
- * is meant, since it is checked afterwards; there is no lock that a guest would take.
- */
-#if defined(__SANITIZE_THREAD__)
-#define THREAD_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define THREAD_SANITIZER 1
-#endif
-#endif
-
 static atomic_bool enough;
 
 static void store_descriptor(struct ring_descriptor *at, uint64_t random)
@@ -781,10 +769,11 @@ static void store_descriptor(struct ring_descriptor *at, uint64_t random)
 static void *rewrite(void *context)
 {
     struct ring_descriptor *table = ring_table(&ring), *indirect = rig_at(TABLE, 64);
-    uint64_t random = 1;
+    uint64_t state = 1;
 
     while (!atomic_load(&enough)) {
-        random = random * 6364136223846793005ull + 1442695040888963407ull;
+        uint64_t random = rig_random(&state);
+
         store_descriptor(&table[random >> 60], random >> 20);
         store_descriptor(&indirect[random >> 58 & 3], random >> 16);
         __atomic_store_n(&ring_avail(&ring)[2 + (random >> 52 & 15)], (uint16_t)(random >> 40 & 15),
@@ -819,7 +808,7 @@ Test(queue, descriptors_that_change_while_they_are_read_give_good_chains_or_none
     unsigned chains = 0, broken = 0;
     pthread_t guest;
 
-#ifdef THREAD_SANITIZER
+#ifdef RIG_THREAD_SANITIZER
     cr_skip("the race between the guest's memory and us is meant");
 #endif
     pthread_create(&guest, NULL, rewrite, NULL);

@@ -133,11 +133,6 @@ static void go_live(void)
     cr_assert_eq(rig_get(REG_STATUS), STATUS_LIVE);
 }
 
-static bool needs_reset(void)
-{
-    return rig_get(REG_STATUS) & STATUS_NEEDS_RESET;
-}
-
 /* ---- registers ---- */
 
 Test(virtio_mmio, it_says_what_it_is)
@@ -344,7 +339,7 @@ Test(virtio_mmio, driver_ok_without_a_queue_needs_a_reset_and_says_so)
 {
     rig_negotiate(0);
     rig_go();
-    cr_expect(needs_reset());
+    cr_expect(rig_needs_reset());
     cr_expect_eq(atomic_load(&dev.activations), 0);
     /* 2.1.2: "If DRIVER_OK is set ... the device MUST send a device configuration change" */
     cr_expect_eq(rig_get(REG_INTERRUPT_STATUS), 2);
@@ -365,7 +360,7 @@ Test(virtio_mmio, without_events_of_the_host_it_fails_and_may_be_tried_again)
         rig_negotiate(0);
         rig_set_queue(0, &rings[0]);
         rig_go();
-        failures += needs_reset();
+        failures += rig_needs_reset();
         rig_reset();
     }
     setrlimit(RLIMIT_NOFILE, &limit); /* no check before: failing ones need a file */
@@ -396,7 +391,7 @@ Test(virtio_mmio, a_queue_takes_its_size_and_addresses_of_64_bits)
     cr_expect_eq(state->desc, 0x89abcde000000000);
     cr_expect_eq(dev.queues[0].state.size, 0);
     cr_expect_eq(rig_get(REG_QUEUE_READY), 0);
-    cr_expect(!needs_reset());
+    cr_expect(!rig_needs_reset());
 }
 
 Test(virtio_mmio, queues_that_are_not_there_have_no_size_and_take_nothing)
@@ -422,13 +417,13 @@ Test(virtio_mmio, queues_that_are_not_there_have_no_size_and_take_nothing)
 Test(virtio_mmio, a_queue_is_ready_after_features_ok_only)
 {
     rig_set_queue(0, &rings[0]);
-    cr_expect(needs_reset());
+    cr_expect(rig_needs_reset());
     cr_expect_eq(rig_get(REG_QUEUE_READY), 0);
     rig_reset();
     rig_negotiate(0);
     rig_set_queue(0, &rings[0]);
     cr_expect_eq(rig_get(REG_QUEUE_READY), 1);
-    cr_expect(!needs_reset());
+    cr_expect(!rig_needs_reset());
     cr_expect_eq(atomic_load(&rig.interrupts), 0);
 }
 
@@ -446,7 +441,7 @@ Test(virtio_mmio, a_queue_that_cannot_be_needs_a_reset)
         rig_reset();
         rig_negotiate(0);
         rig_set_queue(1, &bad[i]);
-        cr_expect(needs_reset(), "%u", i);
+        cr_expect(rig_needs_reset(), "%u", i);
         cr_expect_eq(rig_get(REG_QUEUE_READY), 0);
     }
     cr_expect_eq(atomic_load(&rig.interrupts), 0, "the driver is not that far");
@@ -473,7 +468,7 @@ Test(virtio_mmio, a_queue_that_is_ready_does_not_change)
         rig_negotiate(0);
         rig_set_queue(0, &rings[0]);
         rig_set(queue_registers[i], 0x40);
-        cr_expect(needs_reset(), "register %#x", (unsigned)queue_registers[i]);
+        cr_expect(rig_needs_reset(), "register %#x", (unsigned)queue_registers[i]);
         expect_ring(&dev.queues[0], &rings[0]);
     }
     cr_expect_eq(atomic_load(&rig.interrupts), 0);
@@ -541,7 +536,7 @@ Test(virtio_mmio, a_device_that_is_broken_by_its_driver_needs_a_reset)
     dev.virtio.host.broken(dev.virtio.host.context);
     cr_expect_eq(atomic_load(&rig.interrupts), 1, "once");
     rig_set(REG_STATUS, STATUS_LIVE);
-    cr_expect(needs_reset(), "a driver cannot clear it");
+    cr_expect(rig_needs_reset(), "a driver cannot clear it");
     rig_reset();
     cr_expect_eq(rig_get(REG_INTERRUPT_STATUS), 0);
 }
@@ -945,13 +940,11 @@ Test(virtio_mmio, it_may_be_started_and_reset_many_times_by_a_vcpu)
 static void *run_vcpu(void *context)
 {
     static const uint32_t values[] = {0, 1, 3, 11, 15, 16, 1u << 20, UINT32_MAX};
-    uint64_t random = *(unsigned *)context;
+    uint64_t state = *(unsigned *)context;
 
     for (unsigned i = 0; i < 20000; i++) {
-        uint64_t offset;
+        uint64_t random = rig_random(&state), offset = random >> 33 & 0x1fc;
 
-        random = random * 6364136223846793005ull + 1442695040888963407ull;
-        offset = random >> 33 & 0x1fc;
         if (i % 32 == 0) {
             rig_negotiate(FEATURE);
             rig_set_queue(0, &rings[0]);

@@ -273,3 +273,14 @@ bool rig_wait_interrupt(void)
 
     return poll(&ready, 1, RIG_PATIENCE) == 1 && eventfd_read(rig.line, &count) == 0;
 }
+
+bool rig_needs_reset(void)
+{
+    return rig_get(REG_STATUS) & STATUS_NEEDS_RESET;
+}
+
+uint64_t rig_random(uint64_t *state)
+{
+    *state = *state * 6364136223846793005ull + 1442695040888963407ull;
+    return *state;
+}

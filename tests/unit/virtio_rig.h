@@ -20,6 +20,16 @@
 #define RIG_DEVICE    0xd0000000ull
 #define RIG_LINE      8
 
+/* What does not run under ThreadSanitizer: a guest that writes what the device reads, which is
+ * meant, since all of it is checked afterwards; there is no lock that a guest would take. */
+#if defined(__SANITIZE_THREAD__)
+#define RIG_THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define RIG_THREAD_SANITIZER 1
+#endif
+#endif
+
 /* Where tests put things.  A ring of 256 takes less than RIG_RING bytes. */
 #define RIG_RINGS 0x100000ull
 #define RIG_RING  0x4000ull
@@ -138,6 +148,10 @@ enum {
 /* Puts the device at RIG_DEVICE; it is the rig's from then on. */
 void rig_attach(struct mv_virtio *virtio);
 
+/* The next of a sequence that looks random (Knuth's MMIX generator): 64 bits, of which the upper
+ * ones are better. */
+uint64_t rig_random(uint64_t *state);
+
 /* Any access, and those of 32 bits. */
 uint64_t rig_read(uint64_t offset, unsigned size);
 void rig_write(uint64_t offset, unsigned size, uint64_t value);
@@ -159,6 +173,9 @@ void rig_go(void); /* DRIVER_OK, and until the device knows */
 /* Begins a reset as a vCPU does that is not held back; the end is status 0. */
 void rig_begin_reset(void);
 void rig_reset(void);
+
+/* DEVICE_NEEDS_RESET in the status. */
+bool rig_needs_reset(void);
 
 /* Waits until the interrupt line rises, or has risen; false after RIG_PATIENCE. */
 bool rig_wait_interrupt(void);
