@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where everything is on the arm64 machine: the one place that knows.
+ *
+ *   0x0000_0000 +--------------------------+
+ *               | nothing: a null pointer  |
+ *   0x0100_0000 |   serial port            |  a device each 64 KiB, so that a kernel with
+ *   0x0101_0000 |   exit status            |  pages of that size can map one alone
+ *   0x0102_0000 |   boot timer             |
+ *   0x0103_0000 |   pvpanic                |
+ *   0x0200_0000 |   virtio-mmio, 4 KiB     |
+ *               |     for each of 16 slots |
+ *   0x0800_0000 |   GIC: distributor       |
+ *   0x0801_0000 |   GICv2: CPU interface   |
+ *   0x1000_0000 |   GICv3: redistributors, |
+ *               |     128 KiB for each CPU |
+ *   0x4000_0000 +--------------------------+
+ *               | RAM, in one piece:       |
+ *               |   kernel at its offset,  |
+ *               |   initrd at the top,     |
+ *               |   device tree below it   |
+ *               +--------------------------+
+ *
+ * Interrupts are numbers of shared peripheral interrupts (SPI): INTID 32 + n.
+ *
+ *   0        serial port
+ *   16 to 31 virtio slots
+ *
+ * Private ones (PPI, INTID 16 + n), as KVM wires them: 14 virtual timer, 13 the
+ * physical timer in EL1's non-secure state, 9 the GIC's own.
+ */
+#ifndef MV_ARM64_LAYOUT_H
+#define MV_ARM64_LAYOUT_H
+
+#include "util.h"
+
+#define MV_RAM_GPA       0x40000000ull
+#define MV_GICD_GPA      0x08000000ull
+#define MV_GICD_SIZE     0x10000ull
+#define MV_GICC_GPA      0x08010000ull /* GICv2 only */
+#define MV_GICC_SIZE     0x2000ull
+#define MV_GICR_GPA      0x10000000ull /* GICv3 only */
+#define MV_GICR_STRIDE   0x20000ull    /* bytes for each CPU: two frames of 64 KiB */
+#define MV_VIRTIO_BASE   0x02000000ull
+#define MV_VIRTIO_STRIDE 0x1000ull
+
+/* All devices are reached by MMIO. */
+#define MV_LAYOUT_SPACE    MV_SPACE_MMIO
+#define MV_SERIAL_BASE     0x01000000ull
+#define MV_SERIAL_IRQ      0
+#define MV_EXIT_BASE       0x01010000ull
+#define MV_BOOT_TIMER_BASE 0x01020000ull
+#define MV_PANIC_BASE      0x01030000ull
+
+/* How many interrupts the GIC has: 32 private ones and 96 SPIs. */
+#define MV_GIC_INTERRUPTS 128
+
+/* Of slot 0 to 15. */
+static inline int mv_virtio_irq(unsigned slot)
+{
+    return (int)(16 + slot);
+}
+
+#endif
