@@ -3,40 +3,30 @@
  * architecture's layout.h, beside its drawing. */
 #include "board.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "dev/power.h"
+#include "arch/arch.h"
 #include "layout.h"
 #include "virtio/blk.h"
 #include "virtio/mmio.h"
 
-struct entry {
-    struct mv_device_desc desc;
-    mv_device_create_fn *create;
-};
-
 /* clang-format off */
-static const struct entry entries[] = {
-    /* name, compatible, ACPI _HID and name, space, base, size, interrupt */
-    {{"serial0", "ns16550a", "PNP0501", "COM1", MV_LAYOUT_SPACE, MV_SERIAL_BASE, 8, MV_SERIAL_IRQ},
-     mv_serial_create},
-    {{"power", NULL, NULL, NULL, MV_LAYOUT_SPACE, MV_POWER_BASE, MV_POWER_SIZE, MV_NO_IRQ},
-     mv_power_create},
-    {{"kbd-reset", NULL, NULL, NULL, MV_LAYOUT_SPACE, MV_KBD_BASE, 1, MV_NO_IRQ},
-     mv_kbd_reset_create},
-    {{"exit", NULL, NULL, NULL, MV_LAYOUT_SPACE, MV_EXIT_BASE, 1, MV_NO_IRQ},
-     mv_exit_create},
-    {{"boot-timer", NULL, NULL, NULL, MV_LAYOUT_SPACE, MV_BOOT_TIMER_BASE, 1, MV_NO_IRQ},
-     mv_boot_timer_create},
-    {{"pvpanic", "qemu,pvpanic", "QEMU0001", "PEVT", MV_LAYOUT_SPACE, MV_PANIC_BASE, 1, MV_NO_IRQ},
-     mv_panic_create},
+static const struct mv_device_entry entries[] = {
+    /* name, compatible, node, ACPI _HID and name, space, base, size, interrupt */
+    {{"serial0", "ns16550a", "serial", "PNP0501", "COM1",
+      MV_LAYOUT_SPACE, MV_SERIAL_BASE, 8, MV_SERIAL_IRQ}, mv_serial_create},
+    {{"exit", "minivmm,exit", "exit", NULL, NULL,
+      MV_LAYOUT_SPACE, MV_EXIT_BASE, 1, MV_NO_IRQ}, mv_exit_create},
+    {{"boot-timer", "minivmm,boot-timer", "boot-timer", NULL, NULL,
+      MV_LAYOUT_SPACE, MV_BOOT_TIMER_BASE, 1, MV_NO_IRQ}, mv_boot_timer_create},
+    {{"pvpanic", "qemu,pvpanic-mmio", "pvpanic", "QEMU0001", "PEVT",
+      MV_LAYOUT_SPACE, MV_PANIC_BASE, 1, MV_NO_IRQ}, mv_panic_create},
 };
 /* clang-format on */
-
-_Static_assert(MV_COUNT(entries) + MV_DISKS_MAX <= MV_BOARD_DEVICES, "the board is full");
 
 /* The next device, which is none yet. */
 static struct mv_device *prepare(struct mv_board *board, const struct mv_device_desc *desc)
@@ -64,23 +54,36 @@ static int cannot_create(const char *name, int code, struct mv_error *err)
     return mv_fail(err, code, NULL, NULL, "cannot create the device %s: %s", name, strerror(-code));
 }
 
-int mv_board_init(struct mv_board *board, const struct mv_device_env *env, struct mv_bus *mmio,
-                  struct mv_bus *ports, struct mv_error *err)
+static int add_entries(struct mv_board *board, const struct mv_device_entry *table, unsigned count,
+                       const struct mv_device_env *env, struct mv_bus *mmio, struct mv_bus *ports,
+                       struct mv_error *err)
 {
     struct mv_device_env own = *env;
 
-    for (unsigned i = 0; i < MV_COUNT(entries); i++) {
-        const struct mv_device_desc *desc = &entries[i].desc;
+    for (unsigned i = 0; i < count; i++) {
+        const struct mv_device_desc *desc = &table[i].desc;
         struct mv_device *device = prepare(board, desc);
         int error;
 
         own.irq.line = desc->irq;
-        error = add(board, device, entries[i].create(device, &own),
+        error = add(board, device, table[i].create(device, &own),
                     desc->space == MV_SPACE_PORT ? ports : mmio);
         if (error)
             return cannot_create(desc->name, error, err);
     }
     return 0;
+}
+
+int mv_board_init(struct mv_board *board, const struct mv_device_env *env, struct mv_bus *mmio,
+                  struct mv_bus *ports, struct mv_error *err)
+{
+    unsigned more;
+    const struct mv_device_entry *of_arch = mv_arch_devices(&more);
+    int error;
+
+    assert(MV_COUNT(entries) + more + MV_DISKS_MAX <= MV_BOARD_DEVICES);
+    error = add_entries(board, entries, MV_COUNT(entries), env, mmio, ports, err);
+    return error ? error : add_entries(board, of_arch, more, env, mmio, ports, err);
 }
 
 /* All slots are alike, but for their names. */
@@ -94,6 +97,7 @@ static struct mv_device_desc take_slot(struct mv_board *board)
     return (struct mv_device_desc){
         .name = slot->name,
         .compatible = "virtio,mmio",
+        .node = "virtio",
         .hid = "LNRO0005",
         .acpi_name = slot->acpi_name,
         .space = MV_SPACE_MMIO,
@@ -109,7 +113,7 @@ static bool map_pages(struct mv_board *board)
     uint64_t size = MV_DISKS_MAX * MV_VIRTIO_STRIDE;
     void *pages;
 
-    if (board->pages.host)
+    if (board->pages.host || !MV_LAYOUT_PAGES)
         return true;
     pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (pages == MAP_FAILED)
@@ -153,7 +157,7 @@ int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
     if (error)
         return cannot_create(desc.name, error, err);
     own.irq.line = desc.irq;
-    own.page = board->pages.host + (desc.base - board->pages.base);
+    own.page = board->pages.host ? board->pages.host + (desc.base - board->pages.base) : NULL;
     device = prepare(board, &desc);
     error = add(board, device, mv_virtio_mmio_create(device, &own, virtio), mmio);
     return error ? cannot_create(desc.name, error, err) : 0;

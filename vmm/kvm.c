@@ -10,6 +10,8 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 
+#include "host.h"
+
 int mv_kvm_call_value(const struct mv_kvm *kvm, int fd, unsigned long request, const char *name,
                       unsigned long argument)
 {
@@ -27,12 +29,6 @@ int mv_kvm_call(const struct mv_kvm *kvm, int fd, unsigned long request, const c
 {
     return mv_kvm_call_value(kvm, fd, request, name, (unsigned long)(uintptr_t)argument);
 }
-
-static const char missing_hint[] =
-    "load the module (sudo modprobe kvm_intel, or kvm_amd); if that fails, turn on virtualization "
-    "(VT-x, SVM) in the computer's firmware setup, or, inside of a virtual machine, nested "
-    "virtualization in its host; or run the same command under tools/lab, which emulates a machine "
-    "with KVM";
 
 /* Which group to join.  Not getgrgid: a static program cannot load the name
  * service's modules. */
@@ -66,7 +62,7 @@ static int explain_open(const char *path, int error, struct mv_error *err)
     if (error == EACCES || error == EPERM)
         permission_hint(path, hint, sizeof(hint));
     else if (error == ENOENT || error == ENODEV || error == ENXIO)
-        snprintf(hint, sizeof(hint), "%s", missing_hint);
+        snprintf(hint, sizeof(hint), "%s", MV_HINT_NO_KVM);
     return mv_fail(err, -error, "open", hint, "cannot open %s: %s", path, strerror(error));
 }
 
@@ -105,7 +101,7 @@ int mv_kvm_check(const struct mv_kvm *kvm, unsigned capability)
     return value < 0 ? 0 : value;
 }
 
-int mv_kvm_create_vm(struct mv_kvm *kvm, struct mv_error *err)
+int mv_kvm_create_vm(struct mv_kvm *kvm, unsigned long type, struct mv_error *err)
 {
     const char *hint = NULL;
     int size, vm;
@@ -116,7 +112,7 @@ int mv_kvm_create_vm(struct mv_kvm *kvm, struct mv_error *err)
                        "KVM does not say how large a vCPU's shared page is");
     kvm->run_size = (size_t)size;
     do
-        vm = MV_KVM_CALL_VALUE(kvm, kvm->dev, KVM_CREATE_VM, 0);
+        vm = MV_KVM_CALL_VALUE(kvm, kvm->dev, KVM_CREATE_VM, type);
     while (vm == -EINTR);
     if (vm == -EBUSY)
         hint = "another hypervisor (VirtualBox, VMware, ...) holds the processor; end its machines";

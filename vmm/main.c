@@ -139,6 +139,17 @@ static int conclude(const struct mv_end *end)
     return EXIT_INTERNAL_ERROR;
 }
 
+static int dump_tables(const char *path)
+{
+    struct mv_error err;
+    int error = mv_machine_dump_tables(machine, path, &err);
+
+    if (error)
+        say(err.tried, err.hint);
+    mv_machine_destroy(machine);
+    return error ? EXIT_ERROR : EXIT_SUCCESS;
+}
+
 static int run(const struct mv_options *options, uint64_t began)
 {
     struct mv_console console = {
@@ -160,6 +171,7 @@ static int run(const struct mv_options *options, uint64_t began)
         .single_step = options->step,
         .disks = options->disks,
         .disk_count = options->disk_count,
+        .tables_only = options->dump != NULL,
     };
     struct mv_error err;
     struct mv_end end;
@@ -171,6 +183,8 @@ static int run(const struct mv_options *options, uint64_t began)
         say(err.tried, err.hint);
         return EXIT_ERROR;
     }
+    if (options->dump)
+        return dump_tables(options->dump);
     catch_signals();
     mv_term_raw();
     if (mv_machine_run(machine, &end, &err) < 0) {

@@ -21,7 +21,8 @@ const char mv_help_text[] =
     "usage: minivmm [options] [-k] KERNEL\n"
     "Boots a kernel in a virtual machine, with its serial console on this terminal.\n"
     "\n"
-    "  -k, --kernel FILE    bzImage (vmlinuz), or an ELF vmlinux with a PVH note\n"
+    "  -k, --kernel FILE    x86-64: bzImage (vmlinuz), or an ELF vmlinux with a PVH note;\n"
+    "                       arm64: Image, Image.gz, or vmlinuz of the EFI zboot form\n"
     "  -i, --initrd FILE    initial RAM disk\n"
     "  -a, --append WORDS   kernel command line; may be given again to add more.\n"
     "                       " DEFAULT_CONSOLE " and " DEFAULT_PANIC " are put before it,\n"
@@ -39,6 +40,9 @@ const char mv_help_text[] =
     "                                      flushes), writethrough, or unsafe (never)\n"
     "                         io=HOW       uring or threads (the first where possible)\n"
     "      --timeline FILE  write when each step of the start and end happened\n"
+    "      --dump-acpi DIR  (x86-64) write the ACPI tables into this folder, and end; needs\n"
+    "                       neither a kernel nor KVM\n"
+    "      --dump-dtb FILE  (arm64) the same with the device tree\n"
     "      --step           single-step the guest, to find a triple fault (very slow)\n"
     "  -v, --verbose        say what is done\n"
     "  -h, --help           this text\n"
@@ -47,7 +51,7 @@ const char mv_help_text[] =
     "Keys: Ctrl-A x quits, Ctrl-A b sends a break, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A h helps.\n"
     "Exit status: 0 power-off or Ctrl-A x, 1 error, 2 usage, 240 reboot, 241 guest panic,\n"
     "242 triple fault, 243 KVM internal error, 128+N signal N; else what the guest wrote to\n"
-    "port 0xf4.\n"
+    "its exit device (x86-64: port 0xf4, arm64: address 0x1010000).\n"
     "Signal USR1 makes it look at the disks' sizes again.\n"
     "Example: minivmm -k /boot/vmlinuz -i initrd.img -m 512M -c 2 -a 'root=/dev/ram0 quiet'\n"
     "Example: minivmm -k vmlinuz -d root.img -a 'root=/dev/vda rw'\n";
@@ -281,6 +285,16 @@ static bool add_disk(struct mv_options *options, const char *text, char message[
     return true;
 }
 
+static bool set_dump(struct mv_options *options, const char *tables, char message[2][256])
+{
+    if (strcmp(tables, mv_tables()) != 0)
+        return fail(message,
+                    strcmp(tables, "dtb") == 0 ? "--dump-acpi DIR writes its ACPI tables"
+                                               : "--dump-dtb FILE writes its device tree",
+                    "the machine of this architecture has none: --dump-%s", tables);
+    return set_once(&options->dump, optarg, "places for the tables", message);
+}
+
 static bool set_option(struct mv_options *options, int option, const char *word,
                        char message[2][256])
 {
@@ -293,6 +307,8 @@ static bool set_option(struct mv_options *options, int option, const char *word,
     case 'd': return add_disk(options, optarg, message);
     case 't': options->timeline = optarg; return true;
     case 's': options->step = true; return true;
+    case 'A': return set_dump(options, "acpi", message);
+    case 'D': return set_dump(options, "dtb", message);
     case 'v': options->verbose = true; return true;
     case 'h': options->action = MV_ACTION_HELP; return true;
     case 'V': options->action = MV_ACTION_VERSION; return true;
@@ -305,12 +321,13 @@ static bool set_option(struct mv_options *options, int option, const char *word,
 bool mv_options_parse(int argc, char **argv, struct mv_options *options, char message[2][256])
 {
     static const struct option long_options[] = {
-        {"kernel", required_argument, NULL, 'k'},   {"initrd", required_argument, NULL, 'i'},
-        {"append", required_argument, NULL, 'a'},   {"memory", required_argument, NULL, 'm'},
-        {"cpus", required_argument, NULL, 'c'},     {"disk", required_argument, NULL, 'd'},
-        {"timeline", required_argument, NULL, 't'}, {"step", no_argument, NULL, 's'},
-        {"verbose", no_argument, NULL, 'v'},        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},        {NULL, 0, NULL, 0},
+        {"kernel", required_argument, NULL, 'k'},    {"initrd", required_argument, NULL, 'i'},
+        {"append", required_argument, NULL, 'a'},    {"memory", required_argument, NULL, 'm'},
+        {"cpus", required_argument, NULL, 'c'},      {"disk", required_argument, NULL, 'd'},
+        {"timeline", required_argument, NULL, 't'},  {"step", no_argument, NULL, 's'},
+        {"verbose", no_argument, NULL, 'v'},         {"help", no_argument, NULL, 'h'},
+        {"dump-acpi", required_argument, NULL, 'A'}, {"dump-dtb", required_argument, NULL, 'D'},
+        {"version", no_argument, NULL, 'V'},         {NULL, 0, NULL, 0},
     };
     static const char short_options[] = ":k:i:a:m:c:d:vhV";
     int option;
@@ -334,7 +351,7 @@ bool mv_options_parse(int argc, char **argv, struct mv_options *options, char me
     for (; optind < argc; optind++)
         if (!set_once(&options->kernel, argv[optind], "kernels", message))
             return false;
-    if (!options->kernel)
+    if (!options->kernel && !options->dump)
         return fail(message, "for example: minivmm -k /boot/vmlinuz; minivmm --help says more",
                     "no kernel is named");
     if (!complete_command_line(&options->append))

@@ -17,9 +17,10 @@ enum mv_action {
 struct mv_options {
     enum mv_action action;
     const char *kernel, *initrd, *timeline; /* point into argv; NULL: not given */
-    char *append;                           /* what the kernel gets, completed; to be freed */
-    uint64_t memory;                        /* bytes; 0: default */
-    unsigned cpus;                          /* 0: default */
+    const char *dump; /* where to write the tables of the machine; NULL: run it */
+    char *append;     /* what the kernel gets, completed; to be freed */
+    uint64_t memory;  /* bytes; 0: default */
+    unsigned cpus;    /* 0: default */
     bool verbose, step;
     struct mv_disk disks[MV_DISKS_MAX];
     char *disk_words[MV_DISKS_MAX]; /* what the disks' strings point into; to be freed */

@@ -48,6 +48,17 @@ void mv_vcpu_done(struct mv_vcpu *vcpu)
     mv_close_fd(&vcpu->fd);
 }
 
+int mv_vcpu_single_step(struct mv_vcpu *vcpu, struct mv_error *err)
+{
+    struct kvm_guest_debug debug = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP};
+    int error = MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_GUEST_DEBUG, &debug);
+
+    if (error)
+        return mv_fail(err, error, "KVM_SET_GUEST_DEBUG", "leave out --step",
+                       "this KVM cannot single-step a guest: %s", strerror(-error));
+    return 0;
+}
+
 static void record(struct mv_vcpu *vcpu, const struct mv_exit_record *now)
 {
     struct mv_exit_record *last =
@@ -113,6 +124,17 @@ static void do_mmio(struct mv_vcpu *vcpu, struct mv_exit_record *now)
     now->value = value;
 }
 
+/* What the guest asked of firmware that KVM itself plays, such as PSCI. */
+static void do_system_event(struct mv_vcpu *vcpu)
+{
+    switch (vcpu->run->system_event.type) {
+    case KVM_SYSTEM_EVENT_SHUTDOWN: end(vcpu, MV_END_POWER_OFF, 0); break;
+    case KVM_SYSTEM_EVENT_RESET: end(vcpu, MV_END_REBOOT, 0); break;
+    case KVM_SYSTEM_EVENT_CRASH: end(vcpu, MV_END_PANIC, 0); break;
+    default: end(vcpu, MV_END_INTERNAL_ERROR, 0); break;
+    }
+}
+
 static void dispatch(struct mv_vcpu *vcpu)
 {
     const struct kvm_run *run = vcpu->run;
@@ -126,7 +148,8 @@ static void dispatch(struct mv_vcpu *vcpu)
     case KVM_EXIT_INTR:
     case KVM_EXIT_DEBUG: return; /* a single step: no exit of the guest's own */
     case KVM_EXIT_SHUTDOWN: end(vcpu, MV_END_TRIPLE_FAULT, 0); break;
-    default: end(vcpu, mv_arch_classify_exit(run), 0); break;
+    case KVM_EXIT_SYSTEM_EVENT: do_system_event(vcpu); break;
+    default: end(vcpu, MV_END_INTERNAL_ERROR, 0); break;
     }
     record(vcpu, &now);
 }

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "bus.h"
+#include "host.h"
 #include "kvm.h"
 
 /* One of the last exits, for a report. */
@@ -24,13 +25,6 @@ struct mv_exit_record {
 };
 
 #define MV_EXIT_RECORDS 8
-
-/* Registers as KVM leaves them in the shared page at an exit. */
-struct mv_synced {
-    struct kvm_regs regs;
-    struct kvm_sregs sregs;
-    bool have_regs, have_sregs;
-};
 
 /* What all vCPUs of a machine share; outlives them. */
 struct mv_vcpu_host {
@@ -61,6 +55,9 @@ struct mv_vcpu {
 /* Creates the vCPU in KVM.  Half-built after an error: destroy it. */
 int mv_vcpu_init(struct mv_vcpu *vcpu, unsigned index, const struct mv_vcpu_host *host);
 void mv_vcpu_done(struct mv_vcpu *vcpu);
+
+/* An exit after each instruction.  Explains its failure. */
+int mv_vcpu_single_step(struct mv_vcpu *vcpu, struct mv_error *err);
 
 /* Starts and ends the thread.  The kick makes KVM_RUN return, now or when it is
  * next called; host->ended is to be set before.  Join returns when the thread

@@ -96,14 +96,17 @@ static int load_guest(struct mv_machine *machine, const struct mv_config *config
 {
     struct mv_boot_files files = {
         .kernel_path = config->kernel,
+        .kernel = -1,
         .initrd_path = config->initrd,
         .initrd = -1,
         .append = config->append ? config->append : "",
     };
     MV_CLEANUP_FD int kernel = -1;
     MV_CLEANUP_FD int initrd = -1;
-    int error = open_image("kernel", config->kernel, &kernel, &files.kernel_size, err);
+    int error = 0;
 
+    if (config->kernel)
+        error = open_image("kernel", config->kernel, &kernel, &files.kernel_size, err);
     if (!error && config->initrd)
         error = open_image("initrd", config->initrd, &initrd, &files.initrd_size, err);
     if (error)
@@ -116,7 +119,7 @@ static int load_guest(struct mv_machine *machine, const struct mv_config *config
 
 static int check_config(const struct mv_config *config, struct mv_error *err)
 {
-    if (!config->kernel)
+    if (!config->kernel && !config->tables_only)
         return mv_fail(err, -EINVAL, NULL, NULL, "no kernel is named");
     if (config->memory % MV_PAGE_SIZE)
         return mv_fail(err, -EINVAL, NULL, "memory comes in pages of 4 KiB",
@@ -226,8 +229,11 @@ static int map_device_pages(struct mv_machine *machine, struct mv_error *err)
 
 static int init_vm(struct mv_machine *machine, struct mv_error *err)
 {
-    int error = mv_kvm_create_vm(&machine->kvm, err);
+    unsigned long type;
+    int error = mv_arch_vm_type(&machine->kvm, &machine->mem, &type, err);
 
+    if (!error)
+        error = mv_kvm_create_vm(&machine->kvm, type, err);
     if (!error)
         error = mv_arch_init_vm(machine->arch, &machine->kvm, &machine->mem, err);
     for (unsigned i = 0; !error && i < machine->mem.count; i++) {
@@ -266,6 +272,8 @@ static int init_vcpus(struct mv_machine *machine, bool single_step, struct mv_er
                            error == -EMFILE ? "raise the limit of open files (ulimit -n)" : NULL,
                            "cannot create vCPU %u: %s", i, strerror(-error));
         error = mv_arch_init_vcpu(machine->arch, &machine->mem, &machine->vcpus[i], err);
+        if (!error && single_step)
+            error = mv_vcpu_single_step(&machine->vcpus[i], err);
         if (error)
             return error;
     }
@@ -277,8 +285,9 @@ static void log_machine(struct mv_machine *machine, const struct mv_config *conf
 {
     struct mv_log *log = &machine->log;
 
-    mv_log(log, MV_LOG_INFO, "kernel %s, initrd %s, command line: %s", config->kernel,
-           config->initrd ? config->initrd : "none", config->append ? config->append : "");
+    mv_log(log, MV_LOG_INFO, "kernel %s, initrd %s, command line: %s",
+           config->kernel ? config->kernel : "none", config->initrd ? config->initrd : "none",
+           config->append ? config->append : "");
     for (unsigned i = 0; i < machine->mem.count; i++) {
         const struct mv_region *region = &machine->mem.regions[i];
 
@@ -307,13 +316,18 @@ static int build(struct mv_machine *machine, const struct mv_config *config, str
     if (!error)
         error = load_guest(machine, config, err);
     mv_timeline_add(&machine->timeline, "guest loaded", 0);
-    if (!error)
-        error = mv_kvm_open(&machine->kvm, config->kvm_path ? config->kvm_path : "/dev/kvm",
-                            &machine->timeline, err);
+    if (error)
+        return error;
+    error = mv_kvm_open(&machine->kvm, config->kvm_path ? config->kvm_path : "/dev/kvm",
+                        &machine->timeline, err);
+    if (error && config->tables_only)
+        return mv_arch_finish(machine->arch, NULL, &machine->mem, err);
     if (!error)
         error = init_vm(machine, err);
     if (!error)
         error = init_vcpus(machine, config->single_step, err);
+    if (!error)
+        error = mv_arch_finish(machine->arch, &machine->kvm, &machine->mem, err);
     if (!error)
         log_machine(machine, config);
     return error;
@@ -337,6 +351,7 @@ int mv_machine_create(const struct mv_config *given, struct mv_machine **ret_mac
     mv_log_init(&machine->log, config.log, config.log_context, config.log_level);
     machine->timeline.on = config.timeline;
     machine->cpus = config.cpus ? config.cpus : 1;
+    machine->has_run = config.tables_only;
     machine->loop = (struct mv_loop){.epoll = -1, .wake = -1};
     machine->rescan.fd = -1;
     machine->kvm = (struct mv_kvm){.dev = -1, .vm = -1};
@@ -352,6 +367,16 @@ int mv_machine_create(const struct mv_config *given, struct mv_machine **ret_mac
     mv_bus_freeze(&machine->ports);
     *ret_machine = machine;
     return 0;
+}
+
+const char *mv_tables(void)
+{
+    return mv_arch_tables;
+}
+
+int mv_machine_dump_tables(const struct mv_machine *machine, const char *path, struct mv_error *err)
+{
+    return mv_arch_dump(machine->arch, &machine->mem, path, err);
 }
 
 /* ---- run ---- */

@@ -27,6 +27,8 @@ enum mv_space {
 struct mv_device_desc {
     const char *name;       /* unique on its machine, at most 15 characters: "serial0" */
     const char *compatible; /* the device tree's name for the programming model; NULL: not listed */
+    const char *node;       /* the device tree's generic name for such a thing, "serial"; NULL
+                             * where compatible is NULL */
     const char *hid;        /* ACPI _HID (EISA or ACPI id); NULL: not in the ACPI namespace */
     const char *acpi_name;  /* four characters, unique: "COM1"; NULL where hid is NULL */
     enum mv_space space;

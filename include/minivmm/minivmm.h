@@ -130,7 +130,8 @@ struct mv_disk {
  */
 struct mv_config {
     size_t size;
-    const char *kernel;               /* path: bzImage, or ELF with a PVH note */
+    const char *kernel;               /* path: on x86-64 bzImage, or ELF with a PVH note; on arm64
+                                       * Image, Image.gz or an EFI zboot image */
     const char *initrd;               /* path, or NULL */
     const char *append;               /* kernel command line, or NULL for none */
     uint64_t memory;                  /* bytes, 16 MiB and more, whole pages; 0: 256 MiB */
@@ -145,6 +146,8 @@ struct mv_config {
                                   * fault can show the last one; some microseconds for each */
     const struct mv_disk *disks; /* an array: vda, vdb...; all of the same size */
     size_t disk_count;           /* 0 to MV_DISKS_MAX */
+    bool tables_only;            /* for mv_machine_dump_tables: the machine does not run, and needs
+                                  * neither a kernel nor KVM */
 };
 
 struct mv_machine;
@@ -162,12 +165,26 @@ struct mv_machine;
 MV_API int mv_machine_create(const struct mv_config *config, struct mv_machine **ret_machine,
                              struct mv_error *err);
 
+/* Which tables tell the guest what its machine has: "acpi" (x86-64), or "dtb", a flattened
+ * device tree (arm64). */
+MV_API const char *mv_tables(void);
+
+/*
+ * Writes these tables as they are before the guest runs: a device tree into the file
+ * `path`; ACPI tables into files in the folder `path`, which is made if missing, each
+ * with the signature for its name: facp.dat, apic.dat...  Where KVM could not be
+ * opened the device tree has a GICv3.  Errors: -ENOMEM, and what opening and writing
+ * return.  Not while the machine runs, nor after it.
+ */
+MV_API int mv_machine_dump_tables(const struct mv_machine *machine, const char *path,
+                                  struct mv_error *err);
+
 /*
  * Runs the machine until it ends.  Blocks the calling thread; the vCPUs and
  * the devices' I/O have threads of their own, which are gone when it returns.
  * A machine runs once.  Output that the guest has written is delivered before
  * it returns, unless the machine was stopped and `out` would block.
- * Errors: -EALREADY (it has run), -EAGAIN (no more threads), -EFAULT (guest
+ * Errors: -EALREADY (it has run, or has only tables), -EAGAIN (no more threads), -EFAULT (guest
  * memory went away under it: a mapped file was truncated), and what KVM returns.
  */
 MV_API int mv_machine_run(struct mv_machine *machine, struct mv_end *ret_end, struct mv_error *err);

@@ -14,10 +14,10 @@
 #define GPA  MV_ACPI_GPA
 
 static const struct mv_device devices[] = {
-    {.desc = {"serial0", "ns16550a", "PNP0501", "COM1", MV_SPACE_PORT, 0x3f8, 8, 4}},
-    {.desc = {"hidden", NULL, NULL, NULL, MV_SPACE_PORT, 0x600, 3, MV_NO_IRQ}},
-    {.desc = {"pvpanic", NULL, "QEMU0001", "PEVT", MV_SPACE_PORT, 0x505, 1, MV_NO_IRQ}},
-    {.desc = {"virtio0", NULL, "LNRO0005", "VR00", MV_SPACE_MMIO, 0xd0000000, 0x200, 5}},
+    {.desc = {"serial0", "ns16550a", "serial", "PNP0501", "COM1", MV_SPACE_PORT, 0x3f8, 8, 4}},
+    {.desc = {"hidden", NULL, NULL, NULL, NULL, MV_SPACE_PORT, 0x600, 3, MV_NO_IRQ}},
+    {.desc = {"pvpanic", NULL, NULL, "QEMU0001", "PEVT", MV_SPACE_PORT, 0x505, 1, MV_NO_IRQ}},
+    {.desc = {"virtio0", NULL, NULL, "LNRO0005", "VR00", MV_SPACE_MMIO, 0xd0000000, 0x200, 5}},
 };
 
 static uint8_t *bytes;

@@ -97,11 +97,15 @@ Test(image, kernels_are_recognized_whatever_else_they_look_like)
     memcpy(image.bytes + 56, "ARMd", 4); /* an EFI stub's header may be anything */
     rig.files.kernel_size = image.size;
     cr_assert_eq(pwrite(rig.files.kernel, image.bytes, image.size, 0), (ssize_t)image.size);
-    cr_expect_eq(mv_image_probe(&rig.files, &rig.err), MV_IMAGE_BZIMAGE);
+    cr_expect_eq(
+        mv_image_probe(&rig.files, MV_IMAGE_BZIMAGE | MV_IMAGE_ELF, "name a bzImage", &rig.err),
+        MV_IMAGE_BZIMAGE);
     image_elf32(&image);
     memcpy(image.bytes + 510, "\x55\xaa", 2);
     cr_assert_eq(pwrite(rig.files.kernel, image.bytes, image.size, 0), (ssize_t)image.size);
-    cr_expect_eq(mv_image_probe(&rig.files, &rig.err), MV_IMAGE_ELF);
+    cr_expect_eq(
+        mv_image_probe(&rig.files, MV_IMAGE_BZIMAGE | MV_IMAGE_ELF, "name a bzImage", &rig.err),
+        MV_IMAGE_ELF);
 }
 
 Test(image, reading_is_all_or_nothing)

@@ -12,8 +12,9 @@
 #include "kvm.h"
 #include "mem.h"
 
-struct mv_vcpu;
+struct mv_device_entry;
 struct mv_synced;
+struct mv_vcpu;
 
 /* What an architecture keeps for a machine; its own business. */
 struct mv_arch;
@@ -21,7 +22,7 @@ struct mv_arch;
 /* What a guest is started from; the files are open already. */
 struct mv_boot_files {
     const char *kernel_path; /* for messages */
-    int kernel;
+    int kernel;              /* -1: none; there are only the tables then */
     uint64_t kernel_size; /* bytes */
     const char *initrd_path;
     int initrd; /* -1: none */
@@ -33,17 +34,24 @@ struct mv_boot_files {
  * size of up to MV_MEM_REGIONS regions and returns their number. */
 unsigned mv_arch_memory_map(uint64_t bytes, struct mv_region *ret_regions);
 
+/* The devices that only this architecture has; the board has the others. */
+const struct mv_device_entry *mv_arch_devices(unsigned *ret_count);
+
 /* Needs no KVM.  Every failure is explained.  The result is the caller's. */
 int mv_arch_create(unsigned cpus, struct mv_arch **ret_arch, struct mv_error *err);
 void mv_arch_destroy(struct mv_arch *arch);
 
 /*
  * Recognizes the kernel and puts it, the initrd and the command line into
- * memory, with the tables that describe the machine and its devices.  Needs no
- * KVM.  Every failure is explained.
+ * memory, with the tables that describe the machine and its devices, or room for
+ * them.  Needs no KVM.  The devices outlive arch.  Every failure is explained.
  */
 int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_files *files,
                  const struct mv_device *devices, unsigned count, struct mv_error *err);
+
+/* The type of machine to ask KVM for (KVM_CREATE_VM), which has room for this memory. */
+int mv_arch_vm_type(const struct mv_kvm *kvm, const struct mv_mem *mem, unsigned long *ret_type,
+                    struct mv_error *err);
 
 /* On the fresh VM, before its memory and vCPUs: checks what KVM offers, makes
  * the interrupt controllers. */
@@ -54,15 +62,23 @@ int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct
 int mv_arch_init_vcpu(struct mv_arch *arch, struct mv_mem *mem, struct mv_vcpu *vcpu,
                       struct mv_error *err);
 
+/* With all vCPUs there, the last step before the guest can start.  kvm is NULL where there is
+ * none: then only the tables are to be completed. */
+int mv_arch_finish(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_mem *mem,
+                   struct mv_error *err);
+
+/* Which tables tell the guest what the machine has, and where mv_arch_dump writes them: into a
+ * file, or each into one of its own in a folder, which is made if missing. */
+extern const char mv_arch_tables[];
+int mv_arch_dump(const struct mv_arch *arch, const struct mv_mem *mem, const char *path,
+                 struct mv_error *err);
+
 /* Drives a global system interrupt.  Any thread. */
 void mv_arch_set_irq(const struct mv_kvm *kvm, int gsi, bool level);
 
 /* The registers at this exit (NULL: not wanted) and the program counter, where KVM
  * puts them into the shared page; else both stay as they are. */
 void mv_arch_synced_regs(const struct kvm_run *run, struct mv_synced *ret_synced, uint64_t *ret_pc);
-
-/* What an exit means that no portable code knows: an end of the machine. */
-enum mv_end_reason mv_arch_classify_exit(const struct kvm_run *run);
 
 /* Writes registers, code bytes and what KVM says of the exit, for a person.
  * The vCPU does not run. */

@@ -19,36 +19,53 @@ enum mv_entry_mode {
     MV_ENTRY_LINUX64, /* Linux boot protocol, 64-bit: long mode, RSI = boot_params */
     MV_ENTRY_LINUX32, /* Linux boot protocol, 32-bit: no paging, ESI = boot_params */
     MV_ENTRY_PVH,     /* PVH: 32-bit, no paging, EBX = hvm_start_info */
+    MV_ENTRY_ARM64,   /* Linux arm64 boot protocol: EL1, no MMU, X0 = device tree */
 };
 
 struct mv_entry {
     enum mv_entry_mode mode;
     mv_gpa pc;
-    mv_gpa data; /* boot_params or hvm_start_info */
+    mv_gpa data; /* boot_params, hvm_start_info or device tree */
 };
 
-/* What kind of file it is, by its first bytes. */
+/* What kind of file it is, by its first bytes.  Bits, for a set of them. */
 enum mv_image_kind {
-    MV_IMAGE_UNKNOWN,
-    MV_IMAGE_BZIMAGE,
-    MV_IMAGE_ELF,
+    MV_IMAGE_UNKNOWN = 0,
+    MV_IMAGE_BZIMAGE = 1, /* Linux on x86 */
+    MV_IMAGE_ELF = 2,
+    MV_IMAGE_ARM64 = 4,  /* Linux on arm64, flat */
+    MV_IMAGE_GZIP = 8,   /* something compressed by gzip */
+    MV_IMAGE_ZBOOT = 16, /* an EFI program that holds such a flat image, compressed */
 };
 
-/* The two loaders' common arguments. */
+/* The loaders' common arguments. */
 struct mv_load {
     struct mv_mem *mem;
     const struct mv_boot_files *files;
-    mv_gpa acpi_rsdp;      /* where the firmware tables begin */
+    mv_gpa acpi_rsdp;      /* x86: where the firmware tables begin */
     struct mv_entry entry; /* result */
+    mv_gpa initrd;         /* arm64, result: where it is */
 };
 
-/* Recognizes the kernel; MV_IMAGE_UNKNOWN comes with *err filled in: what the
- * file looks like, and what to do. */
-enum mv_image_kind mv_image_probe(const struct mv_boot_files *files, struct mv_error *err);
+/*
+ * Recognizes the kernel, if it is of one of these kinds; else MV_IMAGE_UNKNOWN
+ * comes with *err filled in: what the file looks like, and what to do (hint, if
+ * nothing is known about it).
+ */
+enum mv_image_kind mv_image_probe(const struct mv_boot_files *files, unsigned kinds,
+                                  const char *hint, struct mv_error *err);
 
-/* Both explain every failure: -ENOEXEC, -ENOMEM, -EINVAL, -E2BIG or an I/O error. */
+/* They explain every failure: -ENOEXEC, -ENOMEM, -EINVAL, -E2BIG or an I/O error. */
 int mv_bzimage_load(struct mv_load *load, struct mv_error *err);
 int mv_elf_load(struct mv_load *load, struct mv_error *err);
+
+/* kind: MV_IMAGE_ARM64, _GZIP or _ZBOOT.  tables: bytes to be kept free behind the kernel for
+ * the device tree, whose place becomes entry.data. */
+int mv_arm64_load(struct mv_load *load, enum mv_image_kind kind, uint64_t tables,
+                  struct mv_error *err);
+
+/* -ENOEXEC: the kernel ends before it should. */
+int mv_boot_truncated(const struct mv_boot_files *files, struct mv_error *err);
 
 /* Copies the command line to gpa; limit: the most bytes that the kernel takes,
  * without the final zero. */

@@ -8,34 +8,41 @@
 #include "boot/boot.h"
 #include "util.h"
 
-/* Files that people take for a kernel. */
+#define OTHER_COMPUTER "name a kernel for this computer's architecture"
+
+/* Kernels, and files that people take for one.  hint: what to do where this kind is not taken. */
 static const struct {
     unsigned offset, size;
     const char *magic;
+    enum mv_image_kind kind;
     const char *what, *hint;
-} lookalikes[] = {
-    {56, 4, "ARMd", "a Linux kernel for arm64", "name a kernel for this computer's architecture"},
-    {48, 4, "RSC\x05", "a Linux kernel for RISC-V",
-     "name a kernel for this computer's architecture"},
-    {0, 2, "\x1f\x8b", "gzip data", "unpack it (gunzip); if it is an initramfs, give it with -i"},
+} forms[] = {
+    {0, 4, "\177ELF", MV_IMAGE_ELF, "an ELF program", "name the kernel's Image"},
+    {0x202, 4, "HdrS", MV_IMAGE_BZIMAGE, "a Linux kernel for x86", OTHER_COMPUTER},
+    {56, 4, "ARMd", MV_IMAGE_ARM64, "a Linux kernel for arm64", OTHER_COMPUTER},
+    {48, 4, "RSC\x05", 0, "a Linux kernel for RISC-V", OTHER_COMPUTER},
+    {4, 4, "zimg", MV_IMAGE_ZBOOT, "a compressed EFI kernel of another architecture",
+     OTHER_COMPUTER},
+    {0, 2, "\x1f\x8b", MV_IMAGE_GZIP, "gzip data",
+     "unpack it (gunzip); if it is an initramfs, give it with -i"},
     {0, 6,
      "\xfd"
      "7zXZ",
-     "xz data", "unpack it (unxz)"},
-    {0, 4, "\x28\xb5\x2f\xfd", "zstd data", "unpack it (unzstd)"},
-    {0, 4, "\x02\x21\x4c\x18", "LZ4 data", "unpack it (unlz4)"},
-    {0, 6, "070701", "a cpio archive", "that is an initramfs: give it with -i"},
-    {0, 4, "\x27\x05\x19\x56", "a U-Boot image", "name the bzImage or vmlinux inside of it"},
-    {0, 5, "!<arc", "an ar archive or a Debian package", "unpack it and name the vmlinuz inside"},
-    {0, 4, "\xed\xab\xee\xdb", "an RPM package", "unpack it and name the vmlinuz inside"},
-    {257, 5, "ustar", "a tar archive", "unpack it and name the kernel inside"},
-    {0x8001, 5, "CD001", "a CD image", "name the kernel inside of it"},
-    {0, 4, "QFI\xfb", "a qcow2 disk image", "name a kernel with -k"},
-    {1080, 2, "\x53\xef", "an ext2, ext3 or ext4 file system", "name a kernel with -k"},
-    {0, 2, "#!", "a script", "name a kernel image"},
-    {0, 2, "MZ", "an EFI or DOS program without a Linux boot header",
-     "name the bzImage or vmlinux of that kernel"},
-    {510, 2, "\x55\xaa", "a boot sector or disk image", "name a kernel with -k"},
+     0, "xz data", "unpack it (unxz)"},
+    {0, 4, "\x28\xb5\x2f\xfd", 0, "zstd data", "unpack it (unzstd)"},
+    {0, 4, "\x02\x21\x4c\x18", 0, "LZ4 data", "unpack it (unlz4)"},
+    {0, 6, "070701", 0, "a cpio archive", "that is an initramfs: give it with -i"},
+    {0, 4, "\x27\x05\x19\x56", 0, "a U-Boot image", "name the kernel inside of it"},
+    {0, 5, "!<arc", 0, "an ar archive or a Debian package",
+     "unpack it and name the vmlinuz inside"},
+    {0, 4, "\xed\xab\xee\xdb", 0, "an RPM package", "unpack it and name the vmlinuz inside"},
+    {257, 5, "ustar", 0, "a tar archive", "unpack it and name the kernel inside"},
+    {0x8001, 5, "CD001", 0, "a CD image", "name the kernel inside of it"},
+    {0, 4, "QFI\xfb", 0, "a qcow2 disk image", "name a kernel with -k"},
+    {1080, 2, "\x53\xef", 0, "an ext2, ext3 or ext4 file system", "name a kernel with -k"},
+    {0, 2, "#!", 0, "a script", "name a kernel image"},
+    {0, 2, "MZ", 0, "an EFI or DOS program without a Linux boot header", NULL},
+    {510, 2, "\x55\xaa", 0, "a boot sector or disk image", "name a kernel with -k"},
 };
 
 static bool starts_with(int fd, unsigned offset, const void *magic, unsigned size)
@@ -45,37 +52,36 @@ static bool starts_with(int fd, unsigned offset, const void *magic, unsigned siz
     return mv_read_at(fd, offset, bytes, size) == 0 && memcmp(bytes, magic, size) == 0;
 }
 
-static enum mv_image_kind truncated(const struct mv_boot_files *files, struct mv_error *err)
+int mv_boot_truncated(const struct mv_boot_files *files, struct mv_error *err)
 {
-    mv_fail(err, -ENOEXEC, NULL, "was its download or build cut short?",
-            "the kernel %s is truncated: it has only %llu bytes", files->kernel_path,
-            (unsigned long long)files->kernel_size);
-    return MV_IMAGE_UNKNOWN;
+    return mv_fail(err, -ENOEXEC, NULL, "was its download or build cut short?",
+                   "the kernel %s is truncated: it has only %llu bytes", files->kernel_path,
+                   (unsigned long long)files->kernel_size);
 }
 
-enum mv_image_kind mv_image_probe(const struct mv_boot_files *files, struct mv_error *err)
+enum mv_image_kind mv_image_probe(const struct mv_boot_files *files, unsigned kinds,
+                                  const char *hint, struct mv_error *err)
 {
     bool cut = files->kernel_size < 0x206; /* before the end of a bzImage's magic */
-    int fd = files->kernel;
+    bool is_mz = starts_with(files->kernel, 0, "MZ", 2);
 
-    if (starts_with(fd, 0, "\177ELF", 4))
-        return MV_IMAGE_ELF;
-    if (starts_with(fd, 0x202, "HdrS", 4))
-        return MV_IMAGE_BZIMAGE;
-    if (cut && starts_with(fd, 0, "MZ", 2))
-        return truncated(files, err); /* so a bzImage begins */
-    for (size_t i = 0; i < MV_COUNT(lookalikes); i++) {
-        if (!starts_with(fd, lookalikes[i].offset, lookalikes[i].magic, lookalikes[i].size))
+    for (size_t i = 0; i < MV_COUNT(forms); i++) {
+        if (!starts_with(files->kernel, forms[i].offset, forms[i].magic, forms[i].size))
             continue;
-        mv_fail(err, -ENOEXEC, NULL, lookalikes[i].hint,
+        if (forms[i].kind & kinds)
+            return forms[i].kind;
+        if (cut && is_mz)
+            break; /* so a kernel begins */
+        mv_fail(err, -ENOEXEC, NULL, forms[i].hint ? forms[i].hint : hint,
                 "%s is not a kernel for this machine: it looks like %s", files->kernel_path,
-                lookalikes[i].what);
+                forms[i].what);
         return MV_IMAGE_UNKNOWN;
     }
     if (cut)
-        return truncated(files, err);
-    mv_fail(err, -ENOEXEC, NULL, "name a bzImage (vmlinuz), or a vmlinux with a PVH note",
-            "%s is not a kernel: nothing about it is known", files->kernel_path);
+        mv_boot_truncated(files, err);
+    else
+        mv_fail(err, -ENOEXEC, NULL, hint, "%s is not a kernel: nothing about it is known",
+                files->kernel_path);
     return MV_IMAGE_UNKNOWN;
 }
 
@@ -95,7 +101,8 @@ int mv_boot_put_cmdline(struct mv_load *load, mv_gpa gpa, uint64_t limit, struct
 int mv_boot_no_room(const struct mv_load *load, const char *what, uint64_t needed_end,
                     struct mv_error *err)
 {
-    uint64_t have = 0, need = mv_align_up(mv_min(needed_end, 1ull << 62), MV_MIB) / MV_MIB;
+    uint64_t size = mv_min(needed_end, 1ull << 62) - load->mem->regions[0].base;
+    uint64_t have = 0, need = mv_align_up(size, MV_MIB) / MV_MIB;
     char hint[128];
 
     for (unsigned i = 0; i < load->mem->count; i++)

@@ -53,6 +53,12 @@ struct mv_device_env {
  */
 typedef int mv_device_create_fn(struct mv_device *device, const struct mv_device_env *env);
 
+/* A line of a table of devices: what it is, and who makes it. */
+struct mv_device_entry {
+    struct mv_device_desc desc;
+    mv_device_create_fn *create;
+};
+
 mv_device_create_fn mv_serial_create;     /* serial.c: 16550A on the host's console */
 mv_device_create_fn mv_power_create;      /* power.c: ACPI sleep and reset registers */
 mv_device_create_fn mv_kbd_reset_create;  /* power.c: the keyboard controller's reset line */

@@ -17,8 +17,8 @@
  *   0x4000_0000 +--------------------------+
  *               | RAM, in one piece:       |
  *               |   kernel at its offset,  |
- *               |   initrd at the top,     |
- *               |   device tree below it   |
+ *               |   device tree behind it, |
+ *               |   initrd at the top      |
  *               +--------------------------+
  *
  * Interrupts are numbers of shared peripheral interrupts (SPI): INTID 32 + n.
@@ -26,8 +26,10 @@
  *   0        serial port
  *   16 to 31 virtio slots
  *
- * Private ones (PPI, INTID 16 + n), as KVM wires them: 14 virtual timer, 13 the
- * physical timer in EL1's non-secure state, 9 the GIC's own.
+ * Private ones (PPI), INTID 16 + n, as KVM wires them:
+ *
+ *   11       virtual timer
+ *   14       physical timer
  */
 #ifndef MV_ARM64_LAYOUT_H
 #define MV_ARM64_LAYOUT_H
@@ -43,6 +45,10 @@
 #define MV_GICR_STRIDE   0x20000ull    /* bytes for each CPU: two frames of 64 KiB */
 #define MV_VIRTIO_BASE   0x02000000ull
 #define MV_VIRTIO_STRIDE 0x1000ull
+
+/* A read of a device's register is an exit: memory that the monitor writes through its caches is
+ * not what a guest sees that maps it as a device, but for processors with FEAT_S2FWB. */
+#define MV_LAYOUT_PAGES false
 
 /* All devices are reached by MMIO. */
 #define MV_LAYOUT_SPACE    MV_SPACE_MMIO

@@ -158,17 +158,6 @@ static int set_msrs(const struct mv_vcpu *vcpu)
     return set < 0 ? set : 0; /* one that this CPU does not have is no harm */
 }
 
-static int set_single_step(const struct mv_vcpu *vcpu, struct mv_error *err)
-{
-    struct kvm_guest_debug debug = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP};
-    int error = MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_GUEST_DEBUG, &debug);
-
-    if (error)
-        return mv_fail(err, error, "KVM_SET_GUEST_DEBUG", "leave out --step",
-                       "this KVM cannot single-step a guest: %s", strerror(-error));
-    return 0;
-}
-
 int mv_arch_init_vcpu(struct mv_arch *arch, struct mv_mem *mem, struct mv_vcpu *vcpu,
                       struct mv_error *err)
 {
@@ -195,7 +184,7 @@ int mv_arch_init_vcpu(struct mv_arch *arch, struct mv_mem *mem, struct mv_vcpu *
     if (arch->have_sync_regs)
         vcpu->run->kvm_valid_regs =
             KVM_SYNC_X86_REGS | (vcpu->host->single_step ? KVM_SYNC_X86_SREGS : 0);
-    return vcpu->host->single_step ? set_single_step(vcpu, err) : 0;
+    return 0;
 }
 
 void mv_arch_synced_regs(const struct kvm_run *run, struct mv_synced *ret_synced, uint64_t *ret_pc)
@@ -210,15 +199,4 @@ void mv_arch_synced_regs(const struct kvm_run *run, struct mv_synced *ret_synced
     ret_synced->have_sregs = run->kvm_valid_regs & KVM_SYNC_X86_SREGS;
     if (ret_synced->have_sregs)
         ret_synced->sregs = run->s.regs.sregs;
-}
-
-enum mv_end_reason mv_arch_classify_exit(const struct kvm_run *run)
-{
-    if (run->exit_reason == KVM_EXIT_SYSTEM_EVENT) {
-        if (run->system_event.type == KVM_SYSTEM_EVENT_SHUTDOWN)
-            return MV_END_POWER_OFF;
-        if (run->system_event.type == KVM_SYSTEM_EVENT_RESET)
-            return MV_END_REBOOT;
-    }
-    return MV_END_INTERNAL_ERROR;
 }

@@ -68,6 +68,9 @@
 #define MV_TSS_GPA        0xfffbd000ull /* 3 pages */
 #define MV_ABOVE_4G       (4 * MV_GIB)
 
+/* The guest may read virtio devices' registers from memory. */
+#define MV_LAYOUT_PAGES true
+
 /* Devices that are not virtio are reached by port I/O. */
 #define MV_LAYOUT_SPACE    MV_SPACE_PORT
 #define MV_KBD_BASE        0x64

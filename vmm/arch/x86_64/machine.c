@@ -5,11 +5,33 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dev/dev.h"
 #include "dev/power.h"
 #include "layout.h"
 #include "x86.h"
 
 #define CPUID_ENTRIES 256 /* KVM has about 60 to 100 */
+
+const struct mv_device_entry *mv_arch_devices(unsigned *ret_count)
+{
+    static const struct mv_device_entry entries[] = {
+        {{.name = "power",
+          .space = MV_SPACE_PORT,
+          .base = MV_POWER_BASE,
+          .size = MV_POWER_SIZE,
+          .irq = MV_NO_IRQ},
+         mv_power_create},
+        {{.name = "kbd-reset",
+          .space = MV_SPACE_PORT,
+          .base = MV_KBD_BASE,
+          .size = 1,
+          .irq = MV_NO_IRQ},
+         mv_kbd_reset_create},
+    };
+
+    *ret_count = MV_COUNT(entries);
+    return entries;
+}
 
 int mv_arch_create(unsigned cpus, struct mv_arch **ret_arch, struct mv_error *err)
 {
@@ -52,18 +74,24 @@ static void put_reset_vector(struct mv_mem *mem)
     mv_mem_write(mem, MV_RESET_VECTOR, code, sizeof(code));
 }
 
+static int load_kernel(struct mv_load *load, struct mv_error *err)
+{
+    static const char hint[] = "name a bzImage (vmlinuz), or a vmlinux with a PVH note";
+
+    switch (mv_image_probe(load->files, MV_IMAGE_BZIMAGE | MV_IMAGE_ELF, hint, err)) {
+    case MV_IMAGE_BZIMAGE: return mv_bzimage_load(load, err);
+    case MV_IMAGE_ELF: return mv_elf_load(load, err);
+    default: return -ENOEXEC;
+    }
+}
+
 int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_files *files,
                  const struct mv_device *devices, unsigned count, struct mv_error *err)
 {
     struct mv_load load = {.mem = mem, .files = files, .acpi_rsdp = MV_ACPI_GPA};
     size_t size = MV_RESET_VECTOR - MV_ACPI_GPA;
-    int error = -ENOEXEC;
+    int error = files->kernel >= 0 ? load_kernel(&load, err) : 0;
 
-    switch (mv_image_probe(files, err)) {
-    case MV_IMAGE_BZIMAGE: error = mv_bzimage_load(&load, err); break;
-    case MV_IMAGE_ELF: error = mv_elf_load(&load, err); break;
-    case MV_IMAGE_UNKNOWN: break;
-    }
     if (error)
         return error;
     arch->entry = load.entry;
@@ -72,6 +100,14 @@ int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_
                       arch->cpus) < 0)
         return mv_fail(err, -ENOSPC, NULL, "use fewer vCPUs",
                        "%u vCPUs are too many: the ACPI tables do not fit below 1 MiB", arch->cpus);
+    return 0;
+}
+
+int mv_arch_vm_type(const struct mv_kvm *kvm, const struct mv_mem *mem, unsigned long *ret_type,
+                    struct mv_error *err)
+{
+    (void)kvm, (void)mem, (void)err;
+    *ret_type = 0;
     return 0;
 }
 
@@ -192,6 +228,13 @@ int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct
     if (error)
         return mv_fail(err, error, "KVM_CREATE_IRQCHIP", NULL,
                        "cannot create the interrupt controllers: %s", strerror(-error));
+    return 0;
+}
+
+int mv_arch_finish(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_mem *mem,
+                   struct mv_error *err)
+{
+    (void)arch, (void)kvm, (void)mem, (void)err;
     return 0;
 }
 

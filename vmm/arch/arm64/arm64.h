@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of this architecture share. */
+#ifndef MV_ARM64_H
+#define MV_ARM64_H
+
+#include <stddef.h>
+
+#include "arch/arch.h"
+#include "boot/boot.h"
+#include "boot/fdt.h"
+
+struct mv_arch {
+    struct mv_entry entry;
+    struct mv_fdt fdt; /* complete once the GIC is known */
+    char *append;      /* its command line */
+    int gic;           /* the GIC's file descriptor, -1: none yet */
+    uint32_t target;   /* the kind of vCPU, for KVM_ARM_VCPU_INIT */
+    uint32_t features; /* bits for all vCPUs: of kvm_vcpu_init.features[0] */
+};
+
+/* ---- esr.c ---- */
+
+/* Says in words what a syndrome means (ESR_EL1; Arm ARM, D17.2.37): its class, and for an
+ * abort the kind of fault and the access. */
+void mv_esr_describe(uint64_t esr, char *text, size_t size);
+
+/* The same for the syndrome's lower part of a data abort, which is all that there is. */
+void mv_esr_describe_data_abort(uint64_t iss, char *text, size_t size);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A vCPU's state at the guest's first instruction (Documentation/arm64/booting.rst,
+ * 4): EL1 with SP_EL1, all exceptions masked, MMU and caches off as after a reset,
+ * X0 = device tree, X1 to X3 = 0.  Only vCPU 0 begins so; the others are off until
+ * the guest calls PSCI CPU_ON.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "arm64.h"
+#include "vcpu.h"
+
+enum { PSTATE_EL1H_MASKED = 0x3c5 }; /* D, A, I, F and M = EL1h */
+
+/* A register of struct kvm_regs, by its place there in words of 32 bits. */
+#define CORE_REG(name)                                     \
+    (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | \
+     offsetof(struct kvm_regs, name) / sizeof(uint32_t))
+
+static int set_reg(const struct mv_vcpu *vcpu, uint64_t id, uint64_t value)
+{
+    struct kvm_one_reg reg = {.id = id, .addr = (uint64_t)(uintptr_t)&value};
+
+    return MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_ONE_REG, &reg);
+}
+
+static int set_entry(const struct mv_arch *arch, const struct mv_vcpu *vcpu)
+{
+    int error = set_reg(vcpu, CORE_REG(regs.pstate), PSTATE_EL1H_MASKED);
+
+    if (!error)
+        error = set_reg(vcpu, CORE_REG(regs.pc), arch->entry.pc);
+    if (!error)
+        error = set_reg(vcpu, CORE_REG(regs.regs[0]), arch->entry.data);
+    return error;
+}
+
+int mv_arch_init_vcpu(struct mv_arch *arch, struct mv_mem *mem, struct mv_vcpu *vcpu,
+                      struct mv_error *err)
+{
+    struct kvm_vcpu_init init = {.target = arch->target, .features = {arch->features}};
+    int sve = KVM_ARM_VCPU_SVE;
+    const char *call = "KVM_ARM_VCPU_INIT";
+    int error;
+
+    (void)mem;
+    if (vcpu->index > 0)
+        init.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF;
+    error = MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_ARM_VCPU_INIT, &init);
+    if (!error && (arch->features & 1u << KVM_ARM_VCPU_SVE)) {
+        call = "KVM_ARM_VCPU_FINALIZE";
+        error = MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_ARM_VCPU_FINALIZE, &sve);
+    }
+    if (!error && vcpu->index == 0) {
+        call = "KVM_SET_ONE_REG";
+        error = set_entry(arch, vcpu);
+    }
+    if (error)
+        return mv_fail(err, error, call, NULL, "KVM refuses the state of vCPU %u (%s): %s",
+                       vcpu->index, call, strerror(-error));
+    return 0;
+}
+
+void mv_arch_synced_regs(const struct kvm_run *run, struct mv_synced *ret_synced, uint64_t *ret_pc)
+{
+    (void)run, (void)ret_synced, (void)ret_pc;
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* What the code around KVM needs to know of an arm64 host when it is compiled. */
+#ifndef MV_ARM64_HOST_H
+#define MV_ARM64_HOST_H
+
+/* KVM leaves no registers in the shared page. */
+struct mv_synced {
+    char unused;
+};
+
+/* What to do where there is no /dev/kvm. */
+#define MV_HINT_NO_KVM                                                                           \
+    "KVM needs a kernel that was started at EL2: look for \"kvm\" in dmesg; a virtual machine "  \
+    "needs nested virtualization from its host; or run the same command under tools/lab, which " \
+    "emulates a machine with KVM"
+
+#endif

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/* The parts of arch.h that concern the machine as a whole: memory, the guest and
+ * its device tree, and the interrupt controller. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "arm64.h"
+#include "layout.h"
+
+#define LEAST_ADDRESS_BITS 32 /* of a virtual machine's type (api.rst, 4.2) */
+#define USUAL_ADDRESS_BITS 40 /* of type 0, where KVM lets nobody choose */
+
+const char mv_arch_tables[] = "dtb";
+
+unsigned mv_arch_memory_map(uint64_t bytes, struct mv_region *ret_regions)
+{
+    ret_regions[0] = (struct mv_region){.base = MV_RAM_GPA, .size = bytes};
+    return 1;
+}
+
+const struct mv_device_entry *mv_arch_devices(unsigned *ret_count)
+{
+    *ret_count = 0;
+    return NULL;
+}
+
+int mv_arch_create(unsigned cpus, struct mv_arch **ret_arch, struct mv_error *err)
+{
+    struct mv_arch *arch = calloc(1, sizeof(*arch));
+
+    if (!arch)
+        return mv_fail(err, -ENOMEM, NULL, NULL, "no memory for the machine");
+    arch->gic = -1;
+    arch->fdt.cpus = cpus;
+    arch->fdt.gic = 3;
+    *ret_arch = arch;
+    return 0;
+}
+
+void mv_arch_destroy(struct mv_arch *arch)
+{
+    if (!arch)
+        return;
+    mv_close_fd(&arch->gic);
+    free(arch->append);
+    free(arch);
+}
+
+static int load_kernel(struct mv_load *load, uint64_t tables, struct mv_error *err)
+{
+    enum mv_image_kind kind =
+        mv_image_probe(load->files, MV_IMAGE_ARM64 | MV_IMAGE_GZIP | MV_IMAGE_ZBOOT,
+                       "name an Image, Image.gz or vmlinuz of Linux for arm64", err);
+
+    return kind ? mv_arm64_load(load, kind, tables, err) : -ENOEXEC;
+}
+
+int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_files *files,
+                 const struct mv_device *devices, unsigned count, struct mv_error *err)
+{
+    struct mv_load load = {.mem = mem, .files = files, .entry.data = MV_RAM_GPA};
+    struct mv_fdt *fdt = &arch->fdt;
+    uint64_t room = mv_fdt_room(fdt->cpus, files->append);
+    int error;
+
+    if (room > 2 * MV_MIB) /* booting.rst, 2: the device tree */
+        return mv_fail(err, -E2BIG, NULL, "use fewer vCPUs, and a shorter command line",
+                       "the device tree would have %llu KiB, and 2048 are the most",
+                       (unsigned long long)(room / MV_KIB));
+    arch->append = strdup(files->append);
+    if (!arch->append)
+        return mv_fail(err, -ENOMEM, NULL, NULL, "no memory for the command line");
+    error = files->kernel >= 0 ? load_kernel(&load, room, err) : 0;
+    if (error)
+        return error;
+    arch->entry = load.entry;
+    fdt->mem = mem;
+    fdt->devices = devices;
+    fdt->count = count;
+    fdt->append = arch->append;
+    fdt->initrd = load.initrd;
+    fdt->initrd_size = load.initrd ? files->initrd_size : 0;
+    if (getrandom(fdt->seed, sizeof(fdt->seed), 0) != (ssize_t)sizeof(fdt->seed))
+        return mv_fail(err, -EIO, "getrandom", NULL, "the host gives no random bytes");
+    return 0;
+}
+
+/* KVM maps guest memory in fewer steps where there are fewer addresses. */
+int mv_arch_vm_type(const struct mv_kvm *kvm, const struct mv_mem *mem, unsigned long *ret_type,
+                    struct mv_error *err)
+{
+    const struct mv_region *top = &mem->regions[mem->count - 1];
+    int limit = mv_kvm_check(kvm, KVM_CAP_ARM_VM_IPA_SIZE);
+    unsigned most = limit ? (unsigned)limit : USUAL_ADDRESS_BITS;
+    unsigned bits = 64 - (unsigned)__builtin_clzll(top->base + top->size - 1);
+
+    bits = (unsigned)mv_max(bits, LEAST_ADDRESS_BITS);
+    if (bits > most)
+        return mv_fail(err, -EINVAL, NULL, "ask for less memory with -m",
+                       "this host's processor reaches only %llu GiB of guest memory",
+                       (unsigned long long)(((1ull << most) - MV_RAM_GPA) / MV_GIB));
+    *ret_type = limit ? KVM_VM_TYPE_ARM_IPA_SIZE(bits) : 0;
+    return 0;
+}
+
+static int check_capabilities(const struct mv_kvm *kvm, struct mv_error *err)
+{
+    static const struct {
+        unsigned capability;
+        const char *name;
+    } needed[] = {
+        {KVM_CAP_ARM_PSCI_0_2, "KVM_CAP_ARM_PSCI_0_2"},
+        {KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY"},
+        {KVM_CAP_ONE_REG, "KVM_CAP_ONE_REG"},
+        {KVM_CAP_DEVICE_CTRL, "KVM_CAP_DEVICE_CTRL"},
+        {KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
+    };
+
+    for (unsigned i = 0; i < MV_COUNT(needed); i++)
+        if (!mv_kvm_check(kvm, needed[i].capability))
+            return mv_fail(err, -EOPNOTSUPP, "KVM_CHECK_EXTENSION",
+                           "a newer kernel is needed, Linux 4.13 or later, with its own KVM",
+                           "this KVM lacks %s", needed[i].name);
+    return 0;
+}
+
+/* After the GIC is there: KVM takes its limit into account. */
+static int check_cpus(const struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_error *err)
+{
+    int most = mv_kvm_check(kvm, KVM_CAP_MAX_VCPUS);
+
+    if (most && arch->fdt.cpus > (unsigned)most)
+        return mv_fail(err, -EINVAL, NULL, "ask for fewer with -c",
+                       "%u vCPUs are more than the %d that KVM offers here, with a GICv%u",
+                       arch->fdt.cpus, most, arch->fdt.gic);
+    return 0;
+}
+
+/* api.rst, devices/arm-vgic-v3.rst and arm-vgic.rst */
+static int set_gic(const struct mv_arch *arch, const struct mv_kvm *kvm, uint32_t group,
+                   uint64_t attr, void *value)
+{
+    struct kvm_device_attr device_attr = {
+        .group = group, .attr = attr, .addr = (uint64_t)(uintptr_t)value};
+
+    return MV_KVM_CALL(kvm, arch->gic, KVM_SET_DEVICE_ATTR, &device_attr);
+}
+
+/* The newest GIC that the host can virtualize. */
+static int create_gic(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_error *err)
+{
+    struct kvm_create_device device = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
+    uint64_t distributor = MV_GICD_GPA, second = MV_GICR_GPA;
+    uint64_t second_attr = KVM_VGIC_V3_ADDR_TYPE_REDIST;
+    uint64_t distributor_attr = KVM_VGIC_V3_ADDR_TYPE_DIST;
+    uint32_t interrupts = MV_GIC_INTERRUPTS;
+    int error = MV_KVM_CALL(kvm, kvm->vm, KVM_CREATE_DEVICE, &device);
+
+    if (error == -ENODEV) {
+        arch->fdt.gic = 2;
+        distributor_attr = KVM_VGIC_V2_ADDR_TYPE_DIST;
+        second = MV_GICC_GPA;
+        second_attr = KVM_VGIC_V2_ADDR_TYPE_CPU;
+        device.type = KVM_DEV_TYPE_ARM_VGIC_V2;
+        error = MV_KVM_CALL(kvm, kvm->vm, KVM_CREATE_DEVICE, &device);
+    }
+    if (!error) {
+        arch->gic = (int)device.fd;
+        error = set_gic(arch, kvm, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &interrupts);
+    }
+    if (!error)
+        error = set_gic(arch, kvm, KVM_DEV_ARM_VGIC_GRP_ADDR, distributor_attr, &distributor);
+    if (!error)
+        error = set_gic(arch, kvm, KVM_DEV_ARM_VGIC_GRP_ADDR, second_attr, &second);
+    if (error)
+        return mv_fail(err, error, "KVM_CREATE_DEVICE", NULL,
+                       "cannot create the interrupt controller, a GICv3 or GICv2: %s",
+                       strerror(-error));
+    return 0;
+}
+
+/* What each vCPU is to have: PSCI, and what the host's processor has but no guest gets unasked.
+ * No PMU. */
+static int choose_features(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_error *err)
+{
+    struct kvm_vcpu_init init;
+    int error = MV_KVM_CALL(kvm, kvm->vm, KVM_ARM_PREFERRED_TARGET, &init);
+
+    if (error)
+        return mv_fail(err, error, "KVM_ARM_PREFERRED_TARGET", NULL,
+                       "KVM does not tell which processor it offers: %s", strerror(-error));
+    arch->target = init.target;
+    arch->features = 1u << KVM_ARM_VCPU_PSCI_0_2;
+    if (mv_kvm_check(kvm, KVM_CAP_ARM_PTRAUTH_ADDRESS) &&
+        mv_kvm_check(kvm, KVM_CAP_ARM_PTRAUTH_GENERIC))
+        arch->features |= 1u << KVM_ARM_VCPU_PTRAUTH_ADDRESS | 1u << KVM_ARM_VCPU_PTRAUTH_GENERIC;
+    if (mv_kvm_check(kvm, KVM_CAP_ARM_SVE))
+        arch->features |= 1u << KVM_ARM_VCPU_SVE;
+    return 0;
+}
+
+int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct mv_mem *mem,
+                    struct mv_error *err)
+{
+    int error = check_capabilities(kvm, err);
+
+    (void)mem;
+    if (!error)
+        error = create_gic(arch, kvm, err);
+    if (!error)
+        error = check_cpus(arch, kvm, err);
+    if (!error)
+        error = choose_features(arch, kvm, err);
+    /* An access that KVM cannot decode is then an exit with a report, not an error of KVM_RUN. */
+    if (!error && mv_kvm_check(kvm, KVM_CAP_ARM_NISV_TO_USER))
+        error = mv_kvm_enable(kvm, KVM_CAP_ARM_NISV_TO_USER, 0);
+    return error;
+}
+
+int mv_arch_finish(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_mem *mem,
+                   struct mv_error *err)
+{
+    uint64_t room = mv_fdt_room(arch->fdt.cpus, arch->append);
+    void *to = mv_mem_host(mem, arch->entry.data, room);
+    int error =
+        kvm ? set_gic(arch, kvm, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL) : 0;
+
+    if (error)
+        return mv_fail(err, error, "KVM_SET_DEVICE_ATTR", NULL,
+                       "KVM does not start the interrupt controller: %s", strerror(-error));
+    if (!to || mv_fdt_write(&arch->fdt, to, room) < 0)
+        return mv_fail(err, -ENOSPC, NULL, "use fewer vCPUs", "the device tree does not fit");
+    return 0;
+}
+
+int mv_arch_dump(const struct mv_arch *arch, const struct mv_mem *mem, const char *path,
+                 struct mv_error *err)
+{
+    uint64_t size = mv_fdt_size(mv_mem_host(mem, arch->entry.data, MV_PAGE_SIZE));
+    FILE *file = fopen(path, "we");
+    int error = 0;
+
+    if (!file || fwrite(mv_mem_host(mem, arch->entry.data, size), size, 1, file) != 1 ||
+        fflush(file) != 0)
+        error = errno;
+    if (file)
+        fclose(file);
+    if (error)
+        return mv_fail(err, -error, "write", "name a file that you can write",
+                       "cannot write the device tree %s: %s", path, strerror(error));
+    return 0;
+}
+
+void mv_arch_set_irq(const struct mv_kvm *kvm, int gsi, bool level)
+{
+    /* api.rst, 4.25 KVM_IRQ_LINE */
+    struct kvm_irq_level irq = {
+        .irq = KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT | (32 + (uint32_t)gsi),
+        .level = level,
+    };
+
+    MV_KVM_CALL(kvm, kvm->vm, KVM_IRQ_LINE, &irq);
+}

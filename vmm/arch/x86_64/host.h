@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* What the code around KVM needs to know of an x86-64 host when it is compiled. */
+#ifndef MV_X86_HOST_H
+#define MV_X86_HOST_H
+
+#include <linux/kvm.h>
+#include <stdbool.h>
+
+/* Registers as KVM leaves them in the shared page at an exit. */
+struct mv_synced {
+    struct kvm_regs regs;
+    struct kvm_sregs sregs;
+    bool have_regs, have_sregs;
+};
+
+/* What to do where there is no /dev/kvm. */
+#define MV_HINT_NO_KVM                                                                      \
+    "load the module (sudo modprobe kvm_intel, or kvm_amd); if that fails, turn on "        \
+    "virtualization (VT-x, SVM) in the computer's firmware setup, or, inside of a virtual " \
+    "machine, nested virtualization in its host; or run the same command under tools/lab, " \
+    "which emulates a machine with KVM"
+
+#endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The loader for Linux's arm64 image (Documentation/arm64/booting.rst): flat, with
+ * a header of 64 bytes; as it is, compressed by gzip, or compressed inside of an EFI
+ * program, the zboot form (drivers/firmware/efi/libstub/zboot-header.S).
+ *
+ *   start of RAM +------------------+
+ *                | text_offset      |
+ *                +------------------+
+ *                | Image            |
+ *                | .bss and more    |  up to image_size
+ *                +------------------+
+ *                | device tree      |  at most 2 MiB, on a page
+ *                +------------------+
+ *                | ...              |
+ *                | initrd           |  at the top, no more than 32 GiB above
+ *                +------------------+
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "boot/boot.h"
+#include "boot/unpack.h"
+#include "util.h"
+
+struct header {
+    uint32_t code0, code1;
+    uint64_t text_offset, image_size, flags;
+    uint64_t reserved[3];
+    uint32_t magic;
+    uint32_t pe_offset;
+};
+_Static_assert(sizeof(struct header) == 64, "as the protocol has it");
+
+enum {
+    MAGIC = 0x644d5241, /* "ARM\x64" */
+    FLAG_BIG_ENDIAN = 1,
+    TEXT_OFFSET_BEFORE_SIZE = 0x80000, /* of kernels whose header has no image_size yet */
+    ALIGNMENT = 2 * (int)MV_MIB,       /* of what text_offset counts from */
+};
+
+#define INITRD_WINDOW (32 * MV_GIB)
+
+/* Where the flat image is in the file, and how it is packed. */
+struct payload {
+    enum mv_packing packing;
+    uint64_t offset, size;
+};
+
+static int find_payload(const struct mv_load *load, enum mv_image_kind kind,
+                        struct payload *ret_payload, struct mv_error *err)
+{
+    const struct mv_boot_files *files = load->files;
+    struct {
+        char mz[4], zimg[4];
+        uint32_t offset, size, reserved[2];
+        char compression[32];
+    } zboot;
+
+    *ret_payload = (struct payload){
+        .packing = kind == MV_IMAGE_GZIP ? MV_PACKING_GZIP : MV_PACKING_NONE,
+        .size = files->kernel_size,
+    };
+    if (kind != MV_IMAGE_ZBOOT)
+        return 0;
+    if (mv_read_at(files->kernel, 0, &zboot, sizeof(zboot)) != 0)
+        return mv_boot_truncated(files, err);
+    zboot.compression[sizeof(zboot.compression) - 1] = '\0';
+    if (strcmp(zboot.compression, "gzip") == 0)
+        ret_payload->packing = MV_PACKING_GZIP;
+    else if (strncmp(zboot.compression, "zstd", 4) == 0)
+        ret_payload->packing = MV_PACKING_ZSTD;
+    else
+        return mv_fail(err, -ENOEXEC, NULL, "name the Image that it was made from",
+                       "the kernel %s is compressed in a way not known here: %.8s",
+                       files->kernel_path, zboot.compression);
+    ret_payload->offset = zboot.offset;
+    ret_payload->size = zboot.size;
+    if ((uint64_t)zboot.offset + zboot.size > files->kernel_size)
+        return mv_boot_truncated(files, err);
+    return 0;
+}
+
+static int lies(const struct mv_load *load, const char *what, uint64_t value, struct mv_error *err)
+{
+    return mv_fail(err, -ENOEXEC, NULL, "is the file damaged?",
+                   "the kernel %s lies in its header: %s is %#llx", load->files->kernel_path, what,
+                   (unsigned long long)value);
+}
+
+/* What unpacking says. */
+static int explain(const struct mv_load *load, int error, struct mv_error *err)
+{
+    switch (error) {
+    case -ENODATA: return mv_boot_truncated(load->files, err);
+    case -EBADMSG:
+        return mv_fail(err, -ENOEXEC, NULL, "was its download or build cut short?",
+                       "the kernel %s is damaged: it does not unpack", load->files->kernel_path);
+    default:
+        return mv_fail(err, error, "pread", NULL, "cannot read the kernel %s: %s",
+                       load->files->kernel_path, strerror(-error));
+    }
+}
+
+static int read_header(const struct mv_load *load, const struct payload *payload,
+                       struct header *ret_header, struct mv_error *err)
+{
+    uint64_t size;
+    int error = mv_unpack(payload->packing, load->files->kernel, payload->offset, payload->size,
+                          (uint8_t *)ret_header, sizeof(*ret_header), &size);
+
+    if (error && error != -ENOSPC)
+        return explain(load, error, err);
+    if (size < sizeof(*ret_header))
+        return mv_boot_truncated(load->files, err);
+    if (ret_header->magic != MAGIC)
+        return mv_fail(err, -ENOEXEC, NULL,
+                       payload->packing == MV_PACKING_NONE
+                           ? "name a kernel's Image"
+                           : "if it is an initramfs, give it with -i",
+                       "what %s unpacks to is no Linux kernel for arm64", load->files->kernel_path);
+    if (ret_header->flags & FLAG_BIG_ENDIAN)
+        return mv_fail(err, -ENOEXEC, NULL, "build it with CONFIG_CPU_LITTLE_ENDIAN=y",
+                       "the kernel %s is big-endian, and its machine would have to be, too",
+                       load->files->kernel_path);
+    if (ret_header->image_size == 0)
+        ret_header->text_offset = TEXT_OFFSET_BEFORE_SIZE;
+    if (ret_header->text_offset % MV_PAGE_SIZE || ret_header->text_offset >= MV_GIB)
+        return lies(load, "text_offset", ret_header->text_offset, err);
+    return 0;
+}
+
+/*
+ * How long an image that is also an EFI program has to be at least, by the PE
+ * header's list of sections; 0 where it is none.  (PE format: the signature, the COFF
+ * header of 20 bytes, an optional header, and 40 bytes for each section.)
+ */
+static uint64_t size_by_sections(const uint8_t *image, uint64_t size, uint32_t pe_offset)
+{
+    uint64_t at = pe_offset, end = 0;
+    uint16_t count, optional;
+
+    if (memcmp(image, "MZ", 2) != 0 || at + 24 > size || memcmp(image + at, "PE\0", 4) != 0)
+        return 0;
+    memcpy(&count, image + at + 6, sizeof(count));
+    memcpy(&optional, image + at + 20, sizeof(optional));
+    at += 24u + optional;
+    for (unsigned i = 0; i < count && at + 40 <= size; i++, at += 40) {
+        uint32_t raw[2]; /* SizeOfRawData, PointerToRawData */
+
+        memcpy(raw, image + at + 16, sizeof(raw));
+        end = mv_max(end, (uint64_t)raw[0] + raw[1]);
+    }
+    return end;
+}
+
+/* Puts the image to gpa, where there are room bytes; *ret_size: those that it has. */
+static int put_image(struct mv_load *load, const struct payload *payload, mv_gpa gpa, uint64_t room,
+                     uint64_t *ret_size, struct mv_error *err)
+{
+    int error;
+
+    if (payload->packing == MV_PACKING_NONE) {
+        if (payload->size > room)
+            return mv_boot_no_room(load, "the kernel", gpa + payload->size, err);
+        *ret_size = payload->size;
+        error = mv_mem_load_file(load->mem, gpa, load->files->kernel, 0, payload->size);
+    } else {
+        error = mv_unpack(payload->packing, load->files->kernel, payload->offset, payload->size,
+                          mv_mem_host(load->mem, gpa, room), room, ret_size);
+    }
+    if (error == -ENOSPC)
+        return mv_boot_no_room(load, "the kernel", gpa + room + 1, err);
+    return error ? explain(load, error, err) : 0;
+}
+
+int mv_arm64_load(struct mv_load *load, enum mv_image_kind kind, uint64_t tables,
+                  struct mv_error *err)
+{
+    const struct mv_region *ram = &load->mem->regions[0];
+    struct payload payload;
+    struct header header;
+    uint64_t room, size, end;
+    mv_gpa kernel;
+    int error = find_payload(load, kind, &payload, err);
+
+    if (!error)
+        error = read_header(load, &payload, &header, err);
+    if (error)
+        return error;
+    kernel = mv_align_up(ram->base, ALIGNMENT) + header.text_offset;
+    if (mv_add_overflows(kernel, header.image_size, &end) || end > UINT64_MAX / 2)
+        return lies(load, "image_size", header.image_size, err);
+    if (end > ram->base + ram->size || kernel >= ram->base + ram->size)
+        return mv_boot_no_room(load, "the kernel", mv_max(end, kernel), err);
+    room = ram->base + ram->size - kernel;
+    error = put_image(load, &payload, kernel, room, &size, err);
+    if (error)
+        return error;
+    if (size_by_sections(mv_mem_host(load->mem, kernel, size), size, header.pe_offset) > size)
+        return mv_boot_truncated(load->files, err);
+    /* A signature may follow the image, which image_size does not count. */
+    load->entry = (struct mv_entry){
+        .mode = MV_ENTRY_ARM64,
+        .pc = kernel,
+        .data = mv_align_up(kernel + mv_max(header.image_size, size), MV_PAGE_SIZE),
+    };
+    end = load->entry.data + tables;
+    if (end > ram->base + ram->size)
+        return mv_boot_no_room(load, "the kernel", end, err);
+    return mv_boot_put_initrd(load, end, mv_align_down(ram->base, MV_GIB) + INITRD_WINDOW, false,
+                              &load->initrd, err);
+}
