@@ -43,6 +43,7 @@ struct order {
     const char *rows, *columns;
     const char *out;    /* where to mount the folder for results; may be empty */
     const char *folder; /* the working directory */
+    char **shared;      /* the host's folders to be seen here; their number comes first */
     char **arguments;   /* their number comes first */
     char **environment; /* all the rest */
 };
@@ -119,6 +120,19 @@ static char *receive_frame(int port, uint32_t *ret_length)
     return data;
 }
 
+/* The strings at *at, whose number comes first, with a NULL after the last: the number makes room
+ * for that.  Moves *at behind them. */
+static char **take_list(char ***at)
+{
+    char **list = *at;
+    size_t count = strtoul(list[0], NULL, 10);
+
+    memmove(list, list + 1, count * sizeof(*list));
+    list[count] = NULL;
+    *at = list + count + 1;
+    return list;
+}
+
 static struct order receive_order(void)
 {
     uint32_t length;
@@ -131,12 +145,12 @@ static struct order receive_order(void)
     for (; at < end; at += strlen(at) + 1)
         fields[n++] = at;
 
-    /* The number of arguments makes room for the NULL that ends them. */
-    size_t count = strtoul(fields[5], NULL, 10);
-    memmove(fields + 5, fields + 6, count * sizeof(*fields));
-    fields[5 + count] = NULL;
-    return (struct order){fields[0], fields[1],  fields[2],         fields[3],
-                          fields[4], fields + 5, fields + 6 + count};
+    struct order order = {fields[0], fields[1], fields[2], fields[3], fields[4], NULL, NULL, NULL};
+    fields += 5;
+    order.shared = take_list(&fields);
+    order.arguments = take_list(&fields);
+    order.environment = fields;
+    return order;
 }
 
 static void set_window(unsigned rows, unsigned columns)
@@ -323,6 +337,18 @@ static void make_path(const char *path)
     free(copy);
 }
 
+/* In a machine of another architecture than the host's: init has left the host's files there. */
+static void share(const char *folder)
+{
+    char *there;
+
+    make_path(folder);
+    if (asprintf(&there, "/run/lab-host%s", folder) < 0 ||
+        mount(there, folder, NULL, MS_BIND, NULL))
+        fail("cannot show the folder", folder);
+    free(there);
+}
+
 static int open_port(int port)
 {
     char pattern[32];
@@ -343,6 +369,8 @@ int main(void)
         ports[port] = open_port(port);
 
     struct order order = receive_order();
+    for (char **folder = order.shared; *folder; folder++)
+        share(*folder);
     if (*order.out) {
         make_path(order.out);
         if (mount("out", order.out, "9p", 0,
