@@ -33,11 +33,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#if defined(__x86_64__)
-#include "x86_64.h"
-#else
-#error "the init has no file for this architecture yet"
-#endif
+#include "arch.h" /* of the architecture's folder */
 
 enum { MARK_INIT = 1 };
 enum { MAX_WORDS = 64 };

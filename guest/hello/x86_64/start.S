@@ -16,7 +16,7 @@
  *             | stack                          |  not in the file
  *             +--------------------------------+
  *
- * All three ways lead to hello(struct boot_params *) in hello.c.
+ * All three ways lead to hello(boot_params) in hello.c.
  */
 
 /* ---- setup: the header, and the way from real mode to protected mode ----
