@@ -6,7 +6,7 @@
 
 static int probe_and_load(struct mv_load *load, struct mv_error *err)
 {
-    switch (mv_image_probe(load->files, err)) {
+    switch (mv_image_probe(load->files, MV_IMAGE_BZIMAGE | MV_IMAGE_ELF, "a hint", err)) {
     case MV_IMAGE_BZIMAGE: return mv_bzimage_load(load, err);
     case MV_IMAGE_ELF: return mv_elf_load(load, err);
     default: return -ENOEXEC;

@@ -70,10 +70,26 @@ static void check_linux(const struct mv_load *load)
     require(params->e820_entries >= 4, "there is a memory map");
 }
 
+static void check_arm64(const struct mv_load *load)
+{
+    require(mv_mem_host(load->mem, load->entry.pc, 64), "the kernel is in memory");
+    require(load->entry.data > load->entry.pc, "the device tree is behind it");
+    require(mv_mem_host(load->mem, load->entry.data, FUZZ_TABLES), "there is room for the tree");
+    if (load->files->initrd < 0)
+        return;
+    require(mv_mem_host(load->mem, load->initrd, load->files->initrd_size),
+            "the initrd is in memory");
+    require(load->initrd >= load->entry.data + FUZZ_TABLES, "the initrd is behind the tree");
+}
+
 static void check_loaded(const struct mv_load *load)
 {
     const char *line = mv_mem_host(load->mem, MV_CMDLINE_GPA, MV_CMDLINE_SIZE);
 
+    if (load->entry.mode == MV_ENTRY_ARM64) {
+        check_arm64(load);
+        return;
+    }
     require(load->entry.pc >= MV_HIGH_RAM, "the entry is not below 1 MiB");
     require(load->entry.mode != MV_ENTRY_PVH || mv_mem_host(load->mem, load->entry.pc, 1),
             "the entry is in memory");

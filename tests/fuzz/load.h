@@ -8,6 +8,9 @@
 
 #include "x86.h"
 
+/* What the arm64 loader is to keep free for the device tree, in bytes. */
+#define FUZZ_TABLES 0x10000
+
 /* The input's first bytes choose the machine; the rest is the image. */
 enum {
     KNOB_MEMORY, /* 16 MiB, 64 MiB, 3 GiB, 5 GiB */

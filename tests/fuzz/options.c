@@ -10,6 +10,12 @@
 
 #define MOST 32
 
+/* As on x86-64. */
+const char *mv_tables(void)
+{
+    return "acpi";
+}
+
 static void require(bool good, const char *what)
 {
     if (good)
@@ -36,7 +42,7 @@ static void check(bool parsed, const struct mv_options *options, char message[2]
     }
     if (options->action != MV_ACTION_RUN)
         return;
-    require(options->kernel, "there is a kernel");
+    require(options->kernel || options->dump, "there is a kernel");
     require(options->append && strstr(options->append, "console="), "there is a console");
     require(!options->memory || options->memory >= MV_MINIMUM_MEMORY, "enough memory");
     require(options->memory % 4096 == 0, "whole pages");

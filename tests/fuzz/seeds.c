@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <zlib.h>
 
 #include "images.h"
 #include "load.h"
@@ -69,6 +70,31 @@ static bool write_elves(void)
     }
     image_elf64(&image); /* with a segment large enough to be mapped */
     return write_seed("elf", 8, (const uint8_t[KNOBS]){1, 2, 3}, image.bytes, image.size) && good;
+}
+
+/* Flat, by gzip, and that inside of an EFI program. */
+static bool write_arm64(void)
+{
+    static const uint8_t knobs[KNOBS] = {1, 2, 3};
+    static const uint64_t offset = 0x80000, memory = 0x10000;
+    uint8_t flat[256] = {0}, packed[512] = {0}, *zipped = packed + 64;
+    const uint32_t place[] = {64, 256}; /* payload_offset, payload_size */
+    z_stream stream = {
+        .next_in = flat, .avail_in = sizeof(flat), .next_out = zipped, .avail_out = 256};
+
+    memcpy(flat + 8, &offset, 8);
+    memcpy(flat + 16, &memory, 8);
+    memcpy(flat + 56, "ARMd", 4);
+    if (deflateInit2(&stream, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK ||
+        deflate(&stream, Z_FINISH) != Z_STREAM_END)
+        return false;
+    deflateEnd(&stream);
+    memcpy(packed, "MZ\0\0zimg", 8);
+    memcpy(packed + 8, place, sizeof(place));
+    memcpy(packed + 24, "gzip", 5);
+    return write_seed("arm64", 0, knobs, flat, sizeof(flat)) &&
+           write_seed("arm64", 1, knobs, zipped, stream.total_out) &&
+           write_seed("arm64", 2, knobs, packed, 64 + stream.total_out);
 }
 
 static bool write_others(void)
@@ -174,6 +200,7 @@ int main(int argc, char **argv)
     root = argv[1];
     good = write_bzimages();
     good = write_elves() && good;
+    good = write_arm64() && good;
     good = write_others() && good;
     good = write_virtio() && good;
     if (!good)

@@ -459,6 +459,20 @@ Test(options, there_are_16_disks_at_most)
     cr_expect_eq(options.disk_count, 1);
 }
 
+Test(options, tables_are_dumped_without_a_kernel)
+{
+    char *other = strcmp(mv_tables(), "acpi") == 0 ? "--dump-dtb" : "--dump-acpi";
+    char option[32];
+
+    snprintf(option, sizeof(option), "--dump-%s", mv_tables());
+    cr_expect(parse(option, "place", "-c", "3", NULL), "%s", message[0]);
+    cr_expect_str_eq(options.dump, "place");
+    cr_expect_null(options.kernel);
+    expect_refused(parse(other, "place", NULL), "none: --dump-");
+    cr_expect(strstr(message[1], option), "%s", message[1]);
+    expect_refused(parse(option, "a", option, "b", NULL), "two places");
+}
+
 Test(options, long_words_are_cut_in_messages)
 {
     char word[2000];
@@ -472,10 +486,10 @@ Test(options, long_words_are_cut_in_messages)
 
 Test(options, the_help_names_every_option)
 {
-    static const char *const names[] = {"-k, --kernel", "-i, --initrd", "-a, --append",
-                                        "-m, --memory", "-c, --cpus",   "-d, --disk",
-                                        "--timeline",   "--step",       "-v, --verbose",
-                                        "-h, --help",   "-V, --version"};
+    static const char *const names[] = {
+        "-k, --kernel",  "-i, --initrd", "-a, --append", "-m, --memory", "-c, --cpus",
+        "-d, --disk",    "--timeline",   "--dump-acpi",  "--dump-dtb",   "--step",
+        "-v, --verbose", "-h, --help",   "-V, --version"};
 
     for (unsigned i = 0; i < MV_COUNT(names); i++)
         cr_expect(strstr(mv_help_text, names[i]), "%s", names[i]);

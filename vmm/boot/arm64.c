@@ -16,6 +16,7 @@
  *                | initrd           |  at the top, no more than 32 GiB above
  *                +------------------+
  */
+#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 
@@ -65,14 +66,16 @@ static int find_payload(const struct mv_load *load, enum mv_image_kind kind,
         return 0;
     if (mv_read_at(files->kernel, 0, &zboot, sizeof(zboot)) != 0)
         return mv_boot_truncated(files, err);
-    zboot.compression[sizeof(zboot.compression) - 1] = '\0';
+    zboot.compression[8] = '\0';
+    for (char *at = zboot.compression; *at; at++)
+        *at = isalnum((unsigned char)*at) ? *at : '?'; /* it may be shown on a terminal */
     if (strcmp(zboot.compression, "gzip") == 0)
         ret_payload->packing = MV_PACKING_GZIP;
     else if (strncmp(zboot.compression, "zstd", 4) == 0)
         ret_payload->packing = MV_PACKING_ZSTD;
     else
         return mv_fail(err, -ENOEXEC, NULL, "name the Image that it was made from",
-                       "the kernel %s is compressed in a way not known here: %.8s",
+                       "the kernel %s is compressed in a way not known here: %s",
                        files->kernel_path, zboot.compression);
     ret_payload->offset = zboot.offset;
     ret_payload->size = zboot.size;
