@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The smallest possible KVM program: open, a virtual machine, one memory slot,
- * one vCPU, one `out`, exit.  What it costs is the floor below which no monitor
+ * one vCPU, one byte written to a device, exit.  What it costs is the floor below which no monitor
  * on the same host can come.
  *
  * With an argument it writes the time of that exit there, in the form of
@@ -17,9 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MEMORY (2u << 20)
+#include "floor_cpu.h"
 
-static const uint8_t code[] = {0xb0, 0x01, 0xe6, 0xf5}; /* mov al, 1; out 0xf5, al: real mode */
+#define MEMORY (2u << 20)
 
 static int fail(const char *what)
 {
@@ -43,9 +43,8 @@ static int write_mark(const char *path)
 int main(int argc, char **argv)
 {
     struct kvm_userspace_memory_region region = {.memory_size = MEMORY};
-    struct kvm_regs regs = {.rip = 0x1000, .rflags = 2};
-    struct kvm_sregs sregs;
     struct kvm_run *run;
+    const char *failed;
     void *memory;
     int dev = open("/dev/kvm", O_RDWR | O_CLOEXEC), vm, vcpu;
 
@@ -57,7 +56,7 @@ int main(int argc, char **argv)
     memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         return fail("mmap");
-    memcpy((uint8_t *)memory + 0x1000, code, sizeof(code));
+    memcpy((uint8_t *)memory + CODE_GPA, code, sizeof(code));
     region.userspace_addr = (uintptr_t)memory;
     if (ioctl(vm, KVM_SET_USER_MEMORY_REGION, &region) < 0)
         return fail("KVM_SET_USER_MEMORY_REGION");
@@ -68,12 +67,10 @@ int main(int argc, char **argv)
                MAP_SHARED, vcpu, 0);
     if (run == MAP_FAILED)
         return fail("mmap of the vCPU");
-    if (ioctl(vcpu, KVM_GET_SREGS, &sregs) < 0)
-        return fail("KVM_GET_SREGS");
-    sregs.cs.base = sregs.cs.selector = 0;
-    if (ioctl(vcpu, KVM_SET_SREGS, &sregs) < 0 || ioctl(vcpu, KVM_SET_REGS, &regs) < 0)
-        return fail("KVM_SET_REGS");
-    if (ioctl(vcpu, KVM_RUN, 0) < 0 || run->exit_reason != KVM_EXIT_IO)
+    failed = prepare(vm, vcpu);
+    if (failed)
+        return fail(failed);
+    if (ioctl(vcpu, KVM_RUN, 0) < 0 || run->exit_reason != EXIT_REASON)
         return fail("KVM_RUN");
     return argc > 1 ? write_mark(argv[1]) : 0;
 }
