@@ -8,10 +8,10 @@
  */
 #include "virtio.h"
 
-enum { SIZE = 8, HOLE = 0xc0000000 };
+enum { SIZE = 8 };
 
 static struct disk disk;
-static uint64_t top; /* the end of the RAM that lies below the hole */
+static uint64_t top; /* the end of the RAM that we are in, on x86-64 of what is below the hole */
 
 static struct queue *begin(const char *what, uint64_t features, unsigned size)
 {
@@ -64,12 +64,12 @@ static void address_badly(void)
     refuse_data("a buffer in the device's registers", SLOT_BASE, SECTOR);
     refuse_data("a buffer in the device's status", SLOT_BASE + V_STATUS, 4);
     refuse_data("a buffer in the device's configuration", SLOT_BASE + V_CONFIG, 256);
-    refuse_data("a buffer in the I/O APIC", 0xfec00000, SECTOR);
-    refuse_data("a buffer in the local APIC", 0xfee00000, SECTOR);
-    refuse_data("a buffer in KVM's pages", 0xfffbc000, SECTOR);
+    for (unsigned i = 0; i < sizeof(not_memory) / sizeof(not_memory[0]); i++)
+        refuse_data("a buffer in the interrupt controller, or another part of KVM", not_memory[i],
+                    SECTOR);
     refuse_data("a buffer below 2^64", UINT64_MAX - SECTOR + 1, SECTOR);
     refuse_data("a buffer that wraps", UINT64_MAX - 255, SECTOR);
-    refuse_data("a buffer that wraps into memory", UINT64_MAX - 255, 0x801000);
+    refuse_data("a buffer that wraps into memory", UINT64_MAX - 255, RINGS + 0x1000);
     refuse_data("a buffer at 2^63", 1ull << 63, SECTOR);
     refuse_data("a buffer of 4 GiB", BUFFERS, UINT32_MAX);
     refuse_data("a buffer at 1 TiB", 1ull << 40, SECTOR);
@@ -77,12 +77,12 @@ static void address_badly(void)
 
 static void cross_the_hole(void)
 {
-    const uint64_t high = 1ull << 32;
+    const uint64_t high = HOLE_END;
 
     allow_data("a buffer before the hole", HOLE - SECTOR);
     allow_data("a buffer behind the hole", high);
     refuse_data("a buffer that reaches into the hole", HOLE - SECTOR / 2, SECTOR);
-    refuse_data("a buffer that ends behind the hole", HOLE - SECTOR, 0x40000000 + 2 * SECTOR);
+    refuse_data("a buffer that ends behind the hole", HOLE - SECTOR, HOLE_END - HOLE + 2 * SECTOR);
     refuse_data("a buffer that begins in the hole", high - SECTOR / 2, SECTOR);
     refuse_data("a buffer that wraps around all", high - SECTOR, UINT32_MAX);
 }
@@ -164,10 +164,10 @@ static void take_too_much(void)
 {
     struct queue *queue = begin("a chain of more than 4 GiB", 0, QUEUE_MOST);
 
-    must(top * (QUEUE_MOST - 2) > UINT32_MAX);
+    must((top - RAM) * (QUEUE_MOST - 2) > UINT32_MAX);
     describe_request(queue, 0, T_IN, 3, NULL, 0);
     for (unsigned i = 1; i < QUEUE_MOST - 1; i++) /* all of memory, over and over */
-        describe(queue, i, 0, top, NEXT | WRITE, i + 1);
+        describe(queue, i, RAM, top - RAM, NEXT | WRITE, i + 1);
     describe(queue, QUEUE_MOST - 1, (uint64_t)status_of(queue, 0), 1, WRITE, 0);
     send(&disk, queue, 0);
     must_have_been_refused(queue);
@@ -175,7 +175,7 @@ static void take_too_much(void)
     queue = begin("a chain of nearly 4 GiB", 0, QUEUE_MOST);
     describe_request(queue, 0, T_IN, 3, NULL, 0);
     for (unsigned i = 1; i < QUEUE_MOST - 1; i++)
-        describe(queue, i, 0, 0x1000000, NEXT | WRITE, i + 1);
+        describe(queue, i, RAM, 0x1000000, NEXT | WRITE, i + 1);
     describe(queue, QUEUE_MOST - 1, (uint64_t)status_of(queue, 0), 1, WRITE, 0);
     send(&disk, queue, 0);
     must_be(wait_used(&disk, queue).length, 0);
@@ -284,8 +284,8 @@ static void nest_tables(void)
 static void place_tables_badly(void)
 {
     const uint64_t places[] = {
-        top - 47,        top,        0xc8000000, SLOT_BASE + V_CONFIG, UINT64_MAX - 7,
-        UINT64_MAX - 47, 1ull << 63, 0xfee00000};
+        top - 47,        top,        0xc8000000,   SLOT_BASE + V_CONFIG, UINT64_MAX - 7,
+        UINT64_MAX - 47, 1ull << 63, not_memory[0]};
     struct queue *queue = &disk.queue;
 
     for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
@@ -425,10 +425,10 @@ static void describe_nothing(void)
 
 void test(void)
 {
-    lapic_init();
+    interrupts_init();
     for (unsigned i = 0; i < boot.count; i++)
-        if (boot.e820[i].type == E820_RAM && boot.e820[i].base < HOLE)
-            top = boot.e820[i].base + boot.e820[i].size;
+        if (boot.memory[i].base <= RINGS && RINGS - boot.memory[i].base < boot.memory[i].size)
+            top = boot.memory[i].base + boot.memory[i].size;
     disk_init(&disk, 0);
     if (option("hole", 0)) {
         must_be(top, HOLE);

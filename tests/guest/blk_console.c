@@ -19,7 +19,7 @@
 #include "virtio.h"
 
 enum {
-    DATA_AREA = 0x1000000,
+    DATA_AREA = RAM + 0x1000000,
     SECTORS_MOST = 4096,
     LOOP_FIRST = 64,
     LOOP_BLOCKS = 64,
@@ -119,7 +119,7 @@ static void obey(const char *line)
         break;
     case 'c': tell_capacity(); break;
     case 'b':
-        *(volatile uint8_t *)at(disk.base + V_CONFIG + C_WRITEBACK) = (uint8_t)sector;
+        write8(disk.base + V_CONFIG + C_WRITEBACK, (uint8_t)sector);
         print("ok\n");
         break;
     case 'q': finish(0);
@@ -147,7 +147,7 @@ void test(void)
 {
     static char line[80];
 
-    lapic_init();
+    interrupts_init();
     disk_init(&disk, 0);
     disk_interrupts(&disk);
     disk_start(&disk, disk_offers(&disk), 16);

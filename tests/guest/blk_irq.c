@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Interrupts of two block devices, slots 0 and 1, through the I/O APIC: their
+ * Interrupts of two block devices, slots 0 and 1, through the interrupt controller: their
  * causes and acknowledgement (virtio 1.2, 4.2.3.4), and how driver and device
  * tell each other to be quiet, by flags and by EVENT_IDX (2.7.7, 2.7.10), in
  * requests=N requests.
@@ -230,7 +230,7 @@ static void break_it(void)
 void test(void)
 {
     requests = (unsigned)option("requests", 1500);
-    lapic_init();
+    interrupts_init();
     disk_init(&disk, 0);
     disk_init(&other, 1);
     disk_interrupts(&disk);

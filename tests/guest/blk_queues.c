@@ -133,8 +133,8 @@ static void place_queues(void)
         doing = "a ring in the first page";
         begin();
         queue_place(&disk.queue, 0, 8);
-        move(&disk.queue, part, 0x100);
-        memset(memory(0x100), 0, 0x100);
+        move(&disk.queue, part, RAM + 0x100);
+        memset(memory(RAM + 0x100), 0, 0x100);
         must(queue_install(&disk, &disk.queue));
         disk_run(&disk);
         go_round(&disk.queue);
@@ -193,9 +193,9 @@ static void change_queues(void)
         {V_QUEUE_NUM, 0xffffffff},
         {V_QUEUE_DESC, 0xd0000000},
         {V_QUEUE_DESC + 4, 0xffffffff},
-        {V_QUEUE_DRIVER, 0xa00000},
+        {V_QUEUE_DRIVER, BUFFERS},
         {V_QUEUE_DRIVER + 4, 1},
-        {V_QUEUE_DEVICE, 0xa00000},
+        {V_QUEUE_DEVICE, BUFFERS},
         {V_QUEUE_DEVICE + 4, 0x80000000},
     };
 
@@ -284,10 +284,10 @@ static void use_each_queue(void)
 
 void test(void)
 {
-    lapic_init();
+    interrupts_init();
     for (unsigned i = 0; i < boot.count; i++)
-        if (boot.e820[i].type == E820_RAM)
-            top = boot.e820[i].base + boot.e820[i].size;
+        if (boot.memory[i].usable)
+            top = boot.memory[i].base + boot.memory[i].size;
     disk_init(&disk, 0);
     size_queues();
     place_queues();

@@ -446,7 +446,7 @@ static void use_cache_modes(void)
     must(queue_install(&disk, &disk.queue));
     disk_run(&disk);
     for (unsigned i = 0; i < 4; i++) { /* the mode may change at any time (5.2.6.2) */
-        *(volatile uint8_t *)at(disk.base + V_CONFIG + C_WRITEBACK) = i % 2;
+        write8(disk.base + V_CONFIG + C_WRITEBACK, i % 2);
         fill(data, 7450 + i);
         must_be(request(&disk, T_OUT, 450 + i, data, SECTOR), S_OK);
         must_be(change(T_WRITE_ZEROES, &(struct range){454 + i, 1, 0}, 1), S_OK);
@@ -467,7 +467,7 @@ static void read_much(void)
     enum { PIECE = 0x1000000, MARKED = 200, PIECES = QUEUE_MOST - 2 };
     const uint64_t mark = MARKED * (PIECE / SECTOR) + 1;
     struct queue *queue = &disk.queue;
-    uint8_t *usual = memory(PIECE), *marked = memory(2 * PIECE);
+    uint8_t *usual = memory(RAM + PIECE), *marked = memory(RAM + 2 * PIECE);
 
     doing = "read nearly 4 GiB";
     fill(marked, mark);

@@ -8,7 +8,7 @@
  */
 #include "virtio.h"
 
-enum { REQUESTS_AT_ONCE = 64, SIZE = 1 << 20, DATA_AREA = 0x1000000, CANARY = 0x5c5c5c5c };
+enum { REQUESTS_AT_ONCE = 64, SIZE = 1 << 20, DATA_AREA = RAM + 0x1000000, CANARY = 0x5c5c5c5c };
 
 static struct disk disk;
 
@@ -54,8 +54,8 @@ static void reset_in_flight(unsigned rounds)
 
         disk_start(&disk, 0, QUEUE_MOST);
         start_requests(T_IN);
-        until = read_tsc() + (round % 2 ? round * 1000000ull : 0); /* from no time on */
-        while (read_tsc() < until)
+        until = now() + (round % 2 ? round * 1000000ull : 0); /* from no time on */
+        while (now() < until)
             pause();
         finished = __atomic_load_n(&disk.queue.used->idx, __ATOMIC_ACQUIRE);
         in_flight += finished < REQUESTS_AT_ONCE;
@@ -99,7 +99,7 @@ static void reset_writes(void)
 
 void test(void)
 {
-    lapic_init();
+    interrupts_init();
     disk_init(&disk, 0);
     must(disk_capacity(&disk) * SECTOR >= SIZE + 16 * SECTOR);
     if (option_is("mode", "exit")) {

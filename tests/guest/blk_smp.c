@@ -93,7 +93,7 @@ static void be_rewritten(void)
     doing = "descriptors that change while they are looked at";
     guard_memory();
     for (unsigned round = 0; round < rounds; round++) {
-        uint64_t until = read_tsc() + 20000000000;
+        uint64_t until = now() + 20000000000;
 
         disk_start(&disk, F_INDIRECT, 16);
         for (unsigned i = 0; i < REQUEST_ROUND && !is_broken(); i++) {
@@ -105,7 +105,7 @@ static void be_rewritten(void)
             kick(&disk, queue);
             while (queue->used->idx != queue->published && !is_broken()) {
                 pause();
-                must(read_tsc() < until);
+                must(now() < until);
             }
             answered++;
         }
@@ -156,10 +156,10 @@ static void write_registers(uint64_t seed)
             offset = (unsigned)(r / 8 % (SLOT_SIZE - 8));
             if (offset < V_QUEUE_DESC || offset > V_QUEUE_DEVICE + 8) {
                 if (r / 8192 % 2)
-                    *(volatile uint64_t *)at(disk.base + offset) = r;
+                    write64(unaligned(disk.base + offset), r);
                 else
-                    *(volatile uint8_t *)at(disk.base + offset) = (uint8_t)r;
-                get(&disk, offset);
+                    write8(disk.base + offset, (uint8_t)r);
+                read32(unaligned(disk.base + offset));
             }
             continue;
         case 3: get(&disk, (unsigned)(r / 8 % (SLOT_SIZE / 4)) * 4); break;
@@ -185,7 +185,7 @@ static void write_registers(uint64_t seed)
 
 static void write_any_registers(void)
 {
-    static uint8_t first_page[PAGE]; /* where a queue is whose addresses nobody has written */
+    static uint8_t first_page[PAGE]; /* from 0 on, a queue is whose addresses nobody has written */
 
     doing = "registers written by all CPUs";
     queue_place(&disk.queue, 0, 8);
@@ -194,13 +194,13 @@ static void write_any_registers(void)
         offer(&disk.queue, i % 2 ? 0 : i);
     }
     publish(&disk.queue);
-    memcpy(first_page, memory(0), PAGE);
+    memcpy(first_page, memory(RAM), PAGE);
     guard_memory();
     __atomic_add_fetch(&ready, 1, __ATOMIC_SEQ_CST);
     write_registers(0x9876543);
     wait_for(&done, cpus - 1);
     disk_reset(&disk);
-    memcpy(memory(0), first_page, PAGE);
+    memcpy(memory(RAM), first_page, PAGE);
     memset(buffer(0), 0xa5, PAGE);
     must_be_unharmed();
     must_work(&disk);
@@ -319,7 +319,7 @@ void test(void)
     cpus = (unsigned)option("cpus", 2);
     rounds = (unsigned)option("rounds", 100);
     check(cpus >= 2 && cpus <= MOST);
-    lapic_init();
+    interrupts_init();
     start_aps(ap);
     disk_init(&disk, 0);
     if (option_is("mode", "rewrite")) {

@@ -14,8 +14,8 @@ static uint8_t pattern(uint64_t i)
 static bool is_in_ram(uint64_t base, uint64_t size)
 {
     for (unsigned i = 0; i < boot.count; i++)
-        if (boot.e820[i].type == E820_RAM && base >= boot.e820[i].base &&
-            base + size <= boot.e820[i].base + boot.e820[i].size)
+        if (boot.memory[i].usable && base >= boot.memory[i].base &&
+            base + size <= boot.memory[i].base + boot.memory[i].size)
             return true;
     return false;
 }

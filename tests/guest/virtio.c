@@ -2,7 +2,7 @@
 /* A driver for virtio block devices: see virtio.h. */
 #include "virtio.h"
 
-enum { FAILURE = 200, VECTOR = 0x50, SLOTS = 16, GUARD_END = 0x2000000 };
+enum { FAILURE = 200, GUARD_END = RAM + 0x2000000 };
 
 /* From 5 seconds on a fast computer to 20 on an emulated one. */
 static const uint64_t patience = 20000000000;
@@ -40,11 +40,11 @@ void must_equal(uint64_t got, uint64_t wanted, const char *file, int line, const
 
 /* ---- the device ---- */
 
-static struct disk *interrupting[SLOTS];
+static struct disk *interrupting[LINES_MOST]; /* by their lines */
 
-static void on_interrupt(struct frame *frame)
+static void on_interrupt(unsigned line)
 {
-    struct disk *disk = interrupting[frame->vector - VECTOR];
+    struct disk *disk = interrupting[line];
     uint32_t status = get(disk, V_INTERRUPT_STATUS);
 
     put(disk, V_INTERRUPT_ACK, status);
@@ -52,7 +52,6 @@ static void on_interrupt(struct frame *frame)
     disk->causes |= status;
     if (status & CONFIG_CHANGE)
         disk->config_changes++;
-    lapic_eoi();
 }
 
 void disk_init(struct disk *disk, unsigned slot)
@@ -67,10 +66,8 @@ void disk_init(struct disk *disk, unsigned slot)
 
 void disk_interrupts(struct disk *disk)
 {
-    interrupting[disk->slot] = disk;
-    set_handler(VECTOR + disk->slot, on_interrupt);
-    ioapic_route(SLOT_GSI + disk->slot + (disk->slot >= 3), /* not 8, the RTC's */
-                 VECTOR + disk->slot);
+    interrupting[slot_line(disk->slot)] = disk;
+    take_line(slot_line(disk->slot), on_interrupt);
 }
 
 uint64_t disk_capacity(const struct disk *disk)
@@ -252,17 +249,17 @@ bool used_is_there(const struct queue *queue)
 
 struct used_element wait_used(struct disk *disk, struct queue *queue)
 {
-    uint64_t until = read_tsc() + patience;
+    uint64_t until = now() + patience;
 
     while (!used_is_there(queue)) {
         if (disk->sleeps)
             wait_for_interrupt(); /* none comes: the runner's limit ends it */
         else
             pause();
-        if (read_tsc() > until)
+        if (now() > until)
             print("\nstatus 0x%x, avail 0x%x, used 0x%x\n", get(disk, V_STATUS),
                   (unsigned)queue->avail->idx, (unsigned)queue->used->idx);
-        must(read_tsc() <= until);
+        must(now() <= until);
     }
     return queue->used->ring[queue->seen++ % queue->size];
 }
@@ -329,14 +326,14 @@ static uint64_t sum(uint64_t total, uint64_t from, uint64_t to)
 
 static uint64_t sum_memory(void)
 {
-    const uint64_t start = ((uint64_t)image_start - 0x400) & ~7ull;
+    const uint64_t start = (uint64_t)file_start & ~7ull;
     const uint64_t end = ((uint64_t)image_end + 7) & ~7ull;
     uint64_t total = 0;
 
     for (unsigned i = 0; i < boot.count; i++) {
-        uint64_t from = boot.e820[i].base, to = from + boot.e820[i].size;
+        uint64_t from = boot.memory[i].base, to = from + boot.memory[i].size;
 
-        if (boot.e820[i].type != E820_RAM || from >= GUARD_END)
+        if (!boot.memory[i].usable || from >= GUARD_END)
             continue;
         if (to > GUARD_END)
             to = GUARD_END;
@@ -390,23 +387,11 @@ void must_work(struct disk *disk)
 
 void must_break(struct disk *disk)
 {
-    uint64_t until = read_tsc() + patience;
+    uint64_t until = now() + patience;
 
     while (get(disk, V_STATUS) != (RUNNING | NEEDS_RESET)) {
         pause();
-        must(read_tsc() < until);
+        must(now() < until);
     }
     must(get(disk, V_INTERRUPT_STATUS) & CONFIG_CHANGE); /* 2.1.2 */
-}
-
-/* The APIC's timer counts at KVM's 1 GHz. */
-void spend(unsigned milliseconds)
-{
-    lapic_write(LAPIC_LVT_TIMER, LVT_MASKED);
-    lapic_write(LAPIC_TIMER_DIVIDE, DIVIDE_BY_1);
-    while (milliseconds--) {
-        lapic_write(LAPIC_TIMER_COUNT, 1000000);
-        while (lapic_read(LAPIC_TIMER_NOW))
-            pause();
-    }
 }

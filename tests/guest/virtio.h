@@ -4,6 +4,7 @@
  * test tells it, right or wrong.  All that it hands to the device lies in one
  * arena, so that a test can tell what the device may have written:
  *
+ *   RAM +
  *   0x80_0000  rings: 16 KiB for each of 64 queues: descriptors, avail, used
  *   0x90_0000  requests: 32 bytes for each of 256 heads of them: header, status
  *   0x98_0000  indirect tables: 256 bytes for each head of the first 8 queues
@@ -15,7 +16,7 @@
 
 #include "runtime.h"
 
-/* runtime.c has them, for the compiler's own calls */
+/* the architecture has them, for the compiler's own calls */
 void *memset(void *to, int value, size_t size);
 void *memcpy(void *to, const void *from, size_t size);
 
@@ -33,10 +34,8 @@ void must_equal(uint64_t got, uint64_t wanted, const char *file, int line, const
 /* ---- registers: virtio 1.2, 4.2.2 ---- */
 
 enum {
-    SLOT_BASE = 0xd0000000,
     SLOT_STRIDE = 0x1000,
     SLOT_SIZE = 0x200,
-    SLOT_GSI = 5,
 
     V_MAGIC = 0x000,
     V_VERSION = 0x004,
@@ -95,12 +94,12 @@ enum { SECTOR = 512, UNMAP = 1 };
 /* ---- the arena ---- */
 
 enum {
-    RINGS = 0x800000,
+    RINGS = RAM + 0x800000,
     RING_STRIDE = 0x4000,
-    REQUESTS = 0x900000,
-    TABLES = 0x980000,
-    BUFFERS = 0xa00000,
-    ARENA_END = 0xc00000,
+    REQUESTS = RAM + 0x900000,
+    TABLES = RAM + 0x980000,
+    BUFFERS = RAM + 0xa00000,
+    ARENA_END = RAM + 0xc00000,
     PAGE = 4096,
     QUEUE_MOST = 256,
 };
@@ -158,12 +157,12 @@ struct disk {
 
 static inline uint32_t get(const struct disk *disk, unsigned offset)
 {
-    return *(volatile uint32_t *)at(disk->base + offset);
+    return read32(disk->base + offset);
 }
 
 static inline void put(const struct disk *disk, unsigned offset, uint32_t value)
 {
-    *(volatile uint32_t *)at(disk->base + offset) = value;
+    write32(disk->base + offset, value);
 }
 
 static inline void put64(const struct disk *disk, unsigned offset, uint64_t value)
@@ -172,11 +171,36 @@ static inline void put64(const struct disk *disk, unsigned offset, uint64_t valu
     put(disk, offset + 4, (uint32_t)(value >> 32));
 }
 
+/* At any offset, by 1, 2, 4 or 8 bytes. */
+static inline uint64_t get_wide(const struct disk *disk, unsigned offset, unsigned size)
+{
+    uint64_t address = unaligned(disk->base + offset);
+
+    switch (size) {
+    case 1: return read8(address);
+    case 2: return read16(address);
+    case 4: return read32(address);
+    default: return read64(address);
+    }
+}
+
+static inline void put_wide(const struct disk *disk, unsigned offset, unsigned size, uint64_t value)
+{
+    uint64_t address = unaligned(disk->base + offset);
+
+    switch (size) {
+    case 1: write8(address, (uint8_t)value); break;
+    case 2: write16(address, (uint16_t)value); break;
+    case 4: write32(address, (uint32_t)value); break;
+    default: write64(address, value); break;
+    }
+}
+
 void disk_init(struct disk *disk, unsigned slot);
 uint64_t disk_capacity(const struct disk *disk); /* sectors */
 
 /* Turns the interrupt on: from then on disk->interrupts counts, and the handler
- * acknowledges.  lapic_init comes before. */
+ * acknowledges.  interrupts_init comes before. */
 void disk_interrupts(struct disk *disk);
 
 /* Resets, and checks that everything is as after power-on. */

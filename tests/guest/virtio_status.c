@@ -211,7 +211,7 @@ static void change_features_later(void)
 
 void test(void)
 {
-    lapic_init();
+    interrupts_init();
     disk_init(&disk, 0);
     write_every_value();
     refuse_unknown_features();

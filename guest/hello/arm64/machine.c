@@ -10,7 +10,7 @@
  */
 #include "machine.h"
 
-#include "fdt.h"
+#include "fdt_read.h"
 
 enum {
     PSCI_SYSTEM_OFF = 0x84000008, /* Arm DEN0022, 5.9 */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The reader of device trees: see fdt.h.
+ * The reader of device trees: see fdt_read.h.
  *
  *   header        magic, totalsize, off_dt_struct, off_dt_strings ...: cells of 4 bytes
  *   structure     tokens, each on a cell:
@@ -11,7 +11,7 @@
  *     9 END
  *   strings       names of properties
  */
-#include "fdt.h"
+#include "fdt_read.h"
 
 enum { MAGIC = 0xd00dfeed };
 enum { TOTALSIZE = 4, OFF_DT_STRUCT = 8, OFF_DT_STRINGS = 12 };

@@ -97,6 +97,7 @@ static void check_madt(const struct acpi_table *madt, unsigned cpus)
         if (entry[0] == 1) {
             check_equal(load(entry + 4, 4), 0xfec00000);
             check_equal(load(entry + 8, 4), 0);
+            check_equal(ioapic_read(1) >> 16 & 0xff, 23); /* version: 24 inputs */
             ioapics++;
         }
         at_byte += entry[1];
@@ -108,9 +109,9 @@ static void check_madt(const struct acpi_table *madt, unsigned cpus)
 
 void test(void)
 {
-    check_equal(scan(), boot.rsdp);
-    check_rsdp((const uint8_t *)boot.rsdp);
-    check_tables((const uint8_t *)boot.rsdp);
+    check_equal(scan(), acpi_rsdp);
+    check_rsdp((const uint8_t *)acpi_rsdp);
+    check_tables((const uint8_t *)acpi_rsdp);
     check(find_acpi_table("FACP") != NULL);
     check_fadt(find_acpi_table("FACP"));
     check(find_acpi_table("APIC") != NULL);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The way into a test guest, by each protocol, to start() in runtime.c; the way
+ * The way into a test guest, by each protocol, to start() in arch.c; the way
  * of the other CPUs to ap_start(); and the entries of all interrupt vectors.
  * Each way in first writes down the state that it found, for entry.c to judge.
  */
 
-/* struct entry_state in runtime.h */
+/* struct entry_state in arch.h */
 #define STATE_PROTOCOL  0
 #define STATE_CR0       8
 #define STATE_CR3       16

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* How a PC ends, or crashes. */
+#include "ways.h"
+
+#include "runtime.h"
+
+/* Without an IDT, each exception is a triple fault. */
+static void triple_fault(void)
+{
+    struct table_register none = {.limit = 0, .base = 0};
+
+    __asm__ volatile("lidt %0" : : "m"(none));
+    __asm__ volatile("movabs $0x1122334455667788, %%rax\n"
+                     "        movl $0x600dc0de, %%ebx\n"
+                     "        ud2"
+                     :
+                     :
+                     : "rax", "rbx");
+}
+
+static void jump(uint64_t address)
+{
+    __asm__ volatile("jmp *%0" : : "r"(address));
+}
+
+/* As Linux does it: a CPU in real mode jumps to where a BIOS is entered. */
+static void jump_to_bios(void)
+{
+    static const uint8_t far_jump[] = {0xea, 0x00, 0x00, 0xff, 0xff};
+
+    for (unsigned i = 0; i < sizeof(far_jump); i++)
+        *(volatile uint8_t *)at(0x11000 + i) = far_jump[i];
+    lapic_init();
+    send_ipi(0, ICR_OTHERS | ICR_INIT);
+    send_ipi(0, ICR_OTHERS | ICR_STARTUP | 0x11);
+    sleep_for_ever();
+}
+
+void end_otherwise(void)
+{
+    if (option_is("end", "keyboard"))
+        out8(KEYBOARD, 0xfe);
+    else if (option_is("end", "triple"))
+        triple_fault();
+    else if (option_is("end", "jump"))
+        jump(option("to", 0));
+    else if (option_is("end", "bios"))
+        jump_to_bios();
+}
