@@ -13,7 +13,7 @@
  *            | stack                          |  not in the file
  *            +--------------------------------+ -> image_size
  *
- * We find EL1 or EL2, the MMU and caches off, and in X0 the address of the device
+ * We find EL1, the MMU and caches off, and in X0 the address of the device
  * tree, which goes on to hello() in hello.c as it is.
  */
 
