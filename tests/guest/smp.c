@@ -6,7 +6,7 @@
  */
 #include "runtime.h"
 
-enum { MOST = 16 };
+enum { MOST = 32 };
 
 static struct {
     uint32_t id, woken;

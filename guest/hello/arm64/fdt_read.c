@@ -113,6 +113,13 @@ struct fdt_value fdt_property(struct fdt_node node, const char *name)
     }
 }
 
+bool fdt_has_type(struct fdt_node node, const char *type)
+{
+    struct fdt_value value = fdt_property(node, "device_type");
+
+    return value.data && is_same((const char *)value.data, type);
+}
+
 bool fdt_is_compatible(struct fdt_node node, const char *word)
 {
     struct fdt_value list = fdt_property(node, "compatible");

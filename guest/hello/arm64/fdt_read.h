@@ -32,6 +32,9 @@ bool fdt_is_named(struct fdt_node node, const char *name);
 
 struct fdt_value fdt_property(struct fdt_node node, const char *name);
 
+/* Is its device_type this? */
+bool fdt_has_type(struct fdt_node node, const char *type);
+
 /* Does its compatible property have this word? */
 bool fdt_is_compatible(struct fdt_node node, const char *word);
 

@@ -102,23 +102,12 @@ const char *machine_command_line(void)
     return "";
 }
 
-static _Bool has_type(struct fdt_node node, const char *type)
-{
-    const uint8_t *value = fdt_property(node, "device_type").data;
-
-    if (!value)
-        return 0;
-    while (*type && *value == (uint8_t)*type)
-        value++, type++;
-    return *value == (uint8_t)*type;
-}
-
 unsigned machine_count_cpus(void)
 {
     unsigned cpus = 0;
 
     for (struct fdt_node node = fdt_first(tree); node.at; node = fdt_next(node))
-        cpus += has_type(node, "cpu");
+        cpus += fdt_has_type(node, "cpu");
     return cpus;
 }
 
@@ -127,7 +116,7 @@ _Bool machine_memory(unsigned number, struct range *range)
     for (struct fdt_node node = fdt_first(tree); node.at; node = fdt_next(node)) {
         struct fdt_value reg = fdt_property(node, "reg");
 
-        if (!has_type(node, "memory"))
+        if (!fdt_has_type(node, "memory"))
             continue;
         if (number < reg.size / 16) {
             range->address = fdt_number(reg.data + 16 * number, 8);

@@ -12,15 +12,15 @@ void *memcpy(void *to, const void *from, size_t size);
 
 void *memset(void *to, int value, size_t size)
 {
-    uint8_t *bytes = to;
+    volatile uint8_t *bytes = to; /* volatile: else its loops are calls of memset */
     uint64_t word = (uint8_t)value * 0x0101010101010101;
 
     for (; size && (uint64_t)bytes % 8; size--)
         *bytes++ = (uint8_t)value;
     for (; size >= 8; size -= 8, bytes += 8)
-        *(volatile uint64_t *)bytes = word; /* volatile: else this is a call of memset */
+        *(volatile uint64_t *)bytes = word;
     while (size--)
-        *(volatile uint8_t *)bytes++ = (uint8_t)value;
+        *bytes++ = (uint8_t)value;
     return to;
 }
 
@@ -42,13 +42,6 @@ void *memcpy(void *to, const void *from, size_t size)
 unsigned cpu_count;
 uint64_t cpu_address[CPUS_MOST];
 unsigned gic_version;
-
-static bool has_type(struct fdt_node node, const char *type)
-{
-    struct fdt_value value = fdt_property(node, "device_type");
-
-    return value.data && value.size == length(type) + 1 && same(value.data, type, value.size);
-}
 
 static void read_chosen(struct fdt_node node)
 {
@@ -73,10 +66,10 @@ static void read_tree(const void *tree)
 
         if (fdt_is_named(node, "chosen"))
             read_chosen(node);
-        if (has_type(node, "memory"))
+        if (fdt_has_type(node, "memory"))
             for (uint32_t i = 0; i < reg.size; i += 16)
                 add_memory(fdt_number(reg.data + i, 8), fdt_number(reg.data + i + 8, 8), true);
-        if (has_type(node, "cpu")) {
+        if (fdt_has_type(node, "cpu")) {
             if (cpu_count < CPUS_MOST)
                 cpu_address[cpu_count] = fdt_number(reg.data, reg.size);
             cpu_count++;

@@ -211,6 +211,7 @@ enum {
     PSCI_SYSTEM_OFF = 0x84000008,
     PSCI_SYSTEM_RESET = 0x84000009,
     PSCI_FEATURES = 0x8400000a,
+    PSCI_SYSTEM_RESET2 = 0x84000012,
 };
 #define PSCI_CPU_ON        0xc4000003u
 #define PSCI_AFFINITY_INFO 0xc4000004u /* 0: on, 1: off */
@@ -224,7 +225,7 @@ enum {
 int64_t psci(uint32_t function, uint64_t a, uint64_t b, uint64_t c);
 
 /* The other CPUs by the device tree; MPIDR_EL1's affinity fields. */
-enum { CPUS_MOST = 16 };
+enum { CPUS_MOST = 32 }; /* of which Aff0 counts 16 */
 extern unsigned cpu_count;
 extern uint64_t cpu_address[CPUS_MOST];
 extern char ap_entry[]; /* where they begin, with their number as context */

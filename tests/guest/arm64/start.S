@@ -212,7 +212,7 @@ entry_state:
         .skip   72
         .balign 0x1000
 ap_stacks:
-        .skip   0x1000 * 16
+        .skip   0x1000 * 32
         .skip   0x4000
 stack_top:
 

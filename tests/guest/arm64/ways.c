@@ -20,9 +20,23 @@ static void jump(uint64_t address)
     __asm__ volatile("br %0" : : "r"(address));
 }
 
+/* Each exception leads to another one, at an entry that is not there. */
+static void lose_vectors(void)
+{
+    write_sysreg(vbar_el1, 0x60000000);
+    isb();
+    __asm__ volatile("brk #0");
+}
+
 void end_otherwise(void)
 {
-    if (option_is("end", "pair"))
+    if (option_is("end", "reset2"))
+        psci(PSCI_SYSTEM_RESET2, 0, 0, 0);
+    else if (option_is("end", "off"))
+        psci(PSCI_CPU_OFF, 0, 0, 0); /* and so the last one */
+    else if (option_is("end", "vectors"))
+        lose_vectors();
+    else if (option_is("end", "pair"))
         load_pair(option("at", PANIC));
     else if (option_is("end", "jump"))
         jump(option("to", 0));
