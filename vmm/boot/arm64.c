@@ -183,7 +183,7 @@ int mv_arm64_load(struct mv_load *load, enum mv_image_kind kind, uint64_t tables
     const struct mv_region *ram = &load->mem->regions[0];
     struct payload payload;
     struct header header;
-    uint64_t room, size, end;
+    uint64_t room, size = 0, end;
     mv_gpa kernel;
     int error = find_payload(load, kind, &payload, err);
 

@@ -108,15 +108,17 @@ static int unpack_zstd(struct source *source, uint8_t *to, uint64_t room, uint64
 int mv_unpack(enum mv_packing packing, int fd, uint64_t offset, uint64_t size, uint8_t *to,
               uint64_t room, uint64_t *ret_size)
 {
-    MV_CLEANUP_FREE uint8_t *buffer = malloc(CHUNK);
-    struct source source = {.fd = fd, .offset = offset, .left = size, .buffer = buffer};
+    struct source source = {.fd = fd, .offset = offset, .left = size, .buffer = malloc(CHUNK)};
+    int error;
 
     *ret_size = 0;
-    if (!buffer)
+    if (!source.buffer)
         return -ENOMEM;
     switch (packing) {
-    case MV_PACKING_GZIP: return unpack_gzip(&source, to, room, ret_size);
-    case MV_PACKING_ZSTD: return unpack_zstd(&source, to, room, ret_size);
-    default: return unpack_none(&source, to, room, ret_size);
+    case MV_PACKING_GZIP: error = unpack_gzip(&source, to, room, ret_size); break;
+    case MV_PACKING_ZSTD: error = unpack_zstd(&source, to, room, ret_size); break;
+    default: error = unpack_none(&source, to, room, ret_size); break;
     }
+    free(source.buffer);
+    return error;
 }
