@@ -10,7 +10,7 @@
  *      mv_mount=none         mount nothing before; else the table below, if a program is named
  *      mv_end=WAY            how to end:
  *          poweroff            the default when nothing is run
- *          reboot              restart, by ACPI
+ *          reboot              restart, by ACPI or PSCI
  *          halt                stop all CPUs and stay so
  *          panic               die, which is a panic of the kernel
  *          exit:N              end with N by the monitor's exit port
