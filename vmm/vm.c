@@ -241,7 +241,7 @@ static int init_vm(struct mv_machine *machine, struct mv_error *err)
 
         error = mv_kvm_set_memory(&machine->kvm, i, region->base, region->size, region->host);
         if (error)
-            mv_fail(err, error, "KVM_SET_USER_MEMORY_REGION", NULL,
+            mv_fail(err, error, "KVM_SET_USER_MEMORY_REGION", "ask for less memory with -m",
                     "KVM does not take %llu MiB of memory at %#llx: %s",
                     (unsigned long long)(region->size / MV_MIB), (unsigned long long)region->base,
                     strerror(-error));
