@@ -234,6 +234,7 @@ const char *mv_exit_name(uint32_t reason)
         [KVM_EXIT_INTR] = "INTR",
         [KVM_EXIT_INTERNAL_ERROR] = "INTERNAL_ERROR",
         [KVM_EXIT_SYSTEM_EVENT] = "SYSTEM_EVENT",
+        [KVM_EXIT_ARM_NISV] = "ARM_NISV",
     };
 
     return reason < MV_COUNT(names) && names[reason] ? names[reason] : "(other)";

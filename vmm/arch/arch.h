@@ -23,7 +23,7 @@ struct mv_arch;
 struct mv_boot_files {
     const char *kernel_path; /* for messages */
     int kernel;              /* -1: none; there are only the tables then */
-    uint64_t kernel_size; /* bytes */
+    uint64_t kernel_size;    /* bytes */
     const char *initrd_path;
     int initrd; /* -1: none */
     uint64_t initrd_size;

@@ -11,7 +11,8 @@
 #include "vcpu.h"
 
 #define CODE_WORDS 4
-#define SCTLR_M    1 /* the MMU is on */
+#define SCTLR_M    1                     /* the MMU is on */
+#define UNTOUCHED  0x1de7ec7edbadc0deull /* what KVM puts into a register with no reset value */
 
 static bool get(const struct mv_vcpu *vcpu, uint64_t id, uint64_t *ret_value)
 {
@@ -109,7 +110,7 @@ static void report_exception(const struct mv_vcpu *vcpu, FILE *to)
     uint64_t esr = system_reg(vcpu, "esr_el1");
     char words[240];
 
-    if (!esr)
+    if (!esr || esr == UNTOUCHED)
         return;
     mv_esr_describe(esr, words, sizeof(words));
     fprintf(to, "the guest's last exception: %s; at %#llx, address %#llx\n", words,
