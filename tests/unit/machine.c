@@ -227,6 +227,35 @@ Test(machine, a_kvm_without_permission_is_told_with_the_group)
     cr_expect(strstr(err.hint, "usermod") || strstr(err.hint, "setfacl"));
 }
 
+/* With a kernel or without, and with no KVM. */
+Test(machine, tables_alone_need_no_kvm)
+{
+    static const char *const tables[] = {"facp.dat", "apic.dat", "dsdt.dat", "xsdt.dat"};
+    const char *kernel = config.kernel;
+
+    config.tables_only = true;
+    for (unsigned i = 0; i < 2; i++) {
+        struct mv_machine *machine = NULL;
+        struct mv_end end;
+
+        config.kernel = i ? kernel : NULL;
+        cr_assert_eq(mv_machine_create(&config, &machine, &err), 0, "%s", err.tried);
+        cr_expect_eq(mv_machine_dump_tables(machine, in_folder(1, "tables"), &err), 0, "%s",
+                     err.tried);
+        for (unsigned j = 0; j < MV_COUNT(tables); j++) {
+            snprintf(path[2], sizeof(path[2]), "%s/%s", path[1], tables[j]);
+            cr_expect_eq(remove(path[2]), 0, "%s", tables[j]);
+        }
+        cr_expect_eq(rmdir(path[1]), 0, "there is nothing else");
+        cr_expect_lt(mv_machine_dump_tables(machine, "/nowhere/tables", &err), 0);
+        cr_expect(strstr(err.tried, "/nowhere/tables"), "%s", err.tried);
+        cr_expect_eq(mv_machine_run(machine, &end, &err), -EALREADY, "it does not run");
+        mv_machine_destroy(machine);
+    }
+    config.kernel = in_folder(3, "none");
+    expect_refused(-ENOENT, "cannot open the kernel", true);
+}
+
 Test(machine, a_failed_create_leaves_no_file_open)
 {
     struct mv_machine *machine;

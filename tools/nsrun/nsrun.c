@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * nsrun: a container by hand.  Runs a command as what people call a container, which is not a
+ * thing that the kernel knows: it is a process that was started with
+ *
+ *   namespaces     it sees processes, mounts, network, host name ... of its own
+ *   pivot_root     its root is a folder, and nothing outside of that has a name
+ *   a cgroup       what it may use, together with all that it starts
+ *   a user of its own   root inside is an ordinary user outside
+ *   seccomp        system calls that it is not to make fail
+ *
+ *     nsrun [-m BYTES] [-p PROCESSES] ROOT COMMAND [ARGUMENT]...
+ *
+ * Exit status: that of the command, 128 + N if signal N ended it; 125: nsrun itself has failed,
+ * 127: the command could not be started.  The kernel's documentation: namespaces(7),
+ * pivot_root(2), cgroups(7), user_namespaces(7), seccomp(2).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { FAILED = 125, NOT_STARTED = 127 };
+
+static _Noreturn void die(const char *what, const char *name)
+{
+    fprintf(stderr, "nsrun: %s %s: %s\n", what, name, strerror(errno));
+    _exit(FAILED);
+}
+
+static void write_file(const char *folder, const char *name, const char *text)
+{
+    char path[256];
+    int fd;
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, text, strlen(text)) < 0)
+        die("cannot write", path);
+    close(fd);
+}
+
+/* ---- what it may use ---- */
+
+static char cgroup[64];
+
+static int make_cgroup(const char *memory, const char *processes)
+{
+    int fd;
+
+    if (memory || processes) /* the controllers have to be on for the groups below the first one */
+        write_file("/sys/fs/cgroup", "cgroup.subtree_control", "+memory +pids");
+    snprintf(cgroup, sizeof(cgroup), "/sys/fs/cgroup/nsrun-%d", getpid());
+    if (mkdir(cgroup, 0755) < 0)
+        die("cannot make the cgroup", cgroup);
+    if (memory) {
+        write_file(cgroup, "memory.max", memory);
+        write_file(cgroup, "memory.oom.group", "1"); /* who takes more is killed, with all others */
+    }
+    if (processes)
+        write_file(cgroup, "pids.max", processes);
+    fd = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        die("cannot open", cgroup);
+    return fd;
+}
+
+/* ---- who it is: root inside, and outside the user who started it ---- */
+
+static void map_ids(pid_t child)
+{
+    char folder[32], map[32];
+
+    snprintf(folder, sizeof(folder), "/proc/%d", child);
+    snprintf(map, sizeof(map), "0 %d 1", geteuid());
+    write_file(folder, "uid_map", map);
+    write_file(folder, "setgroups", "deny"); /* user_namespaces(7): needed before gid_map */
+    snprintf(map, sizeof(map), "0 %d 1", getegid());
+    write_file(folder, "gid_map", map);
+}
+
+/* ---- what it sees ---- */
+
+static void enter(const char *root)
+{
+    /* What is mounted here from now on stays here. */
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        die("cannot make private", "/");
+    /* pivot_root wants a mount point. */
+    if (mount(root, root, NULL, MS_BIND | MS_REC, NULL) < 0 || chdir(root) < 0)
+        die("cannot enter", root);
+    if (mount("proc", "proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+        die("cannot mount", "proc (the root needs an empty folder of that name)");
+    /* The old root is put onto the new one, and then taken away. */
+    if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+        die("cannot change the root to", root);
+    if (sethostname("container", 9) < 0)
+        die("cannot set the name", "container");
+}
+
+/* ---- what it may ask the kernel for ---- */
+
+#define DENY(call)                                         \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##call, 0, 1), \
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM)
+
+static void forbid(void)
+{
+    /* A program for the kernel's BPF machine; it sees struct seccomp_data. */
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NSRUN_AUDIT_ARCH, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS), /* other numbers than below */
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1), /* x86-64 has all of them twice */
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        /* clang-format off */
+        DENY(mount), DENY(umount2), DENY(pivot_root), DENY(move_mount), DENY(fsopen),
+        DENY(open_tree), DENY(unshare), DENY(setns), DENY(init_module), DENY(finit_module),
+        DENY(delete_module), DENY(kexec_load), DENY(kexec_file_load), DENY(reboot), DENY(swapon),
+        DENY(bpf), DENY(perf_event_open), DENY(ptrace), DENY(process_vm_writev), DENY(keyctl),
+        DENY(add_key), DENY(request_key), DENY(open_by_handle_at), DENY(clock_settime),
+        DENY(settimeofday), DENY(syslog), DENY(acct), DENY(userfaultfd), DENY(io_uring_setup),
+        /* clang-format on */
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+        die("cannot install", "the filter of system calls");
+}
+
+/* ---- all of it ---- */
+
+static _Noreturn void be_container(int ready, const char *root, char **command)
+{
+    char byte;
+
+    if (read(ready, &byte, 1) != 1) /* until map_ids is done */
+        _exit(FAILED);
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) /* nobody is to be left behind if nsrun is killed */
+        die("cannot ask for", "a signal");
+    enter(root);
+    forbid();
+    execvp(command[0], command);
+    fprintf(stderr, "nsrun: cannot start %s: %s\n", command[0], strerror(errno));
+    _exit(NOT_STARTED);
+}
+
+int main(int argc, char **argv)
+{
+    const char *memory = NULL, *processes = NULL;
+    int option, status, ready[2];
+    struct clone_args args = {
+        .flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS |
+                 CLONE_NEWIPC | CLONE_NEWCGROUP | CLONE_NEWTIME | CLONE_INTO_CGROUP,
+        .exit_signal = SIGCHLD,
+    };
+    pid_t child;
+
+    while ((option = getopt(argc, argv, "+m:p:")) != -1) {
+        if (option == 'm')
+            memory = optarg;
+        else if (option == 'p')
+            processes = optarg;
+        else
+            optind = argc;
+    }
+    if (argc - optind < 2) {
+        fprintf(stderr, "usage: nsrun [-m BYTES] [-p PROCESSES] ROOT COMMAND [ARGUMENT]...\n");
+        return FAILED;
+    }
+    if (pipe2(ready, O_CLOEXEC) < 0)
+        die("cannot make", "a pipe");
+    args.cgroup = (unsigned)make_cgroup(memory, processes);
+    child = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+    if (child < 0) {
+        rmdir(cgroup);
+        die("cannot start", "a process with namespaces of its own");
+    }
+    if (child == 0) {
+        close(ready[1]); /* else it would wait for itself if we failed */
+        be_container(ready[0], argv[optind], argv + optind + 1);
+    }
+    map_ids(child);
+    if (write(ready[1], "", 1) != 1 || waitpid(child, &status, 0) < 0)
+        die("cannot wait for", "the command");
+    rmdir(cgroup); /* it was process 1 of its namespace, so all that it had started is gone, too */
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
