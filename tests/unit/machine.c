@@ -243,8 +243,10 @@ Test(machine, tables_alone_need_no_kvm)
         cr_expect_eq(mv_machine_dump_tables(machine, in_folder(1, "tables"), &err), 0, "%s",
                      err.tried);
         for (unsigned j = 0; j < MV_COUNT(tables); j++) {
-            snprintf(path[2], sizeof(path[2]), "%s/%s", path[1], tables[j]);
-            cr_expect_eq(remove(path[2]), 0, "%s", tables[j]);
+            char name[32];
+
+            snprintf(name, sizeof(name), "tables/%s", tables[j]);
+            cr_expect_eq(remove(in_folder(2, name)), 0, "%s", tables[j]);
         }
         cr_expect_eq(rmdir(path[1]), 0, "there is nothing else");
         cr_expect_lt(mv_machine_dump_tables(machine, "/nowhere/tables", &err), 0);
