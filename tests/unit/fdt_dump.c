@@ -31,5 +31,8 @@ int main(int argc, char **argv)
     void *tree = malloc(room);
     int64_t size = tree ? mv_fdt_write(&fdt, tree, room) : -1;
 
-    return size < 0 || fwrite(tree, (size_t)size, 1, stdout) != 1;
+    bool good = size > 0 && fwrite(tree, (size_t)size, 1, stdout) == 1;
+
+    free(tree);
+    return good ? 0 : 1;
 }

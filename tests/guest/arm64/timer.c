@@ -70,12 +70,13 @@ static void check_timer(unsigned number)
     set_control(ENABLE);
     while (ticks < 6)
         wait_for_interrupt();
-    set_time(count() + step);
+    set_time(count() + 50 * step); /* soon, but not before the next line */
     check_equal(control() & STATUS, 0);
     interrupts_on();
-    spend(4);
+    spend(100);
     interrupts_off();
-    check_equal(control() & STATUS, STATUS); /* masked */
+    while (!(control() & STATUS)) /* masked; an emulator may tell of it later */
+        ;
     check_equal(ticks, 6);
     set_control(0);
     disable_interrupt(number);
