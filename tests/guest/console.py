@@ -116,6 +116,9 @@ def check_shell(guest, cpus, least_memory):
     memory = int(re.search(r"MemTotal:\s*(\d+)", guest.run("cat /proc/meminfo")).group(1)) // 1024
     if memory < least_memory:
         raise Failure(f"the guest sees only {memory} MiB")
+    date = int(guest.run("date +%s").split()[0])
+    if abs(date - time.time()) > 600:
+        raise Failure(f"the guest's date is {date}, and now is {time.time():.0f}")
     clock = guest.run("cat /sys/devices/system/clocksource/clocksource0/current_clocksource")
     expect("clock source", "arch_sys_counter" if ARM64 else "kvm-clock", clock.split("\n")[0])
 

@@ -16,6 +16,7 @@ static const struct mv_device devices[] = {
     {.desc = {"serial0", "ns16550a", "serial", NULL, NULL, MV_SPACE_MMIO, MV_SERIAL_BASE, 8, 0}},
     {.desc = {"hidden", NULL, NULL, NULL, NULL, MV_SPACE_MMIO, 0x1000, 3, MV_NO_IRQ}},
     {.desc = {"exit", "minivmm,exit", "exit", NULL, NULL, MV_SPACE_MMIO, MV_EXIT_BASE, 1, -1}},
+    {.desc = {"rtc", "arm,pl031", "rtc", NULL, NULL, MV_SPACE_MMIO, MV_RTC_BASE, 0x1000, -1}},
     {.desc = {"vda", "virtio,mmio", "virtio", NULL, NULL, MV_SPACE_MMIO, 0x2000000, 0x200, 16}},
     {.desc = {"vdb", "virtio,mmio", "virtio", NULL, NULL, MV_SPACE_MMIO, 0x2001000, 0x200, 17}},
 };
@@ -104,6 +105,8 @@ Test(arm64_fdt, every_node_has_what_its_binding_requires)
         {"/timer", {"compatible", "interrupts"}},
         {"/serial@1000000", {"compatible", "reg", "interrupts", "clock-frequency"}},
         {"/exit@1010000", {"compatible", "reg"}},
+        {"/bus-clock", {"compatible", "phandle", "#clock-cells", "clock-frequency"}},
+        {"/rtc@1040000", {"compatible", "reg", "clocks", "clock-names"}},
         {"/virtio@2000000", {"compatible", "reg", "interrupts", "dma-coherent"}},
         {"/virtio@2001000", {"compatible", "reg", "interrupts", "dma-coherent"}},
     };
@@ -121,8 +124,8 @@ Test(arm64_fdt, what_is_not_listed_is_not_there)
     int count = 0, offset;
 
     fdt_for_each_subnode(offset, tree, 0) count++;
-    /* chosen, cpus, psci, memory, interrupt controller, timer, and four devices */
-    cr_expect_eq(count, 10, "%d nodes", count);
+    /* chosen, cpus, psci, memory, interrupt controller, timer, clock, and five devices */
+    cr_expect_eq(count, 12, "%d nodes", count);
 }
 
 Test(arm64_fdt, the_values_are_the_machines)
@@ -146,6 +149,9 @@ Test(arm64_fdt, the_values_are_the_machines)
     expect_string("/serial@1000000", "compatible", "ns16550a");
     EXPECT_CELLS("/serial@1000000", "reg", 0, 0x1000000, 0, 8);
     EXPECT_CELLS("/serial@1000000", "interrupts", 0, 0, 1);
+    expect_string("/rtc@1040000", "compatible", "arm,pl031");
+    EXPECT_CELLS("/rtc@1040000", "clocks", 2);
+    expect_string("/rtc@1040000", "clock-names", "apb_pclk");
     expect_string("/virtio@2001000", "compatible", "virtio,mmio");
     EXPECT_CELLS("/virtio@2001000", "reg", 0, 0x2001000, 0, 0x200);
     EXPECT_CELLS("/virtio@2001000", "interrupts", 0, 17, 1);

@@ -13,6 +13,8 @@ int main(int argc, char **argv)
                   MV_SERIAL_IRQ}},
         {.desc = {"exit", "minivmm,exit", "exit", NULL, NULL, MV_SPACE_MMIO, MV_EXIT_BASE, 1,
                   MV_NO_IRQ}},
+        {.desc = {"rtc", "arm,pl031", "rtc", NULL, NULL, MV_SPACE_MMIO, MV_RTC_BASE, 0x1000,
+                  MV_NO_IRQ}},
         {.desc = {"vda", "virtio,mmio", "virtio", NULL, NULL, MV_SPACE_MMIO, MV_VIRTIO_BASE, 0x200,
                   16}},
     };

@@ -15,12 +15,14 @@
 
 enum {
     PHANDLE_GIC = 1,
+    PHANDLE_CLOCK = 2,
     IRQ_SPI = 0, /* arm,gic-v3.yaml: the first of an interrupt's three cells */
     IRQ_PPI = 1,
     IRQ_EDGE = 1, /* the third: what a device's line does is an edge, as on x86-64 */
     IRQ_LEVEL_HIGH = 4,
     SERIAL_CLOCK = 1843200, /* Hz */
-    BYTES_OF_A_CPU = 256,   /* generously */
+    BUS_CLOCK = 24000000,
+    BYTES_OF_A_CPU = 256, /* generously */
     BYTES_OF_THE_REST = 32 * 1024,
 };
 
@@ -204,13 +206,37 @@ static void write_timer(struct writer *w, const struct mv_fdt *fdt)
     end(w);
 }
 
+/* clock/fixed-clock.yaml: devices of the kind PrimeCell are driven by one */
+static void write_clock(struct writer *w)
+{
+    begin(w, "bus-clock");
+    put_string(w, "compatible", "fixed-clock");
+    put32(w, "phandle", PHANDLE_CLOCK);
+    put32(w, "#clock-cells", 0);
+    put32(w, "clock-frequency", BUS_CLOCK);
+    end(w);
+}
+
+/* arm/primecell.yaml, rtc/arm,pl031.yaml */
+static void write_primecell(struct writer *w)
+{
+    static const char compatible[] = "arm,pl031\0arm,primecell";
+
+    put(w, "compatible", compatible, sizeof(compatible));
+    put32(w, "clocks", PHANDLE_CLOCK);
+    put_string(w, "clock-names", "apb_pclk");
+}
+
 /* serial/8250.yaml, virtio/mmio.yaml, misc/pvpanic-mmio.txt, and ours */
 static void write_device(struct writer *w, const struct mv_device_desc *desc)
 {
     if (!desc->compatible)
         return;
     begin_at(w, desc->node, desc->base);
-    put_string(w, "compatible", desc->compatible);
+    if (strcmp(desc->compatible, "arm,pl031") == 0)
+        write_primecell(w);
+    else
+        put_string(w, "compatible", desc->compatible);
     put_reg(w, (const uint64_t[]){desc->base, desc->size}, 2);
     if (desc->irq >= 0)
         put_cells(w, "interrupts", (const uint32_t[]){IRQ_SPI, (uint32_t)desc->irq, IRQ_EDGE}, 3);
@@ -234,6 +260,7 @@ static void write_root(struct writer *w, const struct mv_fdt *fdt)
     write_memory(w, fdt->mem);
     write_gic(w, fdt);
     write_timer(w, fdt);
+    write_clock(w);
     for (unsigned i = 0; i < fdt->count; i++)
         write_device(w, &fdt->devices[i].desc);
     end(w);

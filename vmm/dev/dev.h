@@ -64,6 +64,7 @@ mv_device_create_fn mv_power_create;      /* power.c: ACPI sleep and reset regis
 mv_device_create_fn mv_kbd_reset_create;  /* power.c: the keyboard controller's reset line */
 mv_device_create_fn mv_exit_create;       /* exit.c: the guest's exit status */
 mv_device_create_fn mv_panic_create;      /* panic.c: pvpanic */
+mv_device_create_fn mv_rtc_create;        /* rtc.c: the time of day */
 mv_device_create_fn mv_boot_timer_create; /* boot_timer.c: marks on the timeline */
 
 /* exit.c: for a device whose whole state is a way to end the machine: a copy of

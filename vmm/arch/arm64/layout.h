@@ -8,6 +8,7 @@
  *   0x0101_0000 |   exit status            |  pages of that size can map one alone
  *   0x0102_0000 |   boot timer             |
  *   0x0103_0000 |   pvpanic                |
+ *   0x0104_0000 |   real-time clock        |
  *   0x0200_0000 |   virtio-mmio, 4 KiB     |
  *               |     for each of 16 slots |
  *   0x0800_0000 |   GIC: distributor       |
@@ -57,6 +58,7 @@
 #define MV_EXIT_BASE       0x01010000ull
 #define MV_BOOT_TIMER_BASE 0x01020000ull
 #define MV_PANIC_BASE      0x01030000ull
+#define MV_RTC_BASE        0x01040000ull
 
 /* How many interrupts the GIC has: 32 private ones and 96 SPIs. */
 #define MV_GIC_INTERRUPTS 128

@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "arm64.h"
+#include "dev/dev.h"
 #include "layout.h"
 
 #define LEAST_ADDRESS_BITS 32 /* of a virtual machine's type (api.rst, 4.2) */
@@ -23,8 +24,19 @@ unsigned mv_arch_memory_map(uint64_t bytes, struct mv_region *ret_regions)
 
 const struct mv_device_entry *mv_arch_devices(unsigned *ret_count)
 {
-    *ret_count = 0;
-    return NULL;
+    static const struct mv_device_entry entries[] = {
+        {{.name = "rtc",
+          .compatible = "arm,pl031",
+          .node = "rtc",
+          .space = MV_SPACE_MMIO,
+          .base = MV_RTC_BASE,
+          .size = 0x1000,
+          .irq = MV_NO_IRQ},
+         mv_rtc_create},
+    };
+
+    *ret_count = MV_COUNT(entries);
+    return entries;
 }
 
 int mv_arch_create(unsigned cpus, struct mv_arch **ret_arch, struct mv_error *err)
