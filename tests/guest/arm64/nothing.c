@@ -10,7 +10,7 @@ void test(void)
 {
     static const uint64_t places[] = {
         0x0,        0xfffff8,   SERIAL + 8, SERIAL + 0xfff8,    EXIT + 8,
-        0x01040000, 0x01fffff8, SLOT_BASE,  SLOT_BASE + 0x1000, SLOT_BASE + 16 * 0x1000,
+        0x01041000, 0x01fffff8, SLOT_BASE,  SLOT_BASE + 0x1000, SLOT_BASE + 16 * 0x1000,
         0x07fffff8, 0x09000000, 0x0ffffff8, 0x20000000,         0x3ffffff8};
     uint64_t top = boot.memory[0].base + boot.memory[0].size;
 
