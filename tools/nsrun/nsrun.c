@@ -17,12 +17,15 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/audit.h>
+#include <linux/close_range.h>
 #include <linux/filter.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -35,11 +38,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { FAILED = 125, NOT_STARTED = 127 };
+enum { FAILED = 125, NOT_STARTED = 127, NOBODY = 65534 };
+
+static char cgroup[64];
 
 static _Noreturn void die(const char *what, const char *name)
 {
     fprintf(stderr, "nsrun: %s %s: %s\n", what, name, strerror(errno));
+    if (cgroup[0])
+        rmdir(cgroup);
     _exit(FAILED);
 }
 
@@ -57,8 +64,6 @@ static void write_file(const char *folder, const char *name, const char *text)
 
 /* ---- what it may use ---- */
 
-static char cgroup[64];
-
 static int make_cgroup(const char *memory, const char *processes)
 {
     int fd;
@@ -71,6 +76,8 @@ static int make_cgroup(const char *memory, const char *processes)
     if (memory) {
         write_file(cgroup, "memory.max", memory);
         write_file(cgroup, "memory.oom.group", "1"); /* who takes more is killed, with all others */
+        if (access("/proc/swaps", F_OK) == 0)
+            write_file(cgroup, "memory.swap.max", "0");
     }
     if (processes)
         write_file(cgroup, "pids.max", processes);
@@ -80,24 +87,39 @@ static int make_cgroup(const char *memory, const char *processes)
     return fd;
 }
 
-/* ---- who it is: root inside, and outside the user who started it ---- */
+/* ---- who it is: root inside, and outside the user who started it.  If that is root, then
+ * nobody: some of what the kernel lets root do it does not ask namespaces about. ---- */
 
 static void map_ids(pid_t child)
 {
+    bool is_root = geteuid() == 0;
     char folder[32], map[32];
 
     snprintf(folder, sizeof(folder), "/proc/%d", child);
-    snprintf(map, sizeof(map), "0 %d 1", geteuid());
+    snprintf(map, sizeof(map), "0 %d 1", is_root ? NOBODY : (int)geteuid());
     write_file(folder, "uid_map", map);
-    write_file(folder, "setgroups", "deny"); /* user_namespaces(7): needed before gid_map */
-    snprintf(map, sizeof(map), "0 %d 1", getegid());
+    if (!is_root)
+        write_file(folder, "setgroups", "deny"); /* user_namespaces(7): needed before gid_map */
+    snprintf(map, sizeof(map), "0 %d 1", is_root ? NOBODY : (int)getegid());
     write_file(folder, "gid_map", map);
+}
+
+static void become_root_of_its_own(bool was_root)
+{
+    if ((was_root && setgroups(0, NULL) < 0) || setgid(0) < 0 || setuid(0) < 0)
+        die("cannot become", "root of the container");
+    /* Nobody is to be left behind if nsrun is killed. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        die("cannot ask for", "a signal");
 }
 
 /* ---- what it sees ---- */
 
 static void enter(const char *root)
 {
+    /* Only now: the new root of cgroups is the one that it is in. */
+    if (unshare(CLONE_NEWCGROUP) < 0)
+        die("cannot start", "a namespace of cgroups");
     /* What is mounted here from now on stays here. */
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         die("cannot make private", "/");
@@ -148,15 +170,17 @@ static void forbid(void)
 
 /* ---- all of it ---- */
 
-static _Noreturn void be_container(int ready, const char *root, char **command)
+static _Noreturn void be_container(int ready, bool was_root, const char *root, char **command)
 {
     char byte;
 
     if (read(ready, &byte, 1) != 1) /* until map_ids is done */
         _exit(FAILED);
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) /* nobody is to be left behind if nsrun is killed */
-        die("cannot ask for", "a signal");
     enter(root);
+    become_root_of_its_own(was_root);
+    /* No file of the caller's is a way out, and its terminal takes no words from inside. */
+    if (close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) < 0 || setsid() < 0)
+        die("cannot let go of", "the caller's files and terminal");
     forbid();
     execvp(command[0], command);
     fprintf(stderr, "nsrun: cannot start %s: %s\n", command[0], strerror(errno));
@@ -169,9 +193,10 @@ int main(int argc, char **argv)
     int option, status, ready[2];
     struct clone_args args = {
         .flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWUTS |
-                 CLONE_NEWIPC | CLONE_NEWCGROUP | CLONE_NEWTIME | CLONE_INTO_CGROUP,
+                 CLONE_NEWIPC | CLONE_NEWTIME | CLONE_INTO_CGROUP,
         .exit_signal = SIGCHLD,
     };
+    bool was_root = geteuid() == 0;
     pid_t child;
 
     while ((option = getopt(argc, argv, "+m:p:")) != -1) {
@@ -196,7 +221,7 @@ int main(int argc, char **argv)
     }
     if (child == 0) {
         close(ready[1]); /* else it would wait for itself if we failed */
-        be_container(ready[0], argv[optind], argv + optind + 1);
+        be_container(ready[0], was_root, argv[optind], argv + optind + 1);
     }
     map_ids(child);
     if (write(ready[1], "", 1) != 1 || waitpid(child, &status, 0) < 0)
