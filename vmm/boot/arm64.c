@@ -41,6 +41,9 @@ enum {
 };
 
 #define INITRD_WINDOW (32 * MV_GIB)
+#define UNTOLD_MEMORY (16 * MV_MIB) /* kept free behind an image that does not say what it needs \
+                                     */
+#define HEAD_SIZE 4096              /* bytes of the image in which all its headers are */
 
 /* Where the flat image is in the file, and how it is packed. */
 struct payload {
@@ -105,34 +108,6 @@ static int explain(const struct mv_load *load, int error, struct mv_error *err)
     }
 }
 
-static int read_header(const struct mv_load *load, const struct payload *payload,
-                       struct header *ret_header, struct mv_error *err)
-{
-    uint64_t size;
-    int error = mv_unpack(payload->packing, load->files->kernel, payload->offset, payload->size,
-                          (uint8_t *)ret_header, sizeof(*ret_header), &size);
-
-    if (error && error != -ENOSPC)
-        return explain(load, error, err);
-    if (size < sizeof(*ret_header))
-        return mv_boot_truncated(load->files, err);
-    if (ret_header->magic != MAGIC)
-        return mv_fail(err, -ENOEXEC, NULL,
-                       payload->packing == MV_PACKING_NONE
-                           ? "name a kernel's Image"
-                           : "if it is an initramfs, give it with -i",
-                       "what %s unpacks to is no Linux kernel for arm64", load->files->kernel_path);
-    if (ret_header->flags & FLAG_BIG_ENDIAN)
-        return mv_fail(err, -ENOEXEC, NULL, "build it with CONFIG_CPU_LITTLE_ENDIAN=y",
-                       "the kernel %s is big-endian, and its machine would have to be, too",
-                       load->files->kernel_path);
-    if (ret_header->image_size == 0)
-        ret_header->text_offset = TEXT_OFFSET_BEFORE_SIZE;
-    if (ret_header->text_offset % MV_PAGE_SIZE || ret_header->text_offset >= MV_GIB)
-        return lies(load, "text_offset", ret_header->text_offset, err);
-    return 0;
-}
-
 /*
  * How long an image that is also an EFI program has to be at least, by the PE
  * header's list of sections; 0 where it is none.  (PE format: the signature, the COFF
@@ -155,6 +130,46 @@ static uint64_t size_by_sections(const uint8_t *image, uint64_t size, uint32_t p
         end = mv_max(end, (uint64_t)raw[0] + raw[1]);
     }
     return end;
+}
+
+static int check_header(const struct mv_load *load, const struct payload *payload,
+                        struct header *ret_header, struct mv_error *err)
+{
+    if (ret_header->magic != MAGIC)
+        return mv_fail(err, -ENOEXEC, NULL,
+                       payload->packing == MV_PACKING_NONE
+                           ? "name a kernel's Image"
+                           : "if it is an initramfs, give it with -i",
+                       "what %s unpacks to is no Linux kernel for arm64", load->files->kernel_path);
+    if (ret_header->flags & FLAG_BIG_ENDIAN)
+        return mv_fail(err, -ENOEXEC, NULL, "build it with CONFIG_CPU_LITTLE_ENDIAN=y",
+                       "the kernel %s is big-endian, and its machine would have to be, too",
+                       load->files->kernel_path);
+    if (ret_header->image_size == 0)
+        ret_header->text_offset = TEXT_OFFSET_BEFORE_SIZE;
+    if (ret_header->text_offset % MV_PAGE_SIZE || ret_header->text_offset >= MV_GIB)
+        return lies(load, "text_offset", ret_header->text_offset, err);
+    return 0;
+}
+
+/* Reads the header, and from what else the image begins with how long it has to be at least.
+ * Not from where the image goes: a mapped file can shrink. */
+static int read_header(const struct mv_load *load, const struct payload *payload,
+                       struct header *ret_header, uint64_t *ret_least, struct mv_error *err)
+{
+    uint8_t head[HEAD_SIZE];
+    uint64_t size;
+    int error = mv_unpack(payload->packing, load->files->kernel, payload->offset, payload->size,
+                          head, sizeof(head), &size);
+
+    /* What is damaged or ends too early further on is found when all of it is unpacked. */
+    if (error && error != -ENOSPC && size < sizeof(*ret_header))
+        return explain(load, error, err);
+    if (size < sizeof(*ret_header))
+        return mv_boot_truncated(load->files, err);
+    memcpy(ret_header, head, sizeof(*ret_header));
+    *ret_least = size_by_sections(head, size, ret_header->pe_offset);
+    return check_header(load, payload, ret_header, err);
 }
 
 /* Puts the image to gpa, where there are room bytes; *ret_size: those that it has. */
@@ -182,13 +197,13 @@ int mv_arm64_load(struct mv_load *load, enum mv_image_kind kind, uint64_t tables
 {
     const struct mv_region *ram = &load->mem->regions[0];
     struct payload payload;
-    struct header header;
-    uint64_t room, size = 0, end;
+    struct header header = {0};
+    uint64_t room, size = 0, least = 0, needed, end;
     mv_gpa kernel;
     int error = find_payload(load, kind, &payload, err);
 
     if (!error)
-        error = read_header(load, &payload, &header, err);
+        error = read_header(load, &payload, &header, &least, err);
     if (error)
         return error;
     kernel = mv_align_up(ram->base, ALIGNMENT) + header.text_offset;
@@ -200,13 +215,14 @@ int mv_arm64_load(struct mv_load *load, enum mv_image_kind kind, uint64_t tables
     error = put_image(load, &payload, kernel, room, &size, err);
     if (error)
         return error;
-    if (size_by_sections(mv_mem_host(load->mem, kernel, size), size, header.pe_offset) > size)
+    if (least > size)
         return mv_boot_truncated(load->files, err);
     /* A signature may follow the image, which image_size does not count. */
+    needed = header.image_size ? mv_max(header.image_size, size) : size + UNTOLD_MEMORY;
     load->entry = (struct mv_entry){
         .mode = MV_ENTRY_ARM64,
         .pc = kernel,
-        .data = mv_align_up(kernel + mv_max(header.image_size, size), MV_PAGE_SIZE),
+        .data = mv_align_up(kernel + needed, MV_PAGE_SIZE),
     };
     end = load->entry.data + tables;
     if (end > ram->base + ram->size)

@@ -226,9 +226,10 @@ int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct
         error = check_cpus(arch, kvm, err);
     if (!error)
         error = choose_features(arch, kvm, err);
-    /* An access that KVM cannot decode is then an exit with a report, not an error of KVM_RUN. */
+    /* An access that KVM cannot decode is then an exit with a report, not an error of KVM_RUN;
+     * where this fails, it stays one. */
     if (!error && mv_kvm_check(kvm, KVM_CAP_ARM_NISV_TO_USER))
-        error = mv_kvm_enable(kvm, KVM_CAP_ARM_NISV_TO_USER, 0);
+        mv_kvm_enable(kvm, KVM_CAP_ARM_NISV_TO_USER, 0);
     return error;
 }
 
