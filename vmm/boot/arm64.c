@@ -41,10 +41,8 @@ enum {
 };
 
 #define INITRD_WINDOW (32 * MV_GIB)
-#define UNTOLD_MEMORY                                                               \
-    (16 * MV_MIB)      /* kept free behind an image that does not say what it needs \
-                        */
-#define HEAD_SIZE 4096 /* bytes of the image in which all its headers are */
+#define UNTOLD_MEMORY (16 * MV_MIB) /* behind an image that does not say what it needs */
+#define HEAD_SIZE     4096          /* bytes of the image in which all its headers are */
 
 /* Where the flat image is in the file, and how it is packed. */
 struct payload {
