@@ -3,7 +3,6 @@
  * architecture's layout.h, beside its drawing. */
 #include "board.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +26,9 @@ static const struct mv_device_entry entries[] = {
       MV_LAYOUT_SPACE, MV_PANIC_BASE, 1, MV_NO_IRQ}, mv_panic_create},
 };
 /* clang-format on */
+
+_Static_assert(MV_COUNT(entries) + MV_LAYOUT_DEVICES + MV_DISKS_MAX <= MV_BOARD_DEVICES,
+               "the board is full");
 
 /* The next device, which is none yet. */
 static struct mv_device *prepare(struct mv_board *board, const struct mv_device_desc *desc)
@@ -81,7 +83,6 @@ int mv_board_init(struct mv_board *board, const struct mv_device_env *env, struc
     const struct mv_device_entry *of_arch = mv_arch_devices(&more);
     int error;
 
-    assert(MV_COUNT(entries) + more + MV_DISKS_MAX <= MV_BOARD_DEVICES);
     error = add_entries(board, entries, MV_COUNT(entries), env, mmio, ports, err);
     return error ? error : add_entries(board, of_arch, more, env, mmio, ports, err);
 }

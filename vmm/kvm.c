@@ -101,6 +101,17 @@ int mv_kvm_check(const struct mv_kvm *kvm, unsigned capability)
     return value < 0 ? 0 : value;
 }
 
+int mv_kvm_require(const struct mv_kvm *kvm, const struct mv_kvm_need *needs, size_t count,
+                   struct mv_error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!mv_kvm_check(kvm, needs[i].capability))
+            return mv_fail(err, -EOPNOTSUPP, "KVM_CHECK_EXTENSION",
+                           "a newer kernel is needed, Linux 4.13 or later, with its own KVM",
+                           "this KVM lacks %s", needs[i].name);
+    return 0;
+}
+
 int mv_kvm_create_vm(struct mv_kvm *kvm, unsigned long type, struct mv_error *err)
 {
     const char *hint = NULL;

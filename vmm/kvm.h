@@ -40,6 +40,16 @@ void mv_kvm_close(struct mv_kvm *kvm);
 /* The value of a capability, 0 if it is not there. */
 int mv_kvm_check(const struct mv_kvm *kvm, unsigned capability);
 
+/* A capability that there has to be. */
+struct mv_kvm_need {
+    unsigned capability;
+    const char *name;
+};
+
+/* Explains which of them is not there: -EOPNOTSUPP. */
+int mv_kvm_require(const struct mv_kvm *kvm, const struct mv_kvm_need *needs, size_t count,
+                   struct mv_error *err);
+
 /* type: the machine type, an architecture's business (api.rst, 4.2). */
 int mv_kvm_create_vm(struct mv_kvm *kvm, unsigned long type, struct mv_error *err);
 int mv_kvm_set_memory(const struct mv_kvm *kvm, unsigned slot, uint64_t gpa, uint64_t size,

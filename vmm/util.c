@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 
 int mv_start_thread(pthread_t *ret_thread, void *(*run)(void *), void *context)
 {
@@ -40,4 +41,18 @@ int mv_read_at(int fd, uint64_t offset, void *ret_data, size_t size)
         size -= (size_t)got;
     }
     return 0;
+}
+
+int mv_write_file(const char *path, const void *data, size_t size)
+{
+    FILE *file = fopen(path, "we");
+    int error = 0;
+
+    if (!file)
+        return -errno;
+    if (fwrite(data, size, 1, file) != 1)
+        error = -errno;
+    if (fclose(file) != 0 && !error)
+        error = -errno;
+    return error;
 }

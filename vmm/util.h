@@ -77,6 +77,9 @@ static inline uint64_t mv_monotonic_ns(void)
  */
 int mv_read_at(int fd, uint64_t offset, void *ret_data, size_t size);
 
+/* Makes a file of these bytes.  Returns 0 or -errno. */
+int mv_write_file(const char *path, const void *data, size_t size);
+
 static inline void mv_close_fd(int *fd)
 {
     if (*fd >= 0)

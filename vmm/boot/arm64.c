@@ -131,23 +131,24 @@ static uint64_t size_by_sections(const uint8_t *image, uint64_t size, uint32_t p
     return end;
 }
 
+/* An old header is completed. */
 static int check_header(const struct mv_load *load, const struct payload *payload,
-                        struct header *ret_header, struct mv_error *err)
+                        struct header *header, struct mv_error *err)
 {
-    if (ret_header->magic != MAGIC)
+    if (header->magic != MAGIC)
         return mv_fail(err, -ENOEXEC, NULL,
                        payload->packing == MV_PACKING_NONE
                            ? "name a kernel's Image"
                            : "if it is an initramfs, give it with -i",
                        "what %s unpacks to is no Linux kernel for arm64", load->files->kernel_path);
-    if (ret_header->flags & FLAG_BIG_ENDIAN)
+    if (header->flags & FLAG_BIG_ENDIAN)
         return mv_fail(err, -ENOEXEC, NULL, "build it with CONFIG_CPU_LITTLE_ENDIAN=y",
                        "the kernel %s is big-endian, and its machine would have to be, too",
                        load->files->kernel_path);
-    if (ret_header->image_size == 0)
-        ret_header->text_offset = TEXT_OFFSET_BEFORE_SIZE;
-    if (ret_header->text_offset % MV_PAGE_SIZE || ret_header->text_offset >= MV_GIB)
-        return lies(load, "text_offset", ret_header->text_offset, err);
+    if (header->image_size == 0)
+        header->text_offset = TEXT_OFFSET_BEFORE_SIZE;
+    if (header->text_offset % MV_PAGE_SIZE || header->text_offset >= MV_GIB)
+        return lies(load, "text_offset", header->text_offset, err);
     return 0;
 }
 
@@ -162,10 +163,8 @@ static int read_header(const struct mv_load *load, const struct payload *payload
                           head, sizeof(head), &size);
 
     /* What is damaged or ends too early further on is found when all of it is unpacked. */
-    if (error && error != -ENOSPC && size < sizeof(*ret_header))
-        return explain(load, error, err);
     if (size < sizeof(*ret_header))
-        return mv_boot_truncated(load->files, err);
+        return error ? explain(load, error, err) : mv_boot_truncated(load->files, err);
     memcpy(ret_header, head, sizeof(*ret_header));
     *ret_least = size_by_sections(head, size, ret_header->pe_offset);
     return check_header(load, payload, ret_header, err);

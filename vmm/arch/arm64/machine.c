@@ -2,7 +2,6 @@
 /* The parts of arch.h that concern the machine as a whole: memory, the guest and
  * its device tree, and the interrupt controller. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -35,6 +34,7 @@ const struct mv_device_entry *mv_arch_devices(unsigned *ret_count)
          mv_rtc_create},
     };
 
+    _Static_assert(MV_COUNT(entries) == MV_LAYOUT_DEVICES, "layout.h counts them");
     *ret_count = MV_COUNT(entries);
     return entries;
 }
@@ -120,10 +120,7 @@ int mv_arch_vm_type(const struct mv_kvm *kvm, const struct mv_mem *mem, unsigned
 
 static int check_capabilities(const struct mv_kvm *kvm, struct mv_error *err)
 {
-    static const struct {
-        unsigned capability;
-        const char *name;
-    } needed[] = {
+    static const struct mv_kvm_need needed[] = {
         {KVM_CAP_ARM_PSCI_0_2, "KVM_CAP_ARM_PSCI_0_2"},
         {KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY"},
         {KVM_CAP_ONE_REG, "KVM_CAP_ONE_REG"},
@@ -131,12 +128,7 @@ static int check_capabilities(const struct mv_kvm *kvm, struct mv_error *err)
         {KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
     };
 
-    for (unsigned i = 0; i < MV_COUNT(needed); i++)
-        if (!mv_kvm_check(kvm, needed[i].capability))
-            return mv_fail(err, -EOPNOTSUPP, "KVM_CHECK_EXTENSION",
-                           "a newer kernel is needed, Linux 4.13 or later, with its own KVM",
-                           "this KVM lacks %s", needed[i].name);
-    return 0;
+    return mv_kvm_require(kvm, needed, MV_COUNT(needed), err);
 }
 
 /* After the GIC is there: KVM takes its limit into account. */
@@ -252,18 +244,13 @@ int mv_arch_finish(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_mem
 int mv_arch_dump(const struct mv_arch *arch, const struct mv_mem *mem, const char *path,
                  struct mv_error *err)
 {
-    uint64_t size = mv_fdt_size(mv_mem_host(mem, arch->entry.data, MV_PAGE_SIZE));
-    FILE *file = fopen(path, "we");
-    int error = 0;
+    const void *tree = mv_mem_host(mem, arch->entry.data, MV_PAGE_SIZE);
+    uint64_t size = mv_fdt_size(tree);
+    int error = mv_write_file(path, mv_mem_host(mem, arch->entry.data, size), size);
 
-    if (!file || fwrite(mv_mem_host(mem, arch->entry.data, size), size, 1, file) != 1 ||
-        fflush(file) != 0)
-        error = errno;
-    if (file)
-        fclose(file);
     if (error)
-        return mv_fail(err, -error, "write", "name a file that you can write",
-                       "cannot write the device tree %s: %s", path, strerror(error));
+        return mv_fail(err, error, "write", "name a file that you can write",
+                       "cannot write the device tree %s: %s", path, strerror(-error));
     return 0;
 }
 

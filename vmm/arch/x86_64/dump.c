@@ -2,7 +2,6 @@
 /* The ACPI tables as files, for a person with a disassembler (iasl -d). */
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -31,7 +30,7 @@ static int dump_table(const struct mv_mem *mem, mv_gpa gpa, const char *folder,
     const char *table = mv_mem_host(mem, gpa, length);
     MV_CLEANUP_FREE char *path = NULL;
     char name[5] = "";
-    FILE *file;
+    int error;
 
     if (!table)
         return mv_fail(err, -EFAULT, NULL, NULL, "an ACPI table at %#llx is not in memory",
@@ -40,16 +39,10 @@ static int dump_table(const struct mv_mem *mem, mv_gpa gpa, const char *folder,
         name[i] = (char)tolower((unsigned char)table[i]);
     if (asprintf(&path, "%s/%s.dat", folder, name) < 0)
         return mv_fail(err, -ENOMEM, NULL, NULL, "no memory");
-    file = fopen(path, "we");
-    if (!file || fwrite(table, length, 1, file) != 1 || fflush(file) != 0) {
-        int error = errno;
-
-        if (file)
-            fclose(file);
-        return mv_fail(err, -error, "write", "name a folder that you can write to",
-                       "cannot write the table %s: %s", path, strerror(error));
-    }
-    fclose(file);
+    error = mv_write_file(path, table, length);
+    if (error)
+        return mv_fail(err, error, "write", "name a folder that you can write to",
+                       "cannot write the table %s: %s", path, strerror(-error));
     return 0;
 }
 

@@ -71,6 +71,9 @@
 /* The guest may read virtio devices' registers from memory. */
 #define MV_LAYOUT_PAGES true
 
+/* How many devices only this architecture has. */
+#define MV_LAYOUT_DEVICES 2
+
 /* Devices that are not virtio are reached by port I/O. */
 #define MV_LAYOUT_SPACE    MV_SPACE_PORT
 #define MV_KBD_BASE        0x64

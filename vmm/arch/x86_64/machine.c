@@ -29,6 +29,7 @@ const struct mv_device_entry *mv_arch_devices(unsigned *ret_count)
          mv_kbd_reset_create},
     };
 
+    _Static_assert(MV_COUNT(entries) == MV_LAYOUT_DEVICES, "layout.h counts them");
     *ret_count = MV_COUNT(entries);
     return entries;
 }
@@ -113,22 +114,17 @@ int mv_arch_vm_type(const struct mv_kvm *kvm, const struct mv_mem *mem, unsigned
 
 static int check_capabilities(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_error *err)
 {
-    static const struct {
-        unsigned capability;
-        const char *name;
-    } needed[] = {
+    static const struct mv_kvm_need needed[] = {
         {KVM_CAP_IRQCHIP, "KVM_CAP_IRQCHIP"},
         {KVM_CAP_USER_MEMORY, "KVM_CAP_USER_MEMORY"},
         {KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID"},
         {KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
     };
+    int error = mv_kvm_require(kvm, needed, MV_COUNT(needed), err);
     int most;
 
-    for (unsigned i = 0; i < MV_COUNT(needed); i++)
-        if (!mv_kvm_check(kvm, needed[i].capability))
-            return mv_fail(err, -EOPNOTSUPP, "KVM_CHECK_EXTENSION",
-                           "a newer kernel is needed, Linux 4.13 or later, with its own KVM",
-                           "this KVM lacks %s", needed[i].name);
+    if (error)
+        return error;
     arch->have_sync_regs = (unsigned)mv_kvm_check(kvm, KVM_CAP_SYNC_REGS) & KVM_SYNC_X86_REGS;
     most = mv_kvm_check(kvm, KVM_CAP_MAX_VCPUS);
     if (most && arch->cpus > (unsigned)most)
