@@ -236,3 +236,74 @@ def write_csv(results, path):
             for section, series in all_series(row):
                 for index, times in enumerate(zip(series["start_ns"], series["end_ns"], series["total_ns"])):
                     writer.writerow([row["name"], row["group"], section, index, *times])
+
+
+# How things are said, wherever results are shown.
+
+GROUPS = {"process": "Process", "container": "Container", "vm": "Virtual machine"}
+PHASES = ["setup", "monitor", "kernel", "work", "shutdown", "teardown"]
+STEADY = {"getpid": "getpid", "page_fault": "page fault", "context_switch": "context switch", "read_4k": "read of 4 KiB",
+          "pipe_round_trip": "pipe round trip"}
+VERDICTS = ["host", "shared", "own", "none", "unknown"]
+
+
+def significant(number, digits=3):
+    """4 digits before the point stay 4; 0 stays 0: 1234, 12.3, 0.0123"""
+    if number == 0:
+        return "0"
+    text = f"{number:.{digits}g}"
+    return f"{number:.0f}" if "e+" in text or abs(number) >= 10 ** digits else text if "e" in text else \
+        f"{number:#.{digits}g}".rstrip(".")
+
+
+def duration(ns):
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
+        if abs(ns) >= size * 0.9995:
+            return f"{significant(ns / size)} {unit}"
+    return f"{significant(ns)} ns"
+
+
+def size(kib):
+    for unit, one in (("GiB", 1 << 20), ("MiB", 1 << 10)):
+        if abs(kib) >= one * 0.9995:
+            return f"{significant(kib / one)} {unit}"
+    return f"{significant(kib) if kib < 10 else format(kib, '.0f')} KiB"
+
+
+def axis_duration(ns):
+    """As short as it can be: 1 ms, 0.5 s"""
+    for unit, one in (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1)):
+        if abs(ns) >= one * 0.9995:
+            return f"{ns / one:.3g} {unit}"
+    return f"{ns:.3g}"
+
+
+def axis_size(kib):
+    for unit, one in (("GiB", 1 << 20), ("MiB", 1 << 10)):
+        if abs(kib) >= one * 0.9995:
+            return f"{kib / one:.3g} {unit}"
+    return f"{kib:.3g} KiB"
+
+
+def plain(number):
+    """Without a unit, at an axis."""
+    return f"{number:.0f}" if number == int(number) else f"{number:.3g}"
+
+
+def median_start(row):
+    """Of the serial starts; None if there are none."""
+    serial = row.get("serial")
+    return serial["summary"]["start"]["p50"] if not row["missing"] and present(serial) else None
+
+
+def in_order(results):
+    """The rows as they are shown everywhere: by group, the fastest first, those that could not run last."""
+    def key(row):
+        start = median_start(row)
+        return list(GROUPS).index(row["group"]), row["missing"] is not None, start is None, start or 0
+    return sorted(results["rows"], key=key)
+
+
+def title_of(row):
+    """With a dagger if the guest is no Linux, so that nobody takes its start for that of the payload."""
+    return row["title"] + ("" if row.get("payload", True) else " †")
