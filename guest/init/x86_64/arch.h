@@ -28,16 +28,22 @@ __asm__(".globl _start\n"
         "call start\n");
 #endif
 
-/* Returns -errno where the call fails. */
-static inline long system_call(long number, long a, long b, long c, long d, long e)
+/* Both return -errno where the call fails. */
+static inline long system_call6(long number, long a, long b, long c, long d, long e, long f)
 {
     register long r10 __asm__("r10") = d;
     register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
     __asm__ volatile("syscall"
                      : "+a"(number)
-                     : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
+                     : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
                      : "rcx", "r11", "memory");
     return number;
+}
+
+static inline long system_call(long number, long a, long b, long c, long d, long e)
+{
+    return system_call6(number, a, b, c, d, e, 0);
 }
 
 /* iopl rather than ioperm: the map that opens all ports exists already, one of our own costs 8 KiB
