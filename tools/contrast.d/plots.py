@@ -107,10 +107,11 @@ def ticks(limits, base, most):
     low, high = (math.log(limit, base) for limit in limits)
     powers = range(math.ceil(low), math.floor(high) + 1)
     if len(powers) < 3 and base == 10:
-        fine = [factor * 10.0 ** power for power in range(math.floor(low), math.ceil(high)) for factor in (1, 2, 5)]
-        fine = [value for value in fine if limits[0] <= value <= limits[1]]
-        if len(fine) <= max(most, 1):
-            return fine
+        for factors in ((1, 2, 5), (1, 3)):
+            fine = [factor * 10.0 ** power for power in range(math.floor(low), math.ceil(high)) for factor in factors]
+            fine = [value for value in fine if limits[0] <= value <= limits[1]]
+            if len(fine) <= max(most, 2):
+                return fine
     step = max(1, math.ceil(len(powers) / max(1, most)))
     return [float(base) ** power for power in powers if power % step == 0]
 
@@ -123,7 +124,7 @@ def axis(axes, panel, heights):
     axes.yaxis.set_visible(False)
     room = axes.get_position().width * axes.figure.get_figwidth() * 72
     if panel.log:
-        axes.xaxis.set_major_locator(ticker.FixedLocator(ticks(panel.limits, panel.base, room // 62)))
+        axes.xaxis.set_major_locator(ticker.FixedLocator(ticks(panel.limits, panel.base, room // (62 if panel.form is not results.plain else 40))))
     else:
         axes.xaxis.set_major_locator(ticker.MaxNLocator(max(1, int(room // 75)), steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(lambda value, _: panel.form(value))
@@ -335,7 +336,7 @@ def memory_points(row, key):
 def memory_figure(name, rows, key, label, narrow=False):
     """Memory of one by how many there are; each line has its name at its end."""
     curves = [(row, memory_points(row, key)) for row in rows if memory_points(row, key)]
-    width, titles = (NARROW, 150) if narrow else (WIDE, LABEL + 60)
+    width, titles = (NARROW, 160) if narrow else (WIDE, LABEL + 80)
     height, top, bottom, left = max(300, 17 * len(curves) + 60), 12, 42, 62
     figure = pyplot.figure(figsize=(width / 72, height / 72))
     axes = figure.add_axes([left / width, bottom / height, (width - left - titles) / width, (height - top - bottom) / height])
@@ -360,18 +361,19 @@ def memory_figure(name, rows, key, label, narrow=False):
 
 def memory_lines(axes, curves, last, height, titles):
     low, high = map(math.log, axes.get_ylim())
+    room = axes.get_position().width * axes.figure.get_figwidth() * 72
     wanted = [height * (high - math.log(points[-1][1])) / (high - low) for _, points in curves]
     for number, ((row, points), at, place) in enumerate(zip(curves, wanted, spread(wanted, 16, 4, height - 2))):
         colour, marker = SENTINELS[row["group"]], MARKERS[number % len(MARKERS)]
         axes.plot(*zip(*points), color=colour, linewidth=1.6, marker=marker, markersize=6, markeredgecolor=SENTINELS["paper"],
                   markeredgewidth=0.7, clip_on=False)
-        axes.annotate("", (last, points[-1][1]) if points[-1][0] == last else points[-1], xytext=(1, 1 - place / height),
-                      xycoords="data", textcoords="axes fraction", annotation_clip=False,
-                      arrowprops={"arrowstyle": "-", "color": SENTINELS["line"], "linewidth": 1, "shrinkA": 0, "shrinkB": 5,
-                                  "relpos": (0, 0.5)})
-        axes.annotate(shorten(results.title_of(row), titles - 24), (1, 1 - place / height), xycoords="axes fraction",
-                      xytext=(18, 0), textcoords="offset points", va="center_baseline", annotation_clip=False)
-        axes.plot([1 + 11 / (axes.get_position().width * axes.figure.get_figwidth() * 72)], [1 - place / height],
+        axes.annotate("", (last, points[-1][1]) if points[-1][0] == last else points[-1], 
+                      xytext=(1 + 22 / room, 1 - place / height), xycoords="data", textcoords="axes fraction",
+                      annotation_clip=False, arrowprops={"arrowstyle": "-", "color": SENTINELS["muted"], "linewidth": 0.6,
+                                                         "shrinkA": 0, "shrinkB": 4})
+        axes.annotate(shorten(results.title_of(row), titles - 42), (1, 1 - place / height), xycoords="axes fraction",
+                      xytext=(36, 0), textcoords="offset points", va="center_baseline", annotation_clip=False)
+        axes.plot([1 + 28 / room], [1 - place / height],
                   transform=axes.transAxes, clip_on=False, marker=marker, markersize=6, color=colour, markeredgewidth=0)
 
 
@@ -423,7 +425,7 @@ def steady_panels(rows, base):
 
         def text(row):
             return f"× {results.significant(factor(row, key))}" if factor(row, key) else "–"
-        return Panel(results.STEADY[key], draw, limits, form=lambda value: f"× {results.plain(value)}", columns=[("", text)],
+        return Panel(results.STEADY[key], draw, limits, form=results.plain, columns=[("", text)],
                      column_width=50)
     return [panel(key) for key in results.STEADY]
 

@@ -78,7 +78,7 @@ class Race {
     this.finished = [];
     this.told = 0;
     this.button.textContent = "Start";
-    byId("race-clock").textContent = duration(0);
+    byId("race-clock").textContent = "0 ms";
     byId("race-news").textContent = "";
     this.lanes.forEach((lane, index) => {
       lane.runner.style.transform = "scaleX(0)";

@@ -65,14 +65,14 @@ def listing(pairs):
     return tag("dl", [tag("div", tag("dt", key), tag("dd", value)) for key, value in pairs])
 
 
-def table(caption, head, body, groups=None, wide=False):
+def table(caption, head, body, groups=None, kind=""):
     """head: headings, the first of the rows; body: [cells], the first of which names the row; groups: [(title, columns)]"""
     top = [tag("tr", tag("td"), [tag("th", title, scope="colgroup", colspan=width) for title, width in groups])] \
         if groups else None
     rows = [tag("tr", tag("th", row[0], scope="row"), [tag("td", cell) for cell in row[1:]]) for row in body]
     return tag("div", tag("table", tag("caption", caption), tag("thead", top, tag("tr", [
         tag("th", title, scope="col") for title in head])), tag("tbody", rows)),
-        class_="scroll wide" if wide else "scroll", tabindex=0, role="region", aria_label=caption)
+        class_=f"scroll {kind}".strip(), tabindex=0, role="region", aria_label=caption)
 
 
 # What the page says in words.
@@ -92,11 +92,16 @@ def started(rows, group, payload=True):
 
 
 def span(rows, value, form):
-    """'2.39 ms (nsrun)', or 'from 2.39 ms (nsrun) to 392 ms (docker run)'"""
+    """'2.39 ms (nsrun)', or '2.39 ms (nsrun) to 392 ms (docker run)'"""
     low, high = min(rows, key=value), max(rows, key=value)
     if len(rows) == 1 or form(value(low)) == form(value(high)):
-        return f"{form(value(low))} ({low['title']})"
-    return f"from {form(value(low))} ({low['title']}) to {form(value(high))} ({high['title']})"
+        return f"{form(value(low))} ({brief(low)})"
+    return f"{form(value(low))} ({brief(low)}) to {form(value(high))} ({brief(high)})"
+
+
+def brief(row):
+    """Without a remark in parentheses, which a sentence has around it already."""
+    return row["title"].split(" (")[0]
 
 
 def factors(rows, value, base):
@@ -113,22 +118,19 @@ def start_sentences(rows):
         return f", {factors(group, r.median_start, base)} as long as the process" if base else ""
 
     if process:
-        yield f"Started as a plain process ({process[0]['title']}), the payload reaches the first instruction of its main " \
-              f"{r.duration(base)} after the spawn (median of {plural(process[0]['serial']['summary']['start']['n'], 'start')})."
+        yield f"As a plain process ({brief(process[0])}), the payload is at the first instruction of its main after " \
+              f"{r.duration(base)}, the median of {plural(process[0]['serial']['summary']['start']['n'], 'start')}."
     if container:
         yield f"In a container, that takes {span(container, r.median_start, r.duration)}{against(container)}."
     if vm:
-        yield f"In a virtual machine, where a Linux kernel boots first, it takes {span(vm, r.median_start, r.duration)}" \
-              f"{against(vm)}."
+        yield f"In a virtual machine, where a Linux kernel boots first: {span(vm, r.median_start, r.duration)}{against(vm)}."
     if container and vm:
         behind = sum(r.median_start(row) > r.median_start(vm[0]) for row in container)
-        yield f"The virtual machine that starts fastest, {vm[0]['title']}, is " + (
-            "faster than every container that was measured." if behind == len(container) else
-            "slower than every container that was measured." if not behind else
-            f"faster than {behind} of the {len(container)} containers.")
+        yield f"The fastest of these virtual machines ({brief(vm[0])}) starts " + (
+            "before every container." if behind == len(container) else "after every container." if not behind else
+            f"before {behind} of the {len(container)} containers.")
     if bare:
-        yield f"A virtual machine without Linux in it reaches its guest's first mark after " \
-              f"{span(bare, r.median_start, r.duration)}."
+        yield f"Without Linux in it, one reaches its guest's first mark after {span(bare, r.median_start, r.duration)}."
 
 
 def memory_sentence(rows):
@@ -137,9 +139,9 @@ def memory_sentence(rows):
         found = [row for row in rows if row["group"] == group and r.present(row.get("density")) and
                  row.get("payload", True) and row["density"]["each_kib"] > 0]
         if found:
-            parts.append(f"{how} {span(found, lambda row: row['density']['each_kib'], r.size)}")
+            parts.append(f"{how}, {span(found, lambda row: row['density']['each_kib'], r.size)}")
     if parts:
-        yield "One more idle instance takes of the system's memory: " + "; ".join(parts) + "."
+        yield "One more idle instance takes memory of the system: " + "; ".join(parts) + "."
 
 
 def isolation_sentence(results, rows):
@@ -149,20 +151,20 @@ def isolation_sentence(results, rows):
                   for row in rows if row["group"] == group and r.present(row.get("isolation"))]
         if counts:
             low, high = min(counts), max(counts)
-            parts.append(f"{how} {low if low == high else f'{low} to {high}'}")
+            parts.append(f"in {how}, {low if low == high else f'{low} to {high}'}")
     if parts:
-        yield f"Of {plural(len(results['criteria']), 'thing')} probed from the inside, the number that turned out to be the " \
-              "host's, wholly or in part: " + "; ".join(parts) + "."
+        yield f"Of {plural(len(results['criteria']), 'thing')} probed from the inside, so many turned out to be the host's, " \
+              "wholly or in part: " + "; ".join(parts) + "."
 
 
 def answer(results):
-    """The sentences that answer what it costs, as far as the results go."""
+    """[(heading, sentences)]: what it costs, as far as the results go."""
     rows = [row for row in r.in_order(results) if not row["missing"]]
-    found = [*start_sentences(rows), *memory_sentence(rows), *isolation_sentence(results, rows)]
     missing = len(results["rows"]) - len(rows)
-    if missing:
-        found.append(f"{plural(missing, 'row')} of {len(results['rows'])} could not run here.")
-    return found or ["Nothing could be measured here."]
+    found = [("Start", list(start_sentences(rows))), ("Memory", list(memory_sentence(rows))),
+             ("Isolation", list(isolation_sentence(results, rows))),
+             ("Not here", [f"{missing} of {plural(len(results['rows']), 'row')} could not run."] if missing else [])]
+    return [(heading, sentences) for heading, sentences in found if sentences] or [("Start", ["Nothing could be measured."])]
 
 
 def conditions(results):
@@ -360,7 +362,8 @@ def cell(row, number, criterion, column):
         return tag("td", tag("span", "–", aria_hidden="true"), tag("span", "not probed", class_="hidden"), class_="unprobed")
     verdict, name = found["verdict"], f"why-{number}-{column}"
     return tag("td", tag(
-        "button", tag("span", SYMBOLS[verdict], class_="symbol", aria_hidden="true"), tag("span", verdict, class_="verdict"),
+        "button", tag("span", tag("span", SYMBOLS[verdict], aria_hidden="true"), " ", tag("span", verdict, class_="verdict"),
+                      class_="state"),
         tag("span", found["value"], class_="value"), popovertarget=name, type="button"), tag(
         "div", tag("p", tag("strong", f"{criterion['title']}, {row['title']}")),
         tag("p", f"{SYMBOLS[verdict]} {verdict}: {found['value']}"),
@@ -446,7 +449,7 @@ def warm_table(rows):
              *(text for part in ("start", "end", "total") for text in times_of(row["serial"], part, PARTS))]
             for row in rows if r.present(row.get("serial"))]
     return table("Warm, one after the other", ["Row", "n", *PARTS * 3], body,
-                 [("", 1), ("Start", 4), ("End", 4), ("Start and end", 4)], True) if body else None
+                 [("", 1), ("Start", 4), ("End", 4), ("Start and end", 4)], "wide") if body else None
 
 
 def cold_table(rows):
@@ -457,28 +460,50 @@ def cold_table(rows):
                  [("", 1), ("Start", 3), ("End", 1), ("Start and end", 1)]) if body else None
 
 
+def sizes_of(rows, part):
+    return sorted({size for row in rows for size, found in row.get(part, {}).items() if r.present(found)}, key=r.number_first)
+
+
 def crowd_table(rows):
-    body = []
-    for row in rows:
-        for size in sorted(row.get("crowd", {}), key=r.number_first):
-            crowd = row["crowd"][size]
-            if r.present(crowd):
-                body.append([r.title_of(row), crowd["n"], r.duration(crowd["all_started_ns"]), r.duration(crowd["all_ended_ns"]),
-                             *times_of(crowd["series"], "start", ["p50", "p99"])])
-    return table("Many at once", ["Row", "At once", "All run", "All ended", "Start p50", "Start p99"], body) if body else None
+    sizes = sizes_of(rows, "crowd")
+
+    def texts(crowd):
+        if not r.present(crowd):
+            return ["–"] * 4
+        return [r.duration(crowd["all_started_ns"]), r.duration(crowd["all_ended_ns"]),
+                *times_of(crowd["series"], "start", ["p50", "p99"])]
+
+    body = [[r.title_of(row), *(text for size in sizes for text in texts(row["crowd"].get(size)))]
+            for row in rows if any(map(r.present, row.get("crowd", {}).values()))]
+    return table("Many at once: until all run, until all have ended, and the start of each", [
+        "Row", *["all run", "all ended", "start p50", "start p99"] * len(sizes)], body,
+        [(f"{size} at once", 4) for size in sizes], "wide") if body else None
+
+
+MEMORY = {"pss_kib": "PSS", "uss_kib": "USS", "system_kib": "System", "cgroup_kib": "cgroups",
+          "cgroup_kernel_kib": "of which kernel", "guest_kib": "Guest memory", "daemons_pss_kib": "Daemons, PSS"}
 
 
 def memory_table(rows):
-    body = []
-    for row in rows:
-        for entry in sorted(filter(r.present, row.get("memory", {}).values()), key=lambda entry: entry["n"]):
-            sizes = [entry.get(name) for name in ("pss_kib", "uss_kib", "system_kib", "cgroup_kib", "cgroup_kernel_kib",
-                                                  "guest_kib", "daemons_pss_kib")]
-            body.append([r.title_of(row), entry["n"], entry["processes"],
-                         *("–" if kib is None else r.size(kib) for kib in sizes)])
-    return table("Memory of all n idle instances together", [
-        "Row", "n", "Processes", "PSS", "USS", "System", "cgroups", "of which kernel", "Guest memory", "Daemons, PSS"], body,
-        wide=True) if body else None
+    """For the many numbers of many n there is a list that can be opened."""
+    sizes = sizes_of(rows, "memory")
+
+    def texts(row, key_):
+        points = dict(plots.memory_points(row, key_))
+        return [r.size(points[int(size)]) if int(size) in points else "–" for size in sizes]
+
+    body = [[r.title_of(row), *texts(row, "system_kib"), *texts(row, "pss_kib")] for row in rows
+            if any(map(r.present, row.get("memory", {}).values()))]
+    return table("Memory of one idle instance, by how many there are", ["Row", *sizes * 2], body,
+                 [("System", len(sizes)), ("PSS", len(sizes))], "wide") if body else None
+
+
+def memory_details(rows):
+    body = [[r.title_of(row), entry["n"], entry["processes"],
+             *("–" if entry.get(name) is None else r.size(entry[name]) for name in MEMORY)] for row in rows
+            for entry in sorted(filter(r.present, row.get("memory", {}).values()), key=lambda entry: entry["n"])]
+    return tag("details", tag("summary", "Memory in detail, of all n idle instances together"), table(
+        "Memory of all n idle instances together", ["Row", "n", "Processes", *MEMORY.values()], body)) if body else None
 
 
 def density_table(rows):
@@ -523,17 +548,17 @@ def surface_table(rows):
                          counts(surface["monitor_calls"]) if "monitor_calls" in surface else "–",
                          counts(surface["exits"]) if "exits" in surface else "–", "–" if kvm is None else kvm])
     return table("Attack surface", ["Row", "Calls that it can make", "Calls of the monitor", "Exits to the monitor",
-                                    "All exits, KVM's own included"], body) if body else None
+                                    "All exits, KVM's own included"], body, kind="prose") if body else None
 
 
 def numbers_section(rows):
-    tables = [make(rows) for make in (warm_table, cold_table, crowd_table, memory_table, density_table, steady_table,
+    tables = [make(rows) for make in (warm_table, cold_table, crowd_table, memory_table, memory_details, density_table, steady_table,
                                       surface_table)]
     return section("numbers", "All numbers", tag("p", "The figures of this page as tables. ", tag("dfn", "p50"), " is the "
                    "median; nine of ten are not above ", tag("dfn", "p90"), ", 99 of 100 not above ", tag("dfn", "p99"),
                    "; between two samples, they are interpolated linearly. Every single sample is in results.csv and "
                    "results.json, which tools/contrast writes beside this page."),
-                   [tag("h3", name) for name in ()], [one for one in tables if one], class_="landscape numbers")
+                   [one for one in tables if one], class_="landscape numbers")
 
 
 # How, on what, and what is not there.
@@ -545,7 +570,15 @@ def method_section(results, rows):
                    "Start is the time from just before the spawn to the first instruction of the payload's main, end from there "
                    "until the process that was spawned is reaped, total is both. How the first instruction is noticed, and how "
                    "precise that is:"),
-                   listing((r.title_of(row), row.get("mark", "not told")) for row in rows) if rows else nothing("A row"))
+                   listing(marks(rows)) if rows else nothing("A row"))
+
+
+def marks(rows):
+    """[(titles, how the mark is taken)]: rows for which it is the same stand together."""
+    titles = {}
+    for row in rows:
+        titles.setdefault(row.get("mark", "not told"), []).append(r.title_of(row))
+    return [("; ".join(names), mark) for mark, names in titles.items()]
 
 
 def missing_parts(results):
@@ -590,7 +623,7 @@ def manifest_section(results, rows):
     return section("manifest", "The machine and the versions", listing(facts), tag("h3", "Machine"),
                    listing((name, said(value)) for name, value in manifest["machine"].items()), tag("h3", "Parameters"),
                    listing((name, said(value)) for name, value in manifest["parameters"].items()), tag("h3", "Rows"),
-                   table("The rows and their versions", ["Row", "Name", "Version", "What it is"], versions),
+                   table("The rows and their versions", ["Row", "Name", "Version", "What it is"], versions, kind="prose"),
                    [tag("h3", "Commands"), listing(commands)] if commands else None)
 
 
@@ -627,7 +660,8 @@ def page(results):
                 method_section(results, rows), missing_section(results), numbers_section(rows), manifest_section(results, rows)]
     links = [tag("li", tag("a", text, href=f"#{name}")) for name, text in CONTENTS if name != "race" or sections[1]]
     top = tag("header", tag("h1", TITLE), tag("button", "Dark colours", id="theme", type="button", class_="needs-script"))
-    main = tag("main", tag("p", " ".join(answer(results)), class_="answer", id="answer"), banners(results["manifest"]),
+    main = tag("main", tag("div", [tag("p", tag("strong", f"{heading}. "), " ".join(sentences)) for heading, sentences in answer(results)],
+                           class_="answer", id="answer"), banners(results["manifest"]),
                tag("nav", tag("ul", links), aria_label="Contents", class_="contents"), sections, id="main", tabindex=-1)
     foot = tag("footer", tag("p", f"Made by tools/contrast of minivmm {results['manifest']['minivmm']} from results of "
                              f"{results['manifest']['created']}."))
