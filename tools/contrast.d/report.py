@@ -164,7 +164,9 @@ def answer(results):
     found = [("Start", list(start_sentences(rows))), ("Memory", list(memory_sentence(rows))),
              ("Isolation", list(isolation_sentence(results, rows))),
              ("Not here", [f"{missing} of {plural(len(results['rows']), 'row')} could not run."] if missing else [])]
-    return [(heading, sentences) for heading, sentences in found if sentences] or [("Start", ["Nothing could be measured."])]
+    if not any(sentences for _, sentences in found[:3]):
+        found[0] = "Start", ["Nothing could be measured here."]
+    return [(heading, sentences) for heading, sentences in found if sentences]
 
 
 def conditions(results):
