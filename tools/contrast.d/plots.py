@@ -57,7 +57,7 @@ def to_svg(figure, name, label):
     text = re.sub(r"\s*\n\s*", "\n", text)
     _, _, width, height = re.search(r"viewBox=\"([^\"]+)\"", text)[1].split()
     return f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {width} {height}" ' \
-           f'style="max-width: {float(width) * 1.1:.0f}px">' + text[text.index(">") + 1:].strip()
+           f'style="max-width: {990 if float(width) > 500 else 480}px">' + text[text.index(">") + 1:].strip()
 
 
 def escape(text):
@@ -145,10 +145,10 @@ def lines_of(rows, grouped):
     return lines
 
 
-def rows_figure(name, label, rows, panels, row_height=25, narrow=False):
+def rows_figure(name, label, rows, panels, row_height=25, narrow=False, wide=WIDE):
     """The panels side by side with the rows below each other; on a narrow page, give one panel."""
     titles = 0 if narrow else LABEL
-    width = NARROW if narrow else WIDE
+    width = NARROW if narrow else wide
     step = row_height + 17 if narrow else row_height
     lines = lines_of(rows, True)
     inner = sum(step if row else 25 for _, row in lines)
@@ -168,7 +168,7 @@ def rows_figure(name, label, rows, panels, row_height=25, narrow=False):
             if row:
                 draw_row(axes, panel, row, y, step, titles if number == 0 else None, narrow)
             elif number == 0 or narrow:
-                pixel_text(axes, -titles if not narrow else -margin + 2, y + 13, results.GROUPS[group], size=12.5,
+                pixel_text(axes, -titles - 8 if not narrow else -margin + 2, y + 13, results.GROUPS[group], size=12.5,
                            weight="bold", color=SENTINELS[group])
             y += step if row else 25
         left += each + (0 if narrow else len(panel.columns) * panel.column_width) + margin * 1.4
@@ -203,7 +203,7 @@ def draw_row(axes, panel, row, y, step, titles, narrow):
         panel.draw(axes, row, y + 17 + (step - 17) / 2, step - 17)
         return
     if titles:
-        pixel_text(axes, -titles, middle, shorten(results.title_of(row), titles - 12))
+        pixel_text(axes, -titles - 8, middle, shorten(results.title_of(row), titles - 4))
     panel.draw(axes, row, middle, step)
     for number, (_, text) in enumerate(panel.columns, 1):
         pixel_text(axes, number * panel.column_width, middle, text(row), right=True, ha="right", size=11.5)
@@ -262,7 +262,7 @@ def start_figure(name, rows, narrow=False):
         ("start", lambda row: median_text(row, "serial", "start")), ("end", lambda row: median_text(row, "serial", "end")),
         ("cold start", lambda row: median_text(row, "cold", "start"))])
     return rows_figure(name, "Time to start, to end, and to start cold, by row, on a logarithmic axis. The numbers are in the "
-                       "tables of this page.", rows, [panel], 27, narrow)
+                       "tables of this page.", rows, [panel], 27, narrow, wide=820)
 
 
 def crowd_figure(name, rows, sizes, narrow=False):
@@ -336,7 +336,7 @@ def memory_points(row, key):
 def memory_figure(name, rows, key, label, narrow=False):
     """Memory of one by how many there are; each line has its name at its end."""
     curves = [(row, memory_points(row, key)) for row in rows if memory_points(row, key)]
-    width, titles = (NARROW, 160) if narrow else (WIDE, LABEL + 80)
+    width, titles = (NARROW, 172) if narrow else (WIDE, LABEL + 80)
     height, top, bottom, left = max(300, 17 * len(curves) + 60), 12, 42, 62
     figure = pyplot.figure(figsize=(width / 72, height / 72))
     axes = figure.add_axes([left / width, bottom / height, (width - left - titles) / width, (height - top - bottom) / height])
@@ -418,7 +418,7 @@ def steady_panels(rows, base):
 
     def panel(key):
         def draw(axes, row, y, _):
-            axes.axvline(1, color=SENTINELS["ink"], linewidth=0.8)
+            axes.axvline(1, color=SENTINELS["muted"], linewidth=0.7)
             if factor(row, key):
                 axes.plot([1, factor(row, key)], [y, y], color=SENTINELS[row["group"]], linewidth=2.5, alpha=0.5)
                 axes.plot(factor(row, key), y, marker="o", markersize=7, color=SENTINELS[row["group"]])

@@ -121,7 +121,7 @@ class Race {
   draw(lane, index) {
     const time = this.times[index];
     if (time === null || this.finished.includes(index)) return;
-    const done = Math.min(1, this.now / time);
+    const done = this.now < time ? this.now / time : 1;
     if (done === 1) {
       const ahead = this.times.filter((other) => other !== null && other < time).length;
       this.finished.push(index);

@@ -238,23 +238,27 @@ def nothing(what):
 DAGGER = "† Its guest is no Linux and cannot run the payload; the guest's own first mark is taken."
 
 
+def daggers(rows):
+    return any(not row.get("payload", True) for row in rows)
+
+
 def dagger(rows):
-    return tag("p", DAGGER, class_="note") if any(not row.get("payload", True) for row in rows) else None
+    return tag("p", DAGGER, class_="note") if daggers(rows) else None
 
 
 def start_section(results, rows):
     shown = [row for row in rows if r.present(row.get("serial")) or r.present(row.get("cold"))]
     if not shown:
         return section("start", "Start and end", nothing("A start"))
-    picture = tag("div", key([*GROUP_KEY, ("median", "median start"), ("dot", "one start each, in order from the top"),
-                              ("end", "median end"), ("cold", "cold start: median and range")]),
+    picture = tag("div", key([("median", "start: median"), ("dot", "each start, the first at the top"), ("end", "end: median"),
+                              ("cold", "cold start: median and range")]),
                   both(lambda narrow: plots.start_figure(f"start{narrow:d}", shown, narrow)),
-                  tag("p", conditions(results), class_="conditions"), class_="picture", id="picture-start")
+                  tag("p", conditions(results), " ", *([DAGGER] if daggers(shown) else []), class_="conditions"), class_="picture", id="picture-start")
     return section("start", "Start and end", tag("p", "A ", tag("dfn", "start"), " is from just before the spawn to the first "
                    "instruction of the payload's main; an ", tag("dfn", "end"), " is from there until the process is reaped. "
                    "The axis is logarithmic: from one line to the next is a factor of ten. ", tag("dfn", "Cold"),
                    " means that the page cache was dropped first, so that programs and images come from the disk."),
-                   figure(picture, "Bars end at the median." + not_shown(results, "serial")), dagger(shown))
+                   figure(picture, "Bars end at the median." + not_shown(results, "serial")))
 
 
 def crowd_section(results, rows):
@@ -281,7 +285,7 @@ def phase_views(shown):
 
 
 def phase_section(rows):
-    shown = [row for row in rows if row.get("timeline")]
+    shown = [row for row in rows if row.get("timeline") and plots.total_of(row) > 0]
     if not shown:
         return section("phases", "Where the time goes", nothing("A timeline"))
     views = phase_views(shown)
@@ -584,7 +588,14 @@ def marks(rows):
 
 
 def missing_parts(results):
-    """[(title, part, why)] of rows that ran."""
+    """[(title and parts, why)] of rows that ran; parts without the same reason stand apart."""
+    found = {}
+    for title, part, why in each_missing_part(results):
+        found.setdefault((title, why), []).append(part)
+    return [(f"{title}: {', '.join(parts)}", why) for (title, why), parts in found.items()]
+
+
+def each_missing_part(results):
     for row in r.in_order(results):
         if row["missing"]:
             continue
@@ -601,11 +612,10 @@ def missing_parts(results):
 
 def missing_section(results):
     absent = [row for row in r.in_order(results) if row["missing"]]
-    parts = list(missing_parts(results))
+    parts = missing_parts(results)
     return section("missing", "What could not be measured", tag("p", "These rows could not run:") if absent else
                    tag("p", "All rows ran."), listing((row["title"], row["missing"]) for row in absent) if absent else None,
-                   [tag("p", "And these parts of rows:"), listing((f"{title}, {part}", why) for title, part, why in parts)]
-                   if parts else None,
+                   [tag("p", "And these parts of rows:"), listing(parts)] if parts else None,
                    tag("p", "rkt is no row: the project was discontinued in 2020. Its default stage 1 started pods with "
                        "systemd-nspawn, which stands for it here."))
 
