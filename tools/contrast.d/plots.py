@@ -124,7 +124,8 @@ def axis(axes, panel, heights):
     axes.yaxis.set_visible(False)
     room = axes.get_position().width * axes.figure.get_figwidth() * 72
     if panel.log:
-        axes.xaxis.set_major_locator(ticker.FixedLocator(ticks(panel.limits, panel.base, room // (62 if panel.form is not results.plain else 40))))
+        most = room // (40 if panel.form is results.plain else 62)
+        axes.xaxis.set_major_locator(ticker.FixedLocator(ticks(panel.limits, panel.base, most)))
     else:
         axes.xaxis.set_major_locator(ticker.MaxNLocator(max(1, int(room // 75)), steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(lambda value, _: panel.form(value))

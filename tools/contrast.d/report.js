@@ -55,6 +55,11 @@ function duration(ns) {
   return `${number >= 100 ? number.toFixed(0) : number >= 10 ? number.toFixed(1) : number.toFixed(2)} ${unit}`;
 }
 
+function ordinal(number) {
+  const teens = number % 100 > 10 && number % 100 < 14;
+  return number + (teens ? "th" : { 1: "st", 2: "nd", 3: "rd" }[number % 10] ?? "th");
+}
+
 class Race {
   constructor(data) {
     this.data = data;
@@ -125,7 +130,7 @@ class Race {
     if (done === 1) {
       const ahead = this.times.filter((other) => other !== null && other < time).length;
       this.finished.push(index);
-      lane.time.textContent = `${ahead + 1}.  ${duration(time)}`;
+      lane.time.textContent = `${duration(time)}, ${ordinal(ahead + 1)}`;
     }
     if (done === 1 || !this.calm.matches) lane.runner.style.transform = `scaleX(${done})`;
   }
@@ -136,7 +141,7 @@ class Race {
     this.spoken = at;
     if (!arrived.length) return;
     this.told = this.finished.length;
-    byId("race-news").textContent = `Started: ${arrived.map((index) => this.data[index].title).join(", ")}.`;
+    byId("race-news").textContent = `Started: ${arrived.map((index) => this.data[index].title).join("; ")}.`;
   }
 
   end() {

@@ -189,8 +189,8 @@ def banners(manifest):
         found.append(banner(
             "Measured in the deterministic lab, not on real hardware.", "The processor was emulated, and each instruction took "
             "one nanosecond. So the figures repeat on any computer, and ratios between rows can be compared: they say who "
-            "executes more instructions and waits for more timers. What does not count: caches, the time a disk needs, and "
-            "the cost of an exit from a guest to the host in hardware, which is hundreds of instructions' time on a real "
+            "executes more instructions and waits for more timers. What does not count: the processor's caches, the real "
+            "speed of a disk, and the cost of an exit from a guest to the host in hardware, which is hundreds of instructions' time on a real "
             "processor. Do not compare these times with those of a real machine."))
     elif manifest["emulated"]:
         found.append(banner(
@@ -228,7 +228,7 @@ def figure(picture, caption, **attributes):
 def not_shown(results, section_name):
     """Of the rows that ran, those without this part."""
     names = [row["title"] for row in r.in_order(results) if not row["missing"] and not r.present(row.get(section_name))]
-    return f" Not measured: {', '.join(names)}; the reasons are below." if names else ""
+    return f" Not measured: {'; '.join(names)} (the reasons are below)." if names else ""
 
 
 def nothing(what):
@@ -253,7 +253,8 @@ def start_section(results, rows):
     picture = tag("div", key([("median", "start: median"), ("dot", "each start, the first at the top"), ("end", "end: median"),
                               ("cold", "cold start: median and range")]),
                   both(lambda narrow: plots.start_figure(f"start{narrow:d}", shown, narrow)),
-                  tag("p", conditions(results), " ", *([DAGGER] if daggers(shown) else []), class_="conditions"), class_="picture", id="picture-start")
+                  tag("p", conditions(results), " ", *([DAGGER] if daggers(shown) else []), class_="conditions"),
+                  class_="picture", id="picture-start")
     return section("start", "Start and end", tag("p", "A ", tag("dfn", "start"), " is from just before the spawn to the first "
                    "instruction of the payload's main; an ", tag("dfn", "end"), " is from there until the process is reaped. "
                    "The axis is logarithmic: from one line to the next is a factor of ten. ", tag("dfn", "Cold"),
@@ -262,7 +263,7 @@ def start_section(results, rows):
 
 
 def crowd_section(results, rows):
-    sizes = sorted({size for row in rows for size, crowd in row.get("crowd", {}).items() if r.present(crowd)}, key=r.number_first)
+    sizes = sizes_of(rows, "crowd")
     shown = [row for row in rows if any(r.present(row.get("crowd", {}).get(size)) for size in sizes)]
     if not shown:
         return section("crowd", "Many at once", nothing("A crowd"))
@@ -367,23 +368,32 @@ def cell(row, number, criterion, column):
     if not found:
         return tag("td", tag("span", "–", aria_hidden="true"), tag("span", "not probed", class_="hidden"), class_="unprobed")
     verdict, name = found["verdict"], f"why-{number}-{column}"
+    said = found["value"] if found["value"] != verdict else None
     return tag("td", tag(
         "button", tag("span", tag("span", SYMBOLS[verdict], aria_hidden="true"), " ", tag("span", verdict, class_="verdict"),
                       class_="state"),
-        tag("span", found["value"], class_="value"), popovertarget=name, type="button"), tag(
-        "div", tag("p", tag("strong", f"{criterion['title']}, {row['title']}")),
-        tag("p", f"{SYMBOLS[verdict]} {verdict}: {found['value']}"),
-        tag("p", found.get("explain", MEANING[verdict] + ".")),
-        tag("button", "Close", popovertarget=name, popovertargetaction="hide", type="button"), popover="auto", id=name),
-        class_=verdict)
+        tag("span", found["value"], class_="value") if said else None, popovertarget=name, type="button"),
+        explanation(name, f"{criterion['title']}, {row['title']}", f"{SYMBOLS[verdict]} {verdict}: {said or MEANING[verdict]}",
+                    found.get("explain")), class_=verdict)
+
+
+def explanation(name, heading, *paragraphs):
+    """What the button with this popovertarget opens: by mouse, touch or keyboard, without a script."""
+    return tag("div", tag("p", tag("strong", heading)), [tag("p", text) for text in paragraphs if text], tag(
+        "button", "Close", popovertarget=name, popovertargetaction="hide", type="button"), popover="auto", id=name)
+
+
+def criterion_head(criterion, column):
+    name = f"criterion-{column}"
+    return tag("th", tag("button", criterion["title"], popovertarget=name, type="button"),
+               explanation(name, criterion["title"], criterion["explain"]), scope="col")
 
 
 def matrix_section(results, rows):
     shown = [row for row in rows if r.present(row.get("isolation"))]
     if not shown or not results["criteria"]:
         return section("isolation", "Isolation", nothing("Isolation"))
-    head = tag("tr", tag("th", "Row", scope="col"), [tag("th", criterion["title"], scope="col")
-                                                     for criterion in results["criteria"]])
+    columns = [criterion_head(criterion, column) for column, criterion in enumerate(results["criteria"])]
     body, last = [], None
     for number, row in enumerate(shown):
         if row["group"] != last:
@@ -394,10 +404,11 @@ def matrix_section(results, rows):
             cell(row, number, criterion, column) for column, criterion in enumerate(results["criteria"])]))
     caption = "What the payload reaches of the host, by row and criterion"
     return section("isolation", "Isolation", tag("p", "What was tried from the inside, and what came of it. Each cell is a "
-                   "button that says what was seen.", not_shown(results, "isolation")),
+                   "button that says what was seen, and each heading one that says what was tried.", not_shown(results, "isolation")),
                    tag("ul", [tag("li", tag("span", SYMBOLS[name], " ", name, class_=f"chip {name}"), f" {MEANING[name]}")
                               for name in r.VERDICTS], class_="verdicts"),
-                   tag("div", tag("table", tag("caption", caption), tag("thead", head), tag("tbody", body)), tabindex=0,
+                   tag("div", tag("table", tag("caption", caption), tag("thead", tag("tr", tag("th", "Row", scope="col"), columns)),
+                                  tag("tbody", body)), tabindex=0,
                        class_="scroll matrix", role="region", aria_label=caption),
                    tag("h3", "The criteria"), listing((criterion["title"], criterion["explain"])
                                                       for criterion in results["criteria"]), dagger(shown), class_="landscape")
@@ -406,7 +417,7 @@ def matrix_section(results, rows):
 # The race.
 
 def race_section(rows):
-    shown = sorted((row for row in rows if r.median_start(row) is not None), key=lambda row: row["serial"]["summary"]["start"]["p50"])
+    shown = sorted((row for row in rows if r.median_start(row) is not None), key=r.median_start)
     if not shown:
         return None
     longest = r.median_start(shown[-1])
@@ -426,7 +437,7 @@ def race_section(rows):
                        tag("option", "the median cold start", value="cold"), id="race-which")),
                    tag("output", "0 ns", id="race-clock", for_="race-speed race-which"), class_="controls")
     return section("race", "The race", tag("p", "The measured starts, run again in one picture: all lanes start together, and a "
-                   "lane is full when the first instruction of main is reached."),
+                   "lane is full when the first instruction of main is reached."), key(GROUP_KEY),
                    tag("noscript", tag("p", "The race needs JavaScript. The numbers are in the tables below.")),
                    tag("div", controls, tag("p", id="race-news", class_="news", role="status", aria_live="polite"),
                        tag("ol", lanes, id="race-lanes", class_="lanes"), class_="needs-script"), embed("race-data", data),
@@ -558,8 +569,8 @@ def surface_table(rows):
 
 
 def numbers_section(rows):
-    tables = [make(rows) for make in (warm_table, cold_table, crowd_table, memory_table, memory_details, density_table, steady_table,
-                                      surface_table)]
+    tables = [make(rows) for make in (warm_table, cold_table, crowd_table, memory_table, memory_details, density_table,
+                                      steady_table, surface_table)]
     return section("numbers", "All numbers", tag("p", "The figures of this page as tables. ", tag("dfn", "p50"), " is the "
                    "median; nine of ten are not above ", tag("dfn", "p90"), ", 99 of 100 not above ", tag("dfn", "p99"),
                    "; between two samples, they are interpolated linearly. Every single sample is in results.csv and "
@@ -672,8 +683,8 @@ def page(results):
                 method_section(results, rows), missing_section(results), numbers_section(rows), manifest_section(results, rows)]
     links = [tag("li", tag("a", text, href=f"#{name}")) for name, text in CONTENTS if name != "race" or sections[1]]
     top = tag("header", tag("h1", TITLE), tag("button", "Dark colours", id="theme", type="button", class_="needs-script"))
-    main = tag("main", tag("div", [tag("p", tag("strong", f"{heading}. "), " ".join(sentences)) for heading, sentences in answer(results)],
-                           class_="answer", id="answer"), banners(results["manifest"]),
+    summary = [tag("p", tag("strong", f"{heading}. "), " ".join(sentences)) for heading, sentences in answer(results)]
+    main = tag("main", tag("div", summary, class_="answer", id="answer"), banners(results["manifest"]),
                tag("nav", tag("ul", links), aria_label="Contents", class_="contents"), sections, id="main", tabindex=-1)
     foot = tag("footer", tag("p", f"Made by tools/contrast of minivmm {results['manifest']['minivmm']} from results of "
                              f"{results['manifest']['created']}."))
