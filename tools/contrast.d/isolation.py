@@ -13,6 +13,7 @@ of the host.  Where that does not decide it, the verdict is "unknown", and says 
     own      it has one of its own
     none     there is no such thing in there, or it was refused
 """
+import os
 import re
 import socket
 import struct
@@ -22,20 +23,21 @@ import threading
 PORT = 8080
 LISTEN_MS = 4000
 CPU_MS = 2000
+WAIT = 120  # s, for one that runs in the background
 FORKS = 100
 FEW = 60  # percent of one CPU: what a limit of 50 % may let through in so short a time
 
 CRITERIA = [
     {"key": "kernel", "title": "kernel",
-     "explain": "The boot id of the kernel that it runs on (/proc/sys/kernel/random/boot_id) is compared with the host's. "
-                "Host: it is the same kernel, own: it is another one."},
+     "explain": "Its boot id (/proc/sys/kernel/random/boot_id) is compared with the host's, and the host looks for its process, "
+                "since some containers are shown one that is made up. Host: it runs on the host's kernel, own: on another."},
     {"key": "processes", "title": "processes",
      "explain": "The processes in /proc, and which of them a signal could be sent to. Host: they are the host's, shared: its own "
                 "have numbers of their own, but the host's /proc is seen, own: it sees only its own."},
     {"key": "pid", "title": "its pid",
      "explain": "Its process number. Host: one of the host's namespace, own: it was counted anew."},
     {"key": "hostname", "title": "host name",
-     "explain": "Host: it has the host's, in the host's UTS namespace, own: one that can be changed without the host's changing."},
+     "explain": "Host: it has the host's, in the host's UTS namespace, own: another, or its own copy of it."},
     {"key": "root", "title": "root",
      "explain": "Who it is outside, by the user mapping, and its capabilities. Host: as powerful as who started it, shared: "
                 "root inside is root outside, with fewer capabilities or none that hold outside, own: root inside is an ordinary "
@@ -45,13 +47,13 @@ CRITERIA = [
                 "host's root folder, own: neither."},
     {"key": "devices", "title": "devices",
      "explain": "The nodes in /dev are opened, except where that alone changes something, and nodes for a disk and for "
-                "/dev/mem are made with mknod and opened. Host: a disk, /dev/mem or /dev/port of the host's opens, shared: another "
-                "device opens or is there, own: those of its own machine, none: only null, zero, random and terminals."},
+                "/dev/mem are made with mknod and opened. Host: a disk, /dev/mem or /dev/port of the host's opens, shared: "
+                "another device opens or is there, own: those of its own machine, none: only null, zero, random and terminals."},
     {"key": "network", "title": "network",
-     "explain": "Its network interfaces. Host: the host's, in its network namespace, own: its own ones, none: no network at all."},
+     "explain": "Its network interfaces. Host: the host's, in its network namespace, own: its own, none: no network at all."},
     {"key": "port8080", "title": "port 8080",
-     "explain": "Two of them listen on port 8080 at the same time, and the host tries to connect. Host: the second cannot, or the "
-                "host reaches it, own: both can, none: there is no network in there."},
+     "explain": "Two of them listen on port 8080 at the same time, and the host tries to connect. Host: the second cannot, "
+                "or the host reaches it, own: both can, none: there is no network in there."},
     {"key": "memory", "title": "memory limit",
      "explain": "With a limit of 64 MiB, where the row can set one, it takes more. Host: nothing stops it, "
                 "own: it is stopped or killed."},
@@ -61,8 +63,8 @@ CRITERIA = [
                 "or it has fewer CPUs than the host."},
     {"key": "calls", "title": "system calls",
      "explain": "How many of the host kernel's system calls pass the seccomp filters above it; none is executed for that, and "
-                "what the kernel itself then refuses, for want of a capability, does not count. Host: all, shared: some are filtered, "
-                "own: its calls end in a kernel of its own."},
+                "what the kernel itself then refuses, for want of a capability, is not looked at. Host: all, shared: some are "
+                "filtered, own: its calls end in a kernel of its own."},
     {"key": "kcore", "title": "/proc/kcore",
      "explain": "The kernel's memory, to be read in /proc/kcore, also in a /proc mounted afresh, which goes round masks. "
                 "Host: the host's can be read, own: its own kernel's, none: refused, masked, or not there."},
@@ -72,16 +74,18 @@ CRITERIA = [
      "explain": "init_module with bytes that are no module: the answer ENOEXEC means that the kernel would have taken one. "
                 "Host: into the host's kernel, own: into its own, none: refused, or the kernel has no modules."},
     {"key": "clock", "title": "set the clock",
-     "explain": "clock_settime to the time just read, and settimeofday. Host: the host's can be set, own: its own, none: refused."},
+     "explain": "clock_settime to the time just read, and settimeofday. Host: the host's can be set, own: its own, "
+                "none: refused."},
     {"key": "ports", "title": "I/O ports",
      "explain": "iopl and ioperm, x86 only. Host: it reaches the host's hardware, own: that of its own machine, "
                 "which the monitor emulates, none: refused, or there are no ports."},
     {"key": "forks", "title": "fork bomb",
-     "explain": f"With a limit of 20 processes, where the row can set one, it starts {FORKS} that sleep. Host: all become processes "
-                "of the host, own: it is stopped, or they are processes of its own kernel only."},
+     "explain": f"With a limit of 20 processes, where the row can set one, it starts {FORKS} that sleep. Host: all become "
+                "processes of the host, shared: a limit that is not its own stops it, own: its limit does, or they are processes of "
+                "its own kernel only."},
     {"key": "panic", "title": "panic",
-     "explain": "\"c\" is written to /proc/sysrq-trigger, also of a /proc mounted afresh; in a machine whose kernel has no SysRq, "
-                "process 1 ends. Host: the host dies, own: its own kernel does and the host lives, none: refused."},
+     "explain": "\"c\" is written to /proc/sysrq-trigger, also of a /proc mounted afresh; in a machine whose kernel has no "
+                "SysRq, process 1 ends. Host: the host dies, own: its own kernel does and the host lives, none: refused."},
 ]
 
 
@@ -129,32 +133,58 @@ def host_connects():
         return connection.connect_ex(("127.0.0.1", PORT)) == 0
 
 
+def host_sees(token):
+    """Whether a probe with this word among its arguments is a process of the host's."""
+    for number in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{number}/cmdline", "rb") as file:
+                arguments = file.read().decode(errors="replace").split("\0")
+        except OSError:
+            continue  # it has ended
+        if os.path.basename(arguments[0]) == "probe" and token in arguments:
+            return True
+    return False
+
+
+class Watcher:
+    """What the host sees while something runs: its process, and its port."""
+
+    def __init__(self, token):
+        self.token, self.over = token, threading.Event()
+        self.process, self.connected = False, None if host_connects() else False
+        self.thread = threading.Thread(target=self.watch)
+
+    def watch(self):
+        while not self.over.wait(0.1):
+            self.process = self.process or host_sees(self.token)
+            if self.connected is False:
+                self.connected = host_connects()
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self.over.set()
+        self.thread.join()
+
+
 def two_listeners(run, log):
-    """[result, result], and whether the host could connect meanwhile (None: it could before already)."""
-    if host_connects():
-        connected = [None]
-    else:
-        connected = [False]
-    over = threading.Event()
-
-    def watch():
-        while not over.wait(0.1) and connected[0] is False:
-            connected[0] = host_connects()
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        both = [run(["listen", str(PORT), str(LISTEN_MS)], background=True) for _ in range(2)]
-        results = [attempt(log, f"listen on {PORT}, {which}", lambda one=one: one.wait(120))
-                   for which, one in zip(("one", "the other"), both)]
-        for one in both:
-            one.kill()
-    except (OSError, subprocess.SubprocessError) as error:
-        results = [{"said": {}, "status": None, "why": f"{type(error).__name__}: {error}"}]
-    finally:
-        over.set()
-        watcher.join()
-    return results, connected[0]
+    """What two that listen at once have said, and what the host saw of them: "host_saw": whether one was a process of the
+    host's, "host_connected": whether it could connect (None: it could before already)."""
+    token, both = f"token-{os.getpid()}-{os.urandom(4).hex()}", []
+    with Watcher(token) as watcher:
+        try:
+            both = [run(["listen", str(PORT), str(LISTEN_MS), token], background=True) for _ in range(2)]
+            results = [attempt(log, f"listen on {PORT}, {which}", lambda one=one: one.wait(WAIT))
+                       for which, one in zip(("one", "the other"), both)]
+        except (OSError, subprocess.SubprocessError) as error:
+            results = [{"said": {}, "status": None, "why": f"{type(error).__name__}: {error}"}]
+        finally:
+            for one in both:
+                one.kill()
+    came = any("listen_to" in one["said"] for one in results)
+    return {"listen": results, "host_saw": watcher.process or (False if came else None), "host_connected": watcher.connected}
 
 
 def probe(run, log=lambda text: None):
@@ -162,7 +192,7 @@ def probe(run, log=lambda text: None):
     background, with .wait(timeout), which returns that, and .kill().  What it returns can be written as JSON."""
     seen = {"observe": attempt(log, "observe", lambda: run(["observe"]))}
     seen["calls"] = attempt(log, "calls", lambda: run(["calls"]))
-    seen["listen"], seen["host_connected"] = two_listeners(run, log)
+    seen.update(two_listeners(run, log))
     # More than the limit, more than a small machine has, and no more: it is touched, and so taken from the host.
     has = int(seen["observe"]["said"].get("memory_kib", 0)) // 1024
     seen["memory_mib"] = max(128, min(has + 32, 512))
@@ -202,9 +232,15 @@ class Row:
         return result
 
     def own_kernel(self):
+        """By the boot id, and by whether the host saw its process: LXC and systemd-nspawn put another boot id over the host's."""
         if "boot_id" not in self.host:
             raise Unknown("the host's boot id is not known")
-        return self.get("boot_id") != self.host["boot_id"]
+        if self.seen.get("host_saw") or self.get("boot_id") == self.host["boot_id"]:
+            return False
+        if self.seen.get("host_saw") is None:
+            raise Unknown("its boot id is another one, which a container can have too, and whether the host sees its "
+                          "process was not found out")
+        return True
 
     def own_namespace(self, kind):
         """Numbers of namespaces are the same in all kernels, so they are compared only within one."""
@@ -224,7 +260,7 @@ class Row:
             reasons.append("the seccomp filter refuses the call")
         if not int(self.observed.get("cap_effective", "0"), 16) >> capability & 1:
             reasons.append(f"it does not have {name}")
-        elif not self.own_kernel() and self.own_namespace("user"):
+        elif self.observed.get("ns_user") != self.host.get("ns_user"):
             reasons.append(f"its {name} holds in its own user namespace only")
         return " and ".join(reasons) or "neither a filter nor a missing capability explains it"
 
@@ -237,8 +273,10 @@ def capabilities(observed):
 def judge_kernel(row):
     release = row.get("release")
     if row.own_kernel():
-        return "own", f"{release}, its own", "Its boot id is another one than the host's."
-    return "host", f"{release}, the host's", "Its boot id is the host's."
+        return "own", f"{release}, its own", "Its boot id is another one than the host's, and the host does not see its process."
+    if row.observed.get("boot_id") == row.host["boot_id"]:
+        return "host", f"{release}, the host's", "Its boot id is the host's."
+    return "host", f"{release}, the host's", "It is shown another boot id, or none, but it is a process of the host's."
 
 
 def judge_processes(row):
@@ -265,24 +303,23 @@ def judge_hostname(row):
     name, answer = row.get("hostname"), row.observed.get("hostname_set")
     change = "It can change it." if answer == "ok" else f"Changing it: {answer}."
     if row.own_kernel() or row.own_namespace("uts"):
-        return "own", name, change
+        return "own", f"{name}, its own" if name == row.host.get("hostname") else name, change
     return "host", f"{name}, the host's", f"It is in the host's UTS namespace. {change}"
 
 
 def judge_root(row):
     uid = row.get("uid")
     count, all_of_them = capabilities(row.observed)
-    caps = f"{count} of {all_of_them} capabilities"
+    caps, value = f"{count} of {all_of_them} capabilities", f"uid {uid}, {count} of {all_of_them} caps"
     if row.own_kernel():
-        return "own", f"uid {uid}, {count} of {all_of_them} caps", f"It has {caps}, of its own kernel."
+        return "own", value, f"It has {caps}, of its own kernel."
     if row.own_namespace("user"):
         return judge_user_namespace(row, uid, caps)
     if (uid, row.get("cap_effective")) == (row.host.get("uid"), row.host.get("cap_effective")):
-        return "host", f"uid {uid}, {count} of {all_of_them} caps", f"It has {caps} in the host's user namespace, as who started it."
+        return "host", value, f"It has {caps} in the host's user namespace, as who started it."
     if uid != "0" and not count:
         return "none", f"uid {uid}, no caps", "It is an ordinary user in the host's user namespace."
-    return "shared", f"uid {uid}, {count} of {all_of_them} caps", f"It has {caps} in the host's user namespace: uid {uid} inside " \
-        "is the same outside."
+    return "shared", value, f"It has {caps} in the host's user namespace: uid {uid} inside is the same outside."
 
 
 def judge_user_namespace(row, uid, caps):
@@ -295,7 +332,7 @@ def judge_user_namespace(row, uid, caps):
     if outside is None:
         return "none", f"uid {uid}, not mapped", explain
     if outside == 0:
-        return "shared", f"uid {uid} is the host's 0", explain + " Where only the user counts, as with files, it is the host's root."
+        return "shared", f"uid {uid} is the host's 0", explain + " For files it is the host's root."
     return ("own" if uid == "0" else "none"), f"uid {uid} is {outside} outside", explain
 
 
@@ -307,7 +344,7 @@ def judge_mounts(row):
     if not row.own_namespace("mnt"):
         return "host", f"{count}, the host's", f"It is in the host's mount namespace. {writable}"
     if row.get("root_device") == row.host.get("root_device"):
-        return "shared", "the host's root", f"It has {count} mounts of its own, but its root is the folder that is the host's. {writable}"
+        return "shared", "the host's root", f"It has {count} mounts of its own, but its root is the host's. {writable}"
     return "own", f"{count}, root {kind}", f"It is in a mount namespace of its own, and its root is another folder. {writable}"
 
 
@@ -354,7 +391,8 @@ def judge_port(row):
             raise Unknown("the two did not listen at the same time")
         if row.seen.get("host_connected"):
             return "host", "both, host connects", "Both can listen, and the host reaches one of them at its own port."
-        return "own", "both can", "Two listened on the port at the same time, and the host's port is another one."
+        return "own", "both can", ("Each listened in a kernel of its own" if row.own_kernel() else
+                                   "Two listened on the port at the same time") + ", and the host's port is another one."
     if set(said) <= {"EAFNOSUPPORT", "ENOSYS", "EPERM", "EACCES"}:
         return "none", "cannot listen", f"Listening: {said[0]}."
     if "EADDRINUSE" in said:
@@ -376,7 +414,7 @@ def judge_memory(row):
     what = f"killed at {taken} MiB" if end is None or "killed" in end else f"{end} at {taken} MiB"
     how = "The whole of it was ended." if end is None else f"The process that took it: {end}."
     if row.own_kernel():
-        return "own", what, f"{how} It has {int(row.get('memory_kib')) // 1024} MiB of its own."
+        return "own", what, f"{how} It has {said.get('memory_of_mib', '?')} MiB of its own."
     if row.can.get("memory"):
         return "own", what, f"{how} Tried were {tried} MiB; {limit}."
     return "host", what, f"{how} But {limit}: it is the host's memory that ended."
@@ -415,8 +453,9 @@ def judge_calls(row):
         return "host", f"all {reached}", "No filter refuses any of them."
     refused, killed = words(said["calls_refused"]), words(said["calls_killed"])
     names = ", ".join(word.split(" ")[0] for word in (killed + refused)[:8])
-    explain = f"{len(refused)} are refused with an error, {len(killed)} end the process: {names}{', ...' * (len(refused + killed) > 8)}."
-    return "shared", f"{reached} of {all_of_them}", explain + " The filters were asked with all arguments zero."
+    names += ", ..." if len(refused) + len(killed) > 8 else ""
+    return "shared", f"{reached} of {all_of_them}", f"{len(refused)} are refused with an error, {len(killed)} end the process: " \
+        f"{names}. The filters were asked with all arguments zero."
 
 
 def judge_kcore(row):
@@ -429,8 +468,8 @@ def judge_kcore(row):
     if fresh == "ok":
         return row.touched(), "in a new /proc", f"In its /proc: {plain}, but it can mount one anew, and there it can be read."
     word = {"ENOENT": "not there", "ENODATA": "masked"}.get(plain, f"refused: {plain}")
-    return "none", word, f"Reading: {plain} (ENODATA: something empty lies over it). In a /proc mounted afresh: " \
-        f"{fresh or 'mounting one is refused, ' + str(mounting)}."
+    over = ", something empty lies over it" if plain == "ENODATA" else ""
+    return "none", word, f"Reading: {plain}{over}. In a /proc mounted afresh: {fresh or f'mounting one is refused, {mounting}'}."
 
 
 def judge_dmesg(row):

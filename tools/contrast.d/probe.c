@@ -709,6 +709,16 @@ static bool have_proc(void)
     return access(in_proc("self/status"), F_OK) == 0;
 }
 
+static bool proc_mounted, proc_made; /* by us */
+
+static void leave_proc(void)
+{
+    if (proc_mounted)
+        umount2(proc, MNT_DETACH);
+    if (proc_made)
+        rmdir(proc);
+}
+
 /* Where there is none, it is mounted, and so seen that it can be. */
 static void need_proc(void)
 {
@@ -726,6 +736,8 @@ static void need_proc(void)
         error = made && made != EEXIST ? made : mount_proc(folders[i]);
         if (error == 0) {
             snprintf(proc, sizeof(proc), "%s", folders[i]);
+            proc_mounted = true;
+            proc_made = made == 0;
             say("proc", "mounted at %s", folders[i]);
             return;
         }
@@ -775,6 +787,7 @@ static void observe(void)
     say_answers("", of_the_kernel, sizeof(of_the_kernel) / sizeof(of_the_kernel[0]));
     if (ask_in_child(ask_fresh_proc) != 0)
         say("fresh_proc", "unanswered");
+    leave_proc();
 }
 
 /* ---- calls ----
@@ -1026,9 +1039,13 @@ static void probe_memory(long mib)
 {
     _Atomic long *taken =
         mmap(NULL, sizeof(*taken), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct sysinfo info;
     int status;
-    pid_t child = taken == MAP_FAILED ? -1 : fork();
+    pid_t child;
 
+    if (sysinfo(&info) == 0)
+        say("memory_of_mib", "%llu", (unsigned long long)info.totalram * info.mem_unit / MIB);
+    child = taken == MAP_FAILED ? -1 : fork();
     if (child == 0)
         take_memory(mib, taken);
     if (child < 0 || waitpid(child, &status, 0) < 0)
@@ -1128,8 +1145,7 @@ static void probe_listen(long port, long ms)
     }
     say("listen", "%s", error_name(error));
     say("listen_from", "%.3f", seconds(CLOCK_REALTIME));
-    if (error == 0)
-        usleep((useconds_t)ms * 1000);
+    usleep((useconds_t)ms * 1000); /* in any case: the host looks for us meanwhile */
     say("listen_to", "%.3f", seconds(CLOCK_REALTIME));
     if (fd >= 0)
         close(fd);
@@ -1177,6 +1193,7 @@ static void probe_panic(bool in_vm)
     try_panic("proc");
     if (ask_in_child(panic_with_fresh_proc) < 0)
         say("panic_refused", "a proc of its own: killed");
+    leave_proc();
     if (in_vm) { /* a kernel has no life without its first process; kernels without SysRq are common
                   */
         say("panic_try", "the end of process 1");
