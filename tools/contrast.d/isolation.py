@@ -81,8 +81,8 @@ CRITERIA = [
                 "which the monitor emulates, none: refused, or there are no ports."},
     {"key": "forks", "title": "fork bomb",
      "explain": f"With a limit of 20 processes, where the row can set one, it starts {FORKS} that sleep. Host: all become "
-                "processes of the host, shared: a limit that is not its own stops it, own: its limit does, or they are processes of "
-                "its own kernel only."},
+                "processes of the host, shared: a limit that is not its own stops it, own: its limit does, or they are "
+                "processes of its own kernel only."},
     {"key": "panic", "title": "panic",
      "explain": "\"c\" is written to /proc/sysrq-trigger, also of a /proc mounted afresh; in a machine whose kernel has no "
                 "SysRq, process 1 ends. Host: the host dies, own: its own kernel does and the host lives, none: refused."},

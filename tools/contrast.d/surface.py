@@ -84,8 +84,8 @@ def strace(command, timeout, kill_after, enter):
     if not shutil.which("strace"):
         raise RuntimeError("strace is not installed")
     with tempfile.NamedTemporaryFile(mode="r", errors="replace") as trace:
-        status, errors = run(["strace", "-f", "-qq", "-e", "trace=all", "-e", "signal=none", "-e", "kvm=vcpu", "-o", trace.name, "--",
-                              *enter, *command], timeout, kill_after)
+        options = ["-f", "-qq", "-e", "trace=all", "-e", "signal=none", "-e", "kvm=vcpu", "-o", trace.name]
+        status, errors = run(["strace", *options, "--", *enter, *command], timeout, kill_after)
         calls, exits = counted(trace, command[0])
     if not calls:
         raise RuntimeError(f"strace counted nothing, status {status}: {errors.strip()[-200:]}")
@@ -101,11 +101,11 @@ def tracing():
         yield TRACING
         return
     with tempfile.TemporaryDirectory() as folder:
-        mounted = subprocess.run(["mount", "-t", "tracefs", "tracefs", folder], stderr=subprocess.DEVNULL, check=False).returncode == 0
+        mount = subprocess.run(["mount", "-t", "tracefs", "tracefs", folder], stderr=subprocess.DEVNULL, check=False)
         try:
             yield folder
         finally:
-            if mounted:
+            if mount.returncode == 0:
                 subprocess.run(["umount", folder], check=True)
 
 
