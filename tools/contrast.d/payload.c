@@ -35,8 +35,9 @@
 
 enum { MARK_MAIN = 1, MARK_DONE = 2 };
 enum { WORK_SIZE = 256 << 10, PAGE = 4096 };
-#define WORK_HASH 0xc1adf21c706e2325ull /* checked: who computes another one did not do the work \
-                                         */
+#define WORK_HASH                                                                  \
+    0xc1adf21c706e2325ull /* checked: who computes another one did not do the work \
+                           */
 
 struct words {
     const char *mark, *id, *stop, *end;

@@ -480,8 +480,8 @@ static void walk_devices(struct devices *d, const char *folder, int depth)
         const char *name = path + strlen("/dev/");
         struct stat node;
 
-        snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
-        if (entry->d_name[0] == '.' || lstat(path, &node) < 0)
+        if (snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name) >= (int)sizeof(path) ||
+            entry->d_name[0] == '.' || lstat(path, &node) < 0)
             continue;
         if (S_ISDIR(node.st_mode) && depth > 0)
             walk_devices(d, path, depth - 1);

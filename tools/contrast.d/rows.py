@@ -173,10 +173,11 @@ class Oci(Row):
                 "maskedPaths": ["/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"],
                 "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
                 "cgroupsPath": f"/{self.name}-{number}",
+                "resources": {"devices": [{"allow": False, "access": "rwm"}]},
             },
         }
         if limits:
-            config["linux"]["resources"] = {
+            config["linux"]["resources"] |= {
                 "memory": {"limit": LIMITS["memory"], "swap": LIMITS["memory"]},
                 "pids": {"limit": LIMITS["processes"]},
                 "cpu": {"quota": LIMITS["cpu"] * 1000, "period": 100000}}
@@ -209,7 +210,7 @@ class Lxc(Row):
     def prepare(self, place, program, arguments, numbers, limits):
         super().prepare(place, program, arguments, numbers, limits)
         for number in numbers:
-            lines = [f"lxc.rootfs.path = dir:{place.path('root', str(number))}", "lxc.uts.name = container",
+            lines = ["lxc.include = /usr/share/lxc/config/common.conf", f"lxc.rootfs.path = dir:{place.path('root', str(number))}", "lxc.uts.name = container",
                      "lxc.mount.auto = proc:mixed sys:ro", "lxc.net.0.type = empty", "lxc.autodev = 1",
                      "lxc.pty.max = 1", "lxc.tty.max = 0", "lxc.apparmor.profile = unconfined"]
             if limits:

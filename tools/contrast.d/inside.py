@@ -1,0 +1,577 @@
+# SPDX-License-Identifier: MIT
+"""Measures: runs where /dev/kvm is, and appends what it finds to a journal, from which an interrupted run goes on."""
+import glob
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import isolation
+import labroot
+import manifest
+import rows
+import surface
+
+# The order is that of the work; what each is, the docstring of tools/contrast says.
+TIMING, OTHER = ("serial", "cold", "crowd", "rate", "steady"), ("memory", "isolation", "surface")
+BLOCK = 5  # starts of a row, then the next row has its turn
+SETTLE, PERIOD = 10_000_000, 20_000_000  # ns, see launch.c
+CROWDS = (1, 10, 50)
+RETRIES = 3  # the emulator hangs a guest now and then
+# Milliseconds of one start, for the estimate of the time left until they have been measured.
+GUESS = {"posix_spawn": 3, "fork": 3, "nsrun": 6, "bwrap": 14, "crun": 20, "runc": 60, "lxc": 25, "nspawn": 320, "podman": 500,
+         "docker": 900, "minivmm-raw": 24, "minivmm-hello": 24, "minivmm-debian": 1750, "qemu-pc": 900}
+
+
+class Unit:
+    """A piece of work that is done as a whole; its key names it in the journal."""
+
+    def __init__(self, section, row, number, count, cost):
+        self.section, self.row, self.number, self.count = section, row, number, count
+        self.cost = cost  # starts that it makes, about
+        self.key = f"{section}/{row.name}/{number}"
+
+
+class Journal:
+    """One line of JSON for each piece of work that is done."""
+
+    def __init__(self, path):
+        self.done = {}
+        if os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                for line in file:
+                    if line.endswith("\n"):
+                        record = json.loads(line)
+                        self.done[record["key"]] = record
+        self.file = open(path, "a", encoding="utf-8")  # pylint: disable=consider-using-with
+
+    def add(self, key, **data):
+        self.done[key] = {"key": key, **data}
+        self.file.write(json.dumps(self.done[key]) + "\n")
+        self.file.flush()
+        os.fsync(self.file.fileno())
+
+
+def starts_of(row, plan):
+    """How often a row is started serially: --quick does less for those that take long."""
+    guess = GUESS.get(row.name, 300)
+    if not plan["quick"]:
+        return plan["starts"]
+    return plan["starts"] if guess < 200 else 10 if guess < 500 else 5
+
+
+def units_of(table, plan):
+    """All the work, rows in turn."""
+    units = []
+    sections = plan["sections"]
+    if "serial" in sections:
+        for block in range(-(-max(starts_of(row, plan) for row in table) // BLOCK)):
+            for row in table:
+                left = starts_of(row, plan) - block * BLOCK
+                if left > 0:
+                    units.append(Unit("serial", row, block, min(BLOCK, left), min(BLOCK, left) + 1))
+    if "cold" in sections:
+        units += [Unit("cold", row, number, 1, 2) for number in range(plan["cold"]) for row in table]
+    for n in CROWDS:
+        if "crowd" in sections:
+            units += [Unit("crowd", row, n, n, n) for row in table]
+        if "memory" in sections:
+            units += [Unit("memory", row, n, n, n) for row in table]
+    for section, cost in (("rate", 8), ("steady", 2), ("isolation", 10), ("surface", 3)):
+        if section in sections:
+            units += [Unit(section, row, 0, 0, cost) for row in table]
+    return units
+
+
+def too_much(unit, plan):
+    """Why --quick leaves a piece of work out, or None."""
+    guess = GUESS.get(unit.row.name, 300)
+    if plan["quick"] and unit.section in ("crowd", "memory") and unit.number * guess > (9000 if unit.section == "crowd" else 3500):
+        return f"left out by --quick: {unit.number} at once take long here"
+    return None
+
+
+# ---- starting ----
+
+def launch(place, row, first, count, at_once=1, what="run", options=()):
+    """[(number, began, reaped, status, [(time, value)])]"""
+    words = row.words(place, what) if row.payload else []
+    row.prepare(place, "payload", words, range(first, first + count), False)
+    command = [*place.enter, place.files["launch"], *[word.replace("{folder}", place.folder) for word in row.launch],
+               "-n", str(count), "-j", str(at_once), "-i", str(first), "-l", "40", *options, *row.command(place, "payload", words)]
+    outcome = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                             errors="replace", check=False)
+    runs = [take_line(line) for line in outcome.stdout.split("\n") if line[:1].isdigit()]
+    for run in runs:
+        if run[3] != 0 or (not row.timeline and len(run[4]) < 2):
+            row.remove(place, run[0])
+            raise RuntimeError(f"ended with status {run[3]} and {len(run[4])} marks; it said: {outcome.stderr.strip()[-400:] or 'nothing'}")
+    if len(runs) != count:
+        raise RuntimeError(f"launch ended with status {outcome.returncode}: {outcome.stderr.strip()[-400:]}")
+    if row.timeline:
+        for run in runs:
+            run[4].extend(timeline(place.path("timeline", str(run[0]))))
+            if not any(isinstance(value, int) for _, value in run[4]):
+                raise RuntimeError("the guest wrote no mark")
+    return runs
+
+
+def take_line(line):
+    number, began, reaped, status, *marks = line.split()
+    pairs = [mark.split(":") for mark in marks]
+    return int(number), int(began), int(reaped), int(status), [(int(at), int(value)) for value, at in pairs]
+
+
+def timeline(path):
+    """[(ns, number of a guest mark, or name of an event)], calls to KVM left out."""
+    marks = []
+    with open(path, encoding="ascii") as file:
+        for line in file:
+            if not line.startswith("#"):
+                ns, took, value, name = line.rstrip("\n").split(" ", 3)
+                if name == "guest mark":
+                    marks.append((int(ns), int(value)))
+                elif took == "0":
+                    marks.append((int(ns), name))
+    return marks
+
+
+def again(do, hung):
+    """A guest that hangs, as the emulator makes it now and then, is started anew; a failure that comes again is one."""
+    for number in range(RETRIES):
+        try:
+            return do()
+        except RuntimeError as error:
+            if number == RETRIES - 1:
+                raise
+            hung.append(str(error))
+    return None
+
+
+def samples(runs):
+    """What is kept of each start: all times since the spawn."""
+    return [{"total": reaped - began, "marks": [(at - began, value) for at, value in marks]} for _, began, reaped, _, marks in runs]
+
+
+def serial(place, unit, state):
+    first = unit.number * BLOCK
+    runs = again(lambda: launch(place, unit.row, first, unit.count + 1, options=("-p", str(PERIOD), "-s", str(SETTLE))), state.hung)
+    return {"samples": samples(runs[1:])}  # the first brings all back that the other rows have pushed out
+
+
+def cold(place, unit, state):
+    def once():
+        os.sync()
+        with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
+            file.write("3\n")
+        return launch(place, unit.row, unit.number, 1, options=("-p", str(PERIOD), "-s", str(SETTLE)))
+
+    try:
+        return {"samples": samples(again(once, state.hung))}
+    except OSError as error:
+        return {"missing": f"the page cache cannot be dropped: {error.strerror}"}
+
+
+def crowd(place, unit, state):
+    runs = again(lambda: launch(place, unit.row, 0, unit.number, unit.number), state.hung)
+    began = min(run[1] for run in runs)
+    return {"samples": samples(runs), "all_ended": max(run[2] for run in runs) - began,
+            "all_started": max(first_mark(run[4]) for run in runs) - began}
+
+
+def first_mark(marks):
+    return next(at for at, value in marks if isinstance(value, int))
+
+
+def rate(place, unit, state):
+    """Keeps two for each CPU running."""
+    at_once = 2 * os.cpu_count()
+    count = max(2 * at_once, min(100, int(2000 / GUESS.get(unit.row.name, 300)))) if GUESS.get(unit.row.name, 300) < 1000 else at_once
+    runs = again(lambda: launch(place, unit.row, 0, count, at_once), state.hung)
+    took = max(run[2] for run in runs) - min(run[1] for run in runs)
+    return {"count": count, "at_once": at_once, "took_ns": took, "per_second": count * 1e9 / took}
+
+
+# ---- running with output ----
+
+class Outcome:
+    def __init__(self, status, text):
+        self.status, self.text = status, text
+
+
+class Running:
+    """An instance whose output is read."""
+
+    def __init__(self, place, row, number, program, arguments, limits):
+        row.prepare(place, program, arguments, [number], limits)
+        self.port = None
+        if "-b" in row.launch:  # a FIFO without a reader would stop the one who opens it
+            path = row.launch[1].replace("{folder}", place.folder).replace("{i}", str(number))
+            self.port = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        command = [word.replace("{i}", str(number)) for word in row.command(place, program, arguments, limits)]
+        self.place, self.row, self.number = place, row, number
+        self.output = tempfile.TemporaryFile()  # pylint: disable=consider-using-with
+        self.process = subprocess.Popen(place.enter + command, stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output)
+
+    def wait(self, timeout):
+        try:
+            status = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+        finally:
+            if self.port is not None:
+                os.close(self.port)
+                self.port = None
+        self.output.seek(0)
+        return Outcome(status if status >= 0 else 128 - status, self.output.read().decode(errors="replace"))
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self.row.remove(self.place, self.number)
+
+
+def steady(place, unit, _):
+    if not unit.row.payload:
+        return {"missing": "the guest has no system calls"}
+    words = [word.replace("{i}", "0") for word in unit.row.words(place, "steady")]
+    text = Running(place, unit.row, 0, "payload", words, False).wait(60).text
+    found = {}
+    for line in text.split("\n"):
+        name, _, value = line.partition("payload: ")[2].strip().partition("=")
+        if "/" in value:
+            took, count = value.split("/")
+            found[name] = int(took) / int(count)
+    if len(found) != 5:
+        return {"missing": f"the payload did not say all; the last that was said: {text.strip()[-200:]}"}
+    return {"values": found}
+
+
+# ---- memory ----
+
+def processes():
+    found = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
+                found[int(name)] = file.read().rpartition(")")[2].split()[19]  # when it began
+        except OSError:
+            pass
+    return found
+
+
+def rollup(pid):
+    """PSS and USS in KiB."""
+    sums = {}
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+        for line in file:
+            words = line.split()
+            if words[0].endswith(":") and words[-1] == "kB":
+                sums[words[0][:-1]] = int(words[1])
+    return sums.get("Pss", 0), sums.get("Private_Clean", 0) + sums.get("Private_Dirty", 0)
+
+
+def guest_memory(pid, mebibytes):
+    """KiB resident of the mappings that lie together and are as large as the guest's memory, or a little larger for its
+    alignment."""
+    mappings = []
+    with open(f"/proc/{pid}/smaps", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            words = line.split()
+            if words[0] == "Rss:":
+                mappings[-1][2] = int(words[1])
+            elif not words[0].endswith(":"):
+                begin, end = (int(part, 16) for part in words[0].split("-"))
+                if mappings and mappings[-1][1] == begin:
+                    mappings.append([begin, end, 0, mappings[-1][3]])
+                else:
+                    mappings.append([begin, end, 0, begin])
+    runs = {}
+    for begin, end, resident, run in mappings:
+        size, sum_ = runs.get(run, (0, 0))
+        runs[run] = size + end - begin, sum_ + resident
+    wanted = mebibytes << 20
+    fitting = [resident for size, resident in runs.values() if wanted <= size <= wanted + (16 << 20)]
+    return max(fitting) if fitting else 0
+
+
+def available():
+    with open("/proc/meminfo", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("MemAvailable:"))
+
+
+def control_groups(pids):
+    """The groups of these processes, without those that others are in, too."""
+    found = set()
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/cgroup", encoding="ascii") as file:
+                path = next((line.strip().split("::", 1)[1] for line in file if line.startswith("0::")), "/")
+        except OSError:
+            continue
+        folder = "/sys/fs/cgroup" + path
+        if path != "/" and os.path.exists(folder + "/memory.current"):
+            found.add(folder)
+    return found
+
+
+def group_memory(folders):
+    total = kernel = 0
+    for folder in folders:
+        with open(folder + "/memory.current", encoding="ascii") as file:
+            total += int(file.read())
+        with open(folder + "/memory.stat", encoding="ascii") as file:
+            kernel += sum(int(line.split()[1]) for line in file if line.split()[0] in ("kernel",))
+    return total >> 10, kernel >> 10
+
+
+def memory(place, unit, _):
+    """Of so many idle instances: all processes that were not there before, but for daemons, belong to them."""
+    row, n = unit.row, unit.number
+    if not row.payload:
+        return {"missing": "the guest cannot idle: it is no kernel"}
+    words = row.words(place, "idle")
+    row.prepare(place, "payload", words, range(n), False)
+    group = "/sys/fs/cgroup/contrast-idle"
+    command = [*place.enter, place.files["launch"], *[word.replace("{folder}", place.folder) for word in row.launch],
+               "-n", str(n), "-j", str(n), "-r", str(n), "-l", "600", *row.command(place, "payload", words)]
+    if row.timeline:
+        command[command.index("-n"):command.index("-n")] = ["-c"]  # the idle payload marks on the console
+        command = [word.replace("mark=port", "mark=console") for word in command]
+    subprocess.run(["sh", "-c", "sync; echo 3 >/proc/sys/vm/drop_caches"], check=False, stderr=subprocess.DEVNULL)
+    before, free = processes(), available()
+    try:
+        os.makedirs(group, exist_ok=True)
+        command = ["sh", "-c", f'echo $$ >{group}/cgroup.procs && exec "$@"', "sh", *command]
+    except OSError:
+        group = None
+    launcher = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                start_new_session=True)
+    try:
+        signal.alarm(400)
+        line = launcher.stdout.readline()
+        if line != "ready\n":
+            raise RuntimeError("the instances did not all start: " + launcher.stderr.read().strip()[-300:])
+        time.sleep(0.5)
+        result = weigh(row, n, before, free, launcher.pid)
+    finally:
+        signal.alarm(0)
+        stop(place, row, n, launcher)
+        if group:
+            for _ in range(100):
+                try:
+                    os.rmdir(group)
+                    break
+                except OSError:
+                    time.sleep(0.05)
+    return result
+
+
+def weigh(row, n, before, free, launcher):
+    system = free - available()
+    pids = [pid for pid, began in processes().items() if before.get(pid) != began and pid != launcher]
+    pss = uss = guest = counted = 0
+    for pid in pids:
+        try:
+            one, own = rollup(pid)
+        except OSError:
+            continue
+        if one:  # kernel threads have none
+            counted += 1
+            pss, uss = pss + one, uss + own
+            guest += guest_memory(pid, row.memory(False)) if row.group == "vm" else 0
+    groups = control_groups(pids)
+    total, kernel = group_memory(groups) if groups else (None, None)
+    daemons = sum(rollup(pid)[0] for pid in daemon_processes()) if row.name == "docker" else None
+    return {"n": n, "processes": counted, "pss_kib": pss, "uss_kib": uss, "daemons_pss_kib": daemons, "cgroup_kib": total,
+            "cgroup_kernel_kib": kernel, "guest_kib": guest if row.group == "vm" else None, "system_kib": max(0, system)}
+
+
+def daemon_processes():
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/comm", encoding="utf-8") as file:
+                if file.read().strip() in ("dockerd", "containerd"):
+                    yield int(name)
+        except OSError:
+            pass
+
+
+def stop(place, row, n, launcher):
+    """Ends the idle instances: containers wait for a FIFO, machines are ended with their monitor."""
+    if row.group == "vm":
+        os.killpg(launcher.pid, signal.SIGKILL)
+    else:
+        for _ in range(600):
+            try:
+                fifo = os.open(place.path("stop"), os.O_WRONLY | os.O_NONBLOCK)
+                os.write(fifo, b"x" * n)
+                time.sleep(0.05)
+                os.close(fifo)
+            except OSError:
+                pass  # nobody waits any more
+            if launcher.poll() is not None:
+                break
+            time.sleep(0.05)
+        else:
+            os.killpg(launcher.pid, signal.SIGKILL)
+            for number in range(n):
+                row.remove(place, number)
+    launcher.communicate()
+
+
+# ---- isolation ----
+
+def runner(place, row, numbers):
+    def run(arguments, limits=False, background=False):
+        running = Running(place, row, next(numbers), "probe", arguments, limits)
+        return running if background else running.wait(120)
+    return run
+
+
+def isolate(place, unit, state):
+    if not unit.row.payload:
+        return {"missing": "the guest is no Linux, and runs no probe"}
+    return {"seen": isolation.probe(runner(place, unit.row, state.numbers))}
+
+
+def count_surface(place, unit, _):
+    row = unit.row
+    if row.group != "vm":
+        return {"missing": "no monitor"}
+    words = row.words(place, "run") if row.payload else []
+    row.prepare(place, "payload", words, [0], False)
+    port = None
+    if "-b" in row.launch:
+        port = os.open(place.path("port", "0"), os.O_RDWR | os.O_NONBLOCK)
+    try:
+        command = [word.replace("{i}", "0") for word in row.command(place, "payload", words)]
+        command[0] = shutil.which(command[0]) or command[0]
+        return surface.count(command, 300)
+    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+        return {"missing": str(error)}
+    finally:
+        if port is not None:
+            os.close(port)
+
+
+def panic(place, table, journal):
+    """The last probe: each row in its turn tries to take the kernel down. Whoever reads the journal afterwards sees which
+    row was tried last."""
+    numbers = iter(range(900, 1000))
+    for row in table:
+        if row.payload and f"panic-end/{row.name}" not in journal.done and f"panic-begin/{row.name}" not in journal.done:
+            say_progress(0, 0, f"{row.title} tries to panic the kernel")
+            row.begin(place)
+            journal.add(f"panic-begin/{row.name}")
+            os.sync()
+            try:
+                text = runner(place, row, numbers)(["panic"]).text
+            except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+                text = str(error)
+            time.sleep(1)
+            journal.add(f"panic-end/{row.name}", text=text[-500:])
+            row.end(place)
+
+
+# ---- all of it ----
+
+WORK = {"serial": serial, "cold": cold, "crowd": crowd, "rate": rate, "steady": steady, "memory": memory, "isolation": isolate,
+        "surface": count_surface}
+
+
+class State:
+    def __init__(self):
+        self.hung = []
+        self.numbers = iter(range(600, 900))
+
+
+def say_progress(done, left, label):
+    """For the one outside: seconds of this machine's clock that are done and left."""
+    print(f"@ {done:.1f} {left:.1f} {label}", flush=True)
+
+
+def make_place(plan, table):
+    if plan["lab_root"]:
+        enter, folder = labroot.make(table), labroot.SCRATCH
+    else:
+        enter, folder = [], tempfile.mkdtemp(prefix="minivmm-contrast-", dir=plan["scratch"])
+        os.chmod(folder, 0o755)
+    files = {name: shutil.copy(source, os.path.join(folder, name)) for name, source in plan["files"].items()}
+    place = rows.Place(folder, files, enter)
+    place.make_fifos()
+    return place
+
+
+def do_unit(place, unit, state, journal):
+    try:
+        result = WORK[unit.section](place, unit, state)
+    except (RuntimeError, OSError, subprocess.SubprocessError, StopIteration) as error:
+        result = {"missing": f"it failed here: {error}"[:600]}
+        print(f"contrast: {unit.key}: {error}", file=sys.stderr, flush=True)
+    journal.add(unit.key, **result)
+
+
+def measure(place, table, plan, journal):
+    state, spent = State(), {}
+    units = [unit for unit in units_of(table, plan) if unit.key not in journal.done]
+    began = time.monotonic()
+
+    def left(from_):
+        return sum(unit.cost * spent.get((unit.section, unit.row.name), GUESS.get(unit.row.name, 300) / 1000) + 0.05
+                   for unit in units[from_:] if not too_much(unit, plan))
+
+    for number, unit in enumerate(units):
+        why = too_much(unit, plan)
+        if why:
+            journal.add(unit.key, missing=why)
+            continue
+        say_progress(time.monotonic() - began, left(number), f"{unit.section}: {unit.row.title}")
+        before = time.monotonic()
+        do_unit(place, unit, state, journal)
+        spent[unit.section, unit.row.name] = (time.monotonic() - before) / unit.cost
+    journal.add("hung", reasons=state.hung)
+
+
+def main(path):
+    """path: a file with the plan, which the part outside has written."""
+    with open(path, encoding="utf-8") as file:
+        plan = json.load(file)
+    journal = Journal(plan["journal"])
+    wanted = [row for row in rows.ROWS if row.name in plan["rows"]]
+    absent = {row.name: row.missing() for row in wanted if row.missing()}
+    table = [row for row in wanted if row.name not in absent]
+    place = make_place(plan, table)
+    try:
+        if plan["panic"]:
+            panic(place, table, journal)
+            return
+        journal.add("manifest", machine=manifest.machine())
+        for row in list(table):
+            try:
+                row.begin(place)
+                journal.add(f"row/{row.name}", version=row.version(place), command=row.command(
+                    place, "payload", row.words(place, "run") if row.payload else []))
+            except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+                absent[row.name] = f"it did not start here: {error} {getattr(error, 'output', '') or ''}".strip()[:600]
+                table.remove(row)
+        for name, why in absent.items():
+            journal.add(f"row/{name}", missing=why)
+        measure(place, table, plan, journal)
+        journal.add("complete")
+    finally:
+        for row in table:
+            row.end(place)
+        if not plan["lab_root"]:
+            for mount in glob.glob(place.path("podman/overlay")):
+                subprocess.run(["umount", "-l", mount], check=False, stderr=subprocess.DEVNULL)
+            shutil.rmtree(place.folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
