@@ -24,7 +24,8 @@ CROWDS = (1, 10, 50)
 RETRIES = 3  # the emulator hangs a guest now and then
 # Milliseconds of one start, for the estimate of the time left until they have been measured.
 GUESS = {"posix_spawn": 3, "fork": 3, "nsrun": 6, "bwrap": 14, "crun": 20, "runc": 60, "lxc": 25, "nspawn": 320, "podman": 500,
-         "docker": 900, "minivmm-raw": 24, "minivmm-hello": 24, "minivmm-debian": 1750, "qemu-pc": 900}
+         "docker": 900, "minivmm-raw": 24, "minivmm-hello": 24, "minivmm-vmlinux": 110, "minivmm-bzImage": 170, "minivmm-debian": 1750,
+         "qemu-pc": 900}
 
 
 class Unit:
@@ -102,7 +103,7 @@ def launch(place, row, first, count, at_once=1, what="run", options=()):
     words = row.words(place, what) if row.payload else []
     row.prepare(place, "payload", words, range(first, first + count), False)
     command = [*place.enter, place.files["launch"], *[word.replace("{folder}", place.folder) for word in row.launch],
-               "-n", str(count), "-j", str(at_once), "-i", str(first), "-l", "40", *options, *row.command(place, "payload", words)]
+               "-n", str(count), "-j", str(at_once), "-i", str(first), "-l", str(limit_of(row, at_once)), *options, *row.command(place, "payload", words)]
     outcome = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                              errors="replace", check=False)
     runs = [take_line(line) for line in outcome.stdout.split("\n") if line[:1].isdigit()]
@@ -118,6 +119,11 @@ def launch(place, row, first, count, at_once=1, what="run", options=()):
             if not any(isinstance(value, int) for _, value in run[4]):
                 raise RuntimeError("the guest wrote no mark")
     return runs
+
+
+def limit_of(row, at_once):
+    """Seconds after which a start is taken for hung."""
+    return int(5 + 6 * at_once * GUESS.get(row.name, 300) / 1000)
 
 
 def take_line(line):
@@ -279,25 +285,25 @@ def rollup(pid):
 def guest_memory(pid, mebibytes):
     """KiB resident of the mappings that lie together and are as large as the guest's memory, or a little larger for its
     alignment."""
-    mappings = []
+    mappings = []  # [begin, end, KiB]
     with open(f"/proc/{pid}/smaps", encoding="utf-8", errors="replace") as file:
         for line in file:
             words = line.split()
             if words[0] == "Rss:":
                 mappings[-1][2] = int(words[1])
             elif not words[0].endswith(":"):
-                begin, end = (int(part, 16) for part in words[0].split("-"))
-                if mappings and mappings[-1][1] == begin:
-                    mappings.append([begin, end, 0, mappings[-1][3]])
-                else:
-                    mappings.append([begin, end, 0, begin])
-    runs = {}
-    for begin, end, resident, run in mappings:
-        size, sum_ = runs.get(run, (0, 0))
-        runs[run] = size + end - begin, sum_ + resident
-    wanted = mebibytes << 20
-    fitting = [resident for size, resident in runs.values() if wanted <= size <= wanted + (16 << 20)]
-    return max(fitting) if fitting else 0
+                mappings.append([int(part, 16) for part in words[0].split("-")] + [0])
+    wanted, best = mebibytes << 20, 0
+    for i, (begin, _, _) in enumerate(mappings):
+        resident = 0
+        for j in range(i, len(mappings)):
+            size = mappings[j][1] - begin
+            if size > wanted + (2 << 20) or (j > i and mappings[j][0] != mappings[j - 1][1]):
+                break
+            resident += mappings[j][2]
+            if size >= wanted:
+                best = max(best, resident)
+    return best
 
 
 def available():
