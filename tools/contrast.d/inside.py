@@ -112,7 +112,7 @@ def launch(place, row, first, count, at_once=1, what="run", options=()):
     words = row.words(place, what) if row.payload else []
     row.prepare(place, "payload", words, range(first, first + count), False)
     command = [*place.enter, place.files["launch"], *[word.replace("{folder}", place.folder) for word in row.launch],
-               "-n", str(count), "-j", str(at_once), "-i", str(first), "-l", str(limit_of(row, at_once)), *options, *row.command(place, "payload", words)]
+               "-n", str(count), "-j", str(at_once), "-i", str(first), "-l", str(limit_of(row, at_once, place.slow)), *options, *row.command(place, "payload", words)]
     outcome = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                              errors="replace", check=False)
     runs = [take_line(line) for line in outcome.stdout.split("\n") if line[:1].isdigit()]
@@ -131,9 +131,9 @@ def launch(place, row, first, count, at_once=1, what="run", options=()):
     return runs
 
 
-def limit_of(row, at_once):
+def limit_of(row, at_once, slow):
     """Seconds after which a start is taken for hung."""
-    return int(4 + 4 * at_once * GUESS.get(row.name, 300) / 1000 * SLOWNESS)
+    return int(3 + 4 * at_once * GUESS.get(row.name, 300) / 1000 * (SLOWNESS if slow else 1))
 
 
 def take_line(line):
@@ -526,16 +526,20 @@ def make_place(plan, table):
         os.chmod(folder, 0o755)
     files = {name: shutil.copy(source, os.path.join(folder, name)) for name, source in plan["files"].items()}
     place = rows.Place(folder, files, enter)
+    place.slow = not plan["deterministic"]
     place.make_fifos()
     return place
 
 
 def do_unit(place, unit, state, journal):
     try:
+        unit.row.wake()
         result = WORK[unit.section](place, unit, state)
     except (RuntimeError, OSError, subprocess.SubprocessError, StopIteration) as error:
         result = {"missing": f"it failed here: {error}"[:600]}
         print(f"contrast: {unit.key}: {error}", file=sys.stderr, flush=True)
+    finally:
+        unit.row.rest()
     journal.add(unit.key, **result)
 
 
@@ -583,6 +587,7 @@ def main(path):
                 row.begin(place)
                 journal.add(f"row/{row.name}", version=row.version(place), command=row.command(
                     place, "payload", row.words(place, "run") if row.payload else []))
+                row.rest()
             except (RuntimeError, OSError, subprocess.SubprocessError) as error:
                 absent[row.name] = f"it did not start here: {error} {getattr(error, 'output', '') or ''}".strip()[:600]
                 table.remove(row)

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -18,6 +19,7 @@ class Place:
 
     def __init__(self, folder, files, enter=()):
         self.folder, self.files, self.enter = folder, files, list(enter)
+        self.slow = False  # where it takes much longer than the guesses say
 
     def path(self, *names):
         return os.path.join(self.folder, *names)
@@ -98,6 +100,12 @@ class Row:
 
     def end(self, place):
         """The opposite."""
+
+    def wake(self):
+        """Its turn begins."""
+
+    def rest(self):
+        """Its turn is over: a daemon that goes on would take time from the others."""
 
     def remove(self, place, number):
         """What may be left of an instance that was killed."""
@@ -294,7 +302,7 @@ class Docker(Engine):
     data = ("/usr/bin/containerd*", "/usr/sbin/containerd*", "/usr/bin/docker*", "/usr/sbin/docker*", "/usr/libexec/docker",
             "/usr/sbin/runc", "/usr/sbin/iptables*", "/usr/sbin/xtables*", "/usr/bin/unpigz", "/usr/sbin/ip", "/usr/bin/ps",
             "/usr/bin/kmod", "/usr/sbin/modprobe")
-    daemon = None
+    daemon, helpers = None, ()
 
     def base(self, place):
         return ["docker", "-H", "unix://" + place.path("docker.sock")]
@@ -305,17 +313,32 @@ class Docker(Engine):
                 place.enter + ["dockerd", "--data-root", place.path("docker"), "--exec-root", place.path("docker-run"),
                                "--pidfile", place.path("docker.pid"), "-H", "unix://" + place.path("docker.sock"),
                                "--iptables=false", "--ip6tables=false", "--bridge=none", "--storage-driver", "overlay2"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         began = time.monotonic()
         while place.run([*self.base(place), "version"], check=False).returncode:
             if self.daemon.poll() is not None or time.monotonic() - began > 120:
                 with open(place.path("dockerd.log"), encoding="utf-8") as log:
                     raise RuntimeError("dockerd did not start: " + " | ".join(log.read().split("\n")[-4:]))
             time.sleep(0.2)
+        with open(place.path("docker-run/containerd/containerd.pid"), encoding="ascii") as file:
+            self.helpers = [int(file.read())]
         self.import_image(place)
+
+    def signal_daemons(self, number):
+        """dockerd and its containerd."""
+        if self.daemon:
+            for pid in [self.daemon.pid, *self.helpers]:
+                os.kill(pid, number)
+
+    def wake(self):
+        self.signal_daemons(signal.SIGCONT)
+
+    def rest(self):
+        self.signal_daemons(signal.SIGSTOP)
 
     def end(self, place):
         if self.daemon:
+            self.wake()
             self.daemon.terminate()
             self.daemon.wait()
             self.daemon = None
