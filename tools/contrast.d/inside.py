@@ -474,7 +474,7 @@ def count_surface(place, unit, _):
     try:
         command = [word.replace("{i}", "0") for word in row.command(place, "payload", words)]
         command[0] = shutil.which(command[0]) or command[0]
-        return surface.count(command, 300)
+        return surface.count(command, 150)
     except (RuntimeError, OSError, subprocess.SubprocessError) as error:
         return {"missing": str(error)}
     finally:
