@@ -561,5 +561,7 @@ def judge(seen, host_seen, facts):
             verdict, value, explain = JUDGES[criterion["key"]](row)
         except Unknown as reason:
             verdict, value, explain = "unknown", "not found out", f"{reason}."
+        except (KeyError, ValueError, IndexError) as damage:  # a line was lost or damaged on a serial console
+            verdict, value, explain = "unknown", "not found out", f"What the probe said is not whole: {damage!r}."
         matrix[criterion["key"]] = {"verdict": verdict, "value": value, "explain": explain}
     return matrix
