@@ -89,6 +89,8 @@ def strace(command, timeout, kill_after, enter):
         calls, exits = counted(trace, command[0])
     if not calls:
         raise RuntimeError(f"strace counted nothing, status {status}: {errors.strip()[-200:]}")
+    if status > 0:  # below: it was killed because it does not end, which is as it should be
+        raise RuntimeError(f"the monitor ended with status {status}: {errors.strip()[-200:]}")
     return calls, exits
 
 
