@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the benchmarks share: architectures, the build that is measured, and QEMU's smallest machine."""
+"""What the benchmarks share: architectures, the build that is measured, QEMU's smallest machine, and a guest's memory."""
 import os
 import subprocess
 import sys
@@ -34,3 +34,32 @@ def build(arch, *targets):
     target = ["--target", *targets] if targets else []
     for command in (["cmake", "--preset", preset], ["cmake", "--build", "--preset", preset, *target]):
         subprocess.run(command, cwd=TREE, check=True, stdout=subprocess.DEVNULL)
+
+
+def mappings(pid):
+    """[[begin, end, KiB resident]] of a process, by address."""
+    found = []
+    with open(f"/proc/{pid}/smaps", encoding="utf-8", errors="replace") as file:
+        for line in file:
+            words = line.split()
+            if words[0] == "Rss:":
+                found[-1][2] = int(words[1])
+            elif not words[0].endswith(":"):
+                found.append([int(address, 16) for address in words[0].split("-")] + [0])
+    return found
+
+
+def guest_resident(found, least, most):
+    """KiB resident of a guest's memory: of the neighbouring mappings that together have from least to most bytes; 0 if there
+    are none."""
+    best = 0
+    for i, (begin, _, _) in enumerate(found):
+        resident = 0
+        for j in range(i, len(found)):
+            size = found[j][1] - begin
+            if size > most or (j > i and found[j][0] != found[j - 1][1]):
+                break
+            resident += found[j][2]
+            if size >= least:
+                best = max(best, resident)
+    return best

@@ -71,9 +71,9 @@ def crowds(row, journal):
     return found
 
 
-def plain(journal, key, *fields):
+def plain(journal, key):
     record = journal.get(key, {"missing": "it was not measured in this run"})
-    return {"missing": record["missing"]} if "missing" in record else {field: record[field] for field in fields or record if field != "key"}
+    return {field: value for field, value in record.items() if field != "key"}
 
 
 def density(memories):
@@ -109,14 +109,14 @@ def surface_of(row, journal, host):
     return found
 
 
-def panics_of(journal, died):
+def panics_of(journal):
     found = {}
     for key in journal:
         kind, _, name = key.partition("/")
         if kind == "panic-begin":
             end = journal.get(f"panic-end/{name}")
             found[name] = {"panic": "alive", "panic_text": end["text"]} if end else \
-                {"panic": "died"} if name in died else {"panic": None, "panic_why": "the machine ended before it was done"}
+                {"panic": "died"} if f"panic-died/{name}" in journal else {"panic": None, "panic_why": "the machine ended before it was done"}
     return found
 
 
@@ -143,13 +143,13 @@ def row_of(row, journal, host, panics):
     return found
 
 
-def assemble(names, facts, journal, died):
-    """facts: the manifest but for the machine and the time; journal: all records; died: rows whose panic took the host."""
+def assemble(names, facts, journal):
+    """facts: the manifest but for the machine and the time; journal: all records."""
     host = journal.get("isolation/posix_spawn/0", {}).get("seen", {})
-    panics = panics_of(journal, died)
-    hung = journal.get("hung", {}).get("reasons", [])
+    panics = panics_of(journal)
+    hung = sum(len(record["reasons"]) for key, record in journal.items() if key.startswith("hung/"))
     manifest = dict(facts, created=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
                     machine=journal.get("manifest", {}).get("machine", {}))
-    manifest["parameters"] = dict(facts["parameters"], starts_repeated=len(hung))
+    manifest["parameters"] = dict(facts["parameters"], starts_repeated=hung)
     return {"format": "minivmm-contrast 1", "manifest": manifest, "criteria": isolation.CRITERIA,
             "rows": [row_of(row, journal, host, panics) for row in rows.ROWS if row.name in names]}

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Measures: runs where /dev/kvm is, and appends what it finds to a journal, from which an interrupted run goes on."""
-import glob
+import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import labroot
 import manifest
 import rows
 import surface
+from common import guest_resident, mappings
 
 # The order is that of the work; what each is, the docstring of tools/contrast says.
 # Many virtual machines at once have been seen to stop the emulated machine with icount for ever, so what starts many is not
@@ -24,6 +26,7 @@ BLOCK = 5  # starts of a row, then the next row has its turn; one, if it takes S
 SLOW = 500
 # ns, see launch.c; after a virtual machine has ended, making the next one waits until the kernel has cleared it away.
 SETTLE, PERIOD = 40_000_000, 20_000_000
+PHASES = ("-p", PERIOD, "-s", SETTLE)
 CROWDS = (1, 10, 50)
 SLOWNESS = 8  # an ordinary lab against one that counts instructions, and less than that against a real machine
 RETRIES = 3  # the emulator hangs a guest now and then
@@ -31,6 +34,10 @@ RETRIES = 3  # the emulator hangs a guest now and then
 GUESS = {"posix_spawn": 3, "fork": 3, "nsrun": 6, "bwrap": 14, "crun": 20, "runc": 60, "lxc": 25, "nspawn": 320, "podman": 500,
          "docker": 900, "minivmm-raw": 24, "minivmm-hello": 24, "minivmm-vmlinux": 110, "minivmm-bzImage": 170, "minivmm-debian": 1750,
          "qemu-pc": 900}
+
+
+def guess(row):
+    return GUESS.get(row.name, 300)
 
 
 class Unit:
@@ -42,17 +49,23 @@ class Unit:
         self.key = f"{section}/{row.name}/{number}"
 
 
+def read_journal(path):
+    """{key: record} of a journal; a last line that was cut off does not count."""
+    done = {}
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as file:
+            for line in file:
+                if line.endswith("\n"):
+                    record = json.loads(line)
+                    done[record["key"]] = record
+    return done
+
+
 class Journal:
     """One line of JSON for each piece of work that is done."""
 
     def __init__(self, path):
-        self.done = {}
-        if os.path.exists(path):
-            with open(path, encoding="utf-8") as file:
-                for line in file:
-                    if line.endswith("\n"):
-                        record = json.loads(line)
-                        self.done[record["key"]] = record
+        self.done = read_journal(path)
         self.file = open(path, "a", encoding="utf-8")  # pylint: disable=consider-using-with
 
     def begin(self, key):
@@ -71,19 +84,18 @@ class Journal:
 
 def starts_of(row, plan):
     """How often a row is started serially: --quick does less for those that take long."""
-    guess = GUESS.get(row.name, 300)
-    if not plan["quick"]:
+    if not plan["quick"] or guess(row) < 200:
         return plan["starts"]
-    return plan["starts"] if guess < 200 else 10 if guess < 500 else 5
+    return 10 if guess(row) < 500 else 5
 
 
 def block_of(row):
-    return 1 if GUESS.get(row.name, 300) >= SLOW else BLOCK
+    return 1 if guess(row) >= SLOW else BLOCK
 
 
 def warm_up(row):
     """Starts that do not count: they bring all back that the other rows have pushed out of the processor's caches."""
-    return 0 if GUESS.get(row.name, 300) >= SLOW else 1
+    return 0 if guess(row) >= SLOW else 1
 
 
 def units_of(table, plan):
@@ -111,8 +123,7 @@ def units_of(table, plan):
 
 def too_much(unit, plan):
     """Why --quick leaves a piece of work out, or None."""
-    guess = GUESS.get(unit.row.name, 300)
-    if plan["quick"] and unit.section in ("crowd", "memory") and unit.number * guess > 3500:
+    if plan["quick"] and unit.section in ("crowd", "memory") and unit.number * guess(unit.row) > 3500:
         return f"left out by --quick: {unit.number} at once take long here"
     return None
 
@@ -123,8 +134,8 @@ def launch(place, row, first, count, at_once=1, what="run", options=()):
     """[(number, began, reaped, status, [(time, value)])]"""
     words = row.words(place, what) if row.payload else []
     row.prepare(place, "payload", words, range(first, first + count), False)
-    command = [*place.enter, place.files["launch"], *[word.replace("{folder}", place.folder) for word in row.launch],
-               "-n", str(count), "-j", str(at_once), "-i", str(first), "-l", str(limit_of(row, at_once, place.slow)), *options, *row.command(place, "payload", words)]
+    command = launch_command(place, row.launch, "-n", count, "-j", at_once, "-i", first, "-l", limit_of(row, at_once, place.slow),
+                             *options, *row.command(place, "payload", words))
     outcome = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                              errors="replace", check=False)
     runs = [take_line(line) for line in outcome.stdout.split("\n") if line[:1].isdigit()]
@@ -143,9 +154,14 @@ def launch(place, row, first, count, at_once=1, what="run", options=()):
     return runs
 
 
+def launch_command(place, marks, *words):
+    """marks: launch's options to get at the marks, as rows have them."""
+    return [*place.enter, place.files["launch"], *[word.replace("{folder}", place.folder) for word in marks], *map(str, words)]
+
+
 def limit_of(row, at_once, slow):
     """Seconds after which a start is taken for hung."""
-    return int(3 + 4 * at_once * GUESS.get(row.name, 300) / 1000 * (SLOWNESS if slow else 1))
+    return int(3 + 4 * at_once * guess(row) / 1000 * (SLOWNESS if slow else 1))
 
 
 def take_line(line):
@@ -187,16 +203,20 @@ def samples(runs):
 
 def serial(place, unit, state):
     first, more = unit.number * block_of(unit.row), warm_up(unit.row)
-    runs = again(lambda: launch(place, unit.row, first, unit.count + more, options=("-p", str(PERIOD), "-s", str(SETTLE))), state.hung)
+    runs = again(lambda: launch(place, unit.row, first, unit.count + more, options=PHASES), state.hung)
     return {"samples": samples(runs[more:])}
+
+
+def drop_caches():
+    os.sync()
+    with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
+        file.write("3\n")
 
 
 def cold(place, unit, state):
     def once():
-        os.sync()
-        with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
-            file.write("3\n")
-        return launch(place, unit.row, unit.number, 1, options=("-p", str(PERIOD), "-s", str(SETTLE)))
+        drop_caches()
+        return launch(place, unit.row, unit.number, 1, options=PHASES)
 
     try:
         return {"samples": samples(again(once, state.hung))}
@@ -224,7 +244,7 @@ def first_mark(marks):
 def rate(place, unit, state):
     """Keeps two for each CPU running."""
     at_once = 2 * os.cpu_count()
-    count = max(2 * at_once, min(100, int(2000 / GUESS.get(unit.row.name, 300)))) if GUESS.get(unit.row.name, 300) < 1000 else at_once
+    count = max(2 * at_once, min(100, int(2000 / guess(unit.row)))) if guess(unit.row) < 1000 else at_once
     runs = again(lambda: launch(place, unit.row, 0, count, at_once), state.hung)
     took = max(run[2] for run in runs) - min(run[1] for run in runs)
     return {"count": count, "at_once": at_once, "took_ns": took, "per_second": count * 1e9 / took}
@@ -237,15 +257,26 @@ class Outcome:
         self.status, self.text = status, text
 
 
+@contextlib.contextmanager
+def port_held(place, row, number):
+    """A FIFO without a reader would stop the monitor that opens it."""
+    if "-b" not in row.launch:
+        yield
+        return
+    port = os.open(row.launch[1].replace("{folder}", place.folder).replace("{i}", str(number)), os.O_RDWR | os.O_NONBLOCK)
+    try:
+        yield
+    finally:
+        os.close(port)
+
+
 class Running:
     """An instance whose output is read."""
 
     def __init__(self, place, row, number, program, arguments, limits):
         row.prepare(place, program, arguments, [number], limits)
-        self.port = None
-        if "-b" in row.launch:  # a FIFO without a reader would stop the one who opens it
-            path = row.launch[1].replace("{folder}", place.folder).replace("{i}", str(number))
-            self.port = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        self.port = contextlib.ExitStack()
+        self.port.enter_context(port_held(place, row, number))
         command = [word.replace("{i}", str(number)) for word in row.command(place, program, arguments, limits)]
         self.place, self.row, self.number = place, row, number
         self.output = tempfile.TemporaryFile()  # pylint: disable=consider-using-with
@@ -258,9 +289,7 @@ class Running:
             self.kill()
             raise
         finally:
-            if self.port is not None:
-                os.close(self.port)
-                self.port = None
+            self.port.close()
         self.output.seek(0)
         return Outcome(status if status >= 0 else 128 - status, self.output.read().decode(errors="replace"))
 
@@ -310,30 +339,6 @@ def rollup(pid):
     return sums.get("Pss", 0), sums.get("Private_Clean", 0) + sums.get("Private_Dirty", 0)
 
 
-def guest_memory(pid, mebibytes):
-    """KiB resident of the mappings that lie together and are as large as the guest's memory, or a little larger for its
-    alignment."""
-    mappings = []  # [begin, end, KiB]
-    with open(f"/proc/{pid}/smaps", encoding="utf-8", errors="replace") as file:
-        for line in file:
-            words = line.split()
-            if words[0] == "Rss:":
-                mappings[-1][2] = int(words[1])
-            elif not words[0].endswith(":"):
-                mappings.append([int(part, 16) for part in words[0].split("-")] + [0])
-    wanted, best = mebibytes << 20, 0
-    for i, (begin, _, _) in enumerate(mappings):
-        resident = 0
-        for j in range(i, len(mappings)):
-            size = mappings[j][1] - begin
-            if size > wanted + (2 << 20) or (j > i and mappings[j][0] != mappings[j - 1][1]):
-                break
-            resident += mappings[j][2]
-            if size >= wanted:
-                best = max(best, resident)
-    return best
-
-
 def available():
     with open("/proc/meminfo", encoding="ascii") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("MemAvailable:"))
@@ -372,12 +377,12 @@ def memory(place, unit, _):
     words = row.words(place, "idle")
     row.prepare(place, "payload", words, range(n), False)
     group = "/sys/fs/cgroup/contrast-idle"
-    command = [*place.enter, place.files["launch"], *[word.replace("{folder}", place.folder) for word in row.launch],
-               "-n", str(n), "-j", str(n), "-r", str(n), "-l", "600", *row.command(place, "payload", words)]
-    if row.timeline:
-        command[command.index("-n"):command.index("-n")] = ["-c"]  # the idle payload marks on the console
-        command = [word.replace("mark=port", "mark=console") for word in command]
-    subprocess.run(["sh", "-c", "sync; echo 3 >/proc/sys/vm/drop_caches"], check=False, stderr=subprocess.DEVNULL)
+    marks = row.launch
+    if row.timeline:  # that comes at the end only
+        marks, words = ("-c",), [word.replace("mark=port", "mark=console") for word in words]
+    command = launch_command(place, marks, "-n", n, "-j", n, "-r", n, "-l", 600, *row.command(place, "payload", words))
+    with contextlib.suppress(OSError):
+        drop_caches()
     before, free = processes(), available()
     try:
         os.makedirs(group, exist_ok=True)
@@ -387,14 +392,13 @@ def memory(place, unit, _):
     launcher = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                 start_new_session=True)
     try:
-        signal.alarm(400)
-        line = launcher.stdout.readline()
-        if line != "ready\n":
+        if not select.select([launcher.stdout], [], [], 300)[0]:
+            raise RuntimeError("the instances did not all start in 300 s")
+        if launcher.stdout.readline() != "ready\n":
             raise RuntimeError("the instances did not all start: " + launcher.stderr.read().strip()[-300:])
         time.sleep(0.5)
         result = weigh(row, n, before, free, launcher.pid)
     finally:
-        signal.alarm(0)
         stop(place, row, n, launcher)
         if group:
             for _ in range(100):
@@ -418,7 +422,9 @@ def weigh(row, n, before, free, launcher):
         if one:  # kernel threads have none
             counted += 1
             pss, uss = pss + one, uss + own
-            guest += guest_memory(pid, row.memory(False)) if row.group == "vm" else 0
+            if row.group == "vm":
+                size = row.memory(False) << 20
+                guest += guest_resident(mappings(pid), size, size + (2 << 20))  # some monitors align it
     groups = control_groups(pids)
     total, kernel = group_memory(groups) if groups else (None, None)
     daemons = sum(rollup(pid)[0] for pid in daemon_processes()) if row.name == "docker" else None
@@ -480,26 +486,17 @@ def count_surface(place, unit, _):
         return {"missing": "no monitor"}
     words = row.words(place, "run") if row.payload else []
     row.prepare(place, "payload", words, [0], False)
-    port = None
-    if "-b" in row.launch:
-        port = os.open(place.path("port", "0"), os.O_RDWR | os.O_NONBLOCK)
-    try:
-        command = [word.replace("{i}", "0") for word in row.command(place, "payload", words)]
-        command[0] = shutil.which(command[0]) or command[0]
+    command = [word.replace("{i}", "0") for word in row.command(place, "payload", words)]
+    with port_held(place, row, 0):
         return surface.count(command, 150)
-    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
-        return {"missing": str(error)}
-    finally:
-        if port is not None:
-            os.close(port)
 
 
 def panic(place, table, journal):
-    """The last probe: each row in its turn tries to take the kernel down. Whoever reads the journal afterwards sees which
-    row was tried last."""
+    """The last probe: each row in its turn tries to take the kernel down. Whoever started this machine sees in the journal
+    which row was tried last, and adds panic-died if that has taken it down."""
     numbers = iter(range(900, 1000))
     for row in table:
-        if row.payload and f"panic-end/{row.name}" not in journal.done and f"panic-begin/{row.name}" not in journal.done:
+        if row.payload and not {f"panic-end/{row.name}", f"panic-died/{row.name}"} & set(journal.done):
             say_progress(0, 0, f"{row.title} tries to panic the kernel")
             row.begin(place)
             journal.add(f"panic-begin/{row.name}")
@@ -552,6 +549,9 @@ def do_unit(place, unit, state, journal):
         print(f"contrast: {unit.key}: {error}", file=sys.stderr, flush=True)
     finally:
         unit.row.rest()
+    if state.hung:
+        journal.add("hung/" + unit.key, reasons=state.hung)
+        state.hung = []
     journal.add(unit.key, **result)
 
 
@@ -561,7 +561,7 @@ def measure(place, table, plan, journal):
     began = time.monotonic()
 
     def left(from_):
-        return sum(unit.cost * spent.get((unit.section, unit.row.name), GUESS.get(unit.row.name, 300) / 1000) + 0.05
+        return sum(unit.cost * spent.get((unit.section, unit.row.name), guess(unit.row) / 1000) + 0.05
                    for unit in units[from_:] if not too_much(unit, plan))
 
     for number, unit in enumerate(units):
@@ -577,7 +577,6 @@ def measure(place, table, plan, journal):
         before = time.monotonic()
         do_unit(place, unit, state, journal)
         spent[unit.section, unit.row.name] = (time.monotonic() - before) / unit.cost
-    journal.add("hung", reasons=state.hung)
 
 
 def main(path):
@@ -611,8 +610,7 @@ def main(path):
         for row in table:
             row.end(place)
         if not plan["lab_root"]:
-            for mount in glob.glob(place.path("podman/overlay")):
-                subprocess.run(["umount", "-l", mount], check=False, stderr=subprocess.DEVNULL)
+            subprocess.run(["umount", "-l", place.path("podman/overlay")], check=False, stderr=subprocess.DEVNULL)
             shutil.rmtree(place.folder, ignore_errors=True)
 
 

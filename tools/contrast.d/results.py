@@ -173,7 +173,7 @@ def load(path):
             results = json.load(file, parse_constant=no_constant)
     except FileNotFoundError:
         raise ResultsError(f"cannot read {path}: there is no such file",
-                           "give the results.json that tools/contrast wrote (its option --out names the folder)") from None
+                           "give the results.json that tools/contrast wrote (its option --output names the folder)") from None
     except IsADirectoryError:
         raise ResultsError(f"cannot read {path}: it is a folder", f"try {os.path.join(path, 'results.json')}") from None
     except OSError as error:
@@ -256,33 +256,34 @@ def significant(number, digits=3):
         f"{number:#.{digits}g}".rstrip(".")
 
 
+TIMES = ("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1)
+SIZES = ("GiB", 1 << 20), ("MiB", 1 << 10), ("KiB", 1)
+
+
+def unit_of(value, units):
+    """The largest one that the value has, with its size; the smallest for what is smaller."""
+    return next((unit for unit in units if abs(value) >= unit[1] * 0.9995), units[-1])
+
+
 def duration(ns):
-    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
-        if abs(ns) >= size * 0.9995:
-            return f"{significant(ns / size)} {unit}"
-    return f"{significant(ns)} ns"
+    unit, one = unit_of(ns, TIMES)
+    return f"{significant(ns / one)} {unit}"
 
 
 def size(kib):
-    for unit, one in (("GiB", 1 << 20), ("MiB", 1 << 10)):
-        if abs(kib) >= one * 0.9995:
-            return f"{significant(kib / one)} {unit}"
-    return f"{significant(kib) if kib < 10 else format(kib, '.0f')} KiB"
+    unit, one = unit_of(kib, SIZES)
+    return f"{format(kib, '.0f') if one == 1 and kib >= 10 else significant(kib / one)} {unit}"
 
 
 def axis_duration(ns):
     """As short as it can be: 1 ms, 0.5 s"""
-    for unit, one in (("s", 1e9), ("ms", 1e6), ("µs", 1e3), ("ns", 1)):
-        if abs(ns) >= one * 0.9995:
-            return f"{ns / one:.3g} {unit}"
-    return f"{ns:.3g}"
+    unit, one = unit_of(ns, TIMES)
+    return f"{ns / one:.3g} {unit}" if abs(ns) >= 0.9995 else f"{ns:.3g}"
 
 
 def axis_size(kib):
-    for unit, one in (("GiB", 1 << 20), ("MiB", 1 << 10)):
-        if abs(kib) >= one * 0.9995:
-            return f"{kib / one:.3g} {unit}"
-    return f"{kib:.3g} KiB"
+    unit, one = unit_of(kib, SIZES)
+    return f"{kib / one:.3g} {unit}"
 
 
 def plain(number):

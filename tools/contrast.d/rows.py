@@ -6,10 +6,13 @@ import platform
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
-NATIVE = platform.machine().replace("aarch64", "arm64")
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "bench"))
+from common import NATIVE, QEMU, QEMU_CONSOLE, QEMU_MACHINE, QEMU_NAME  # noqa: E402  pylint: disable=wrong-import-position
+
 GUEST_MEMORY = 128  # MiB, of the guests that are Linux
 LIMITS = {"memory": 64 << 20, "processes": 20, "cpu": 50}  # bytes, number, percent of one CPU
 
@@ -79,8 +82,10 @@ class Row:
             return "needs root"
         return None
 
+    version_command, version_word = "--version", -1  # of programs[0]: which word of its first line
+
     def version(self, place):
-        return None
+        return first_line(place, [self.programs[0], self.version_command], self.version_word) if self.programs else None
 
     def words(self, place, what):
         """The payload's arguments: where its marks go, and who it is."""
@@ -149,9 +154,6 @@ class Bubblewrap(Row):
         return ["bwrap", "--unshare-all", "--die-with-parent", "--bind", place.path("root/{i}"), "/",
                 "--proc", "/proc", "--dev", "/dev", "--", "/" + program, *arguments]
 
-    def version(self, place):
-        return first_line(place, ["bwrap", "--version"], -1)
-
 
 CAPABILITIES = ["CAP_" + name for name in (  # those that Docker gives
     "AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE NET_RAW SETFCAP SETGID SETPCAP SETUID "
@@ -206,9 +208,6 @@ class Oci(Row):
         place.run([self.programs[0], "--root", place.path(self.name + "-state"), "delete", "--force",
                    f"{self.name}-{number}"], check=False)
 
-    def version(self, place):
-        return first_line(place, [self.programs[0], "--version"], -1)
-
 
 class Lxc(Row):
     programs = ("lxc-execute",)
@@ -235,19 +234,13 @@ class Lxc(Row):
     def remove(self, place, number):
         place.run(["lxc-stop", "-P", place.path("lxc/state"), "-k", "-n", f"lxc-{number}"], check=False)
 
-    def version(self, place):
-        return first_line(place, ["lxc-execute", "--version"])
-
 
 class Nspawn(Row):
-    programs = ("systemd-nspawn",)
+    programs, version_word = ("systemd-nspawn",), 1
 
     def command(self, place, program, arguments, limits=False):
         return ["systemd-nspawn", "-q", "--register=no", "--keep-unit", "--private-network", "--console=pipe",
                 "-D", place.path("root/{i}"), "--machine=nspawn-{i}", "/" + program, *arguments]
-
-    def version(self, place):
-        return first_line(place, ["systemd-nspawn", "--version"], 1)
 
 
 class Engine(Row):
@@ -293,12 +286,9 @@ class Podman(Engine):
     def begin(self, place):
         self.import_image(place)
 
-    def version(self, place):
-        return first_line(place, ["podman", "--version"], -1)
-
 
 class Docker(Engine):
-    programs = ("docker", "dockerd", "containerd", "runc")
+    programs, version_word = ("docker", "dockerd", "containerd", "runc"), 2
     data = ("/usr/bin/containerd*", "/usr/sbin/containerd*", "/usr/bin/docker*", "/usr/sbin/docker*", "/usr/libexec/docker",
             "/usr/sbin/runc", "/usr/sbin/iptables*", "/usr/sbin/xtables*", "/usr/bin/unpigz", "/usr/sbin/ip", "/usr/bin/ps",
             "/usr/bin/kmod", "/usr/sbin/modprobe")
@@ -344,7 +334,7 @@ class Docker(Engine):
             self.daemon = None
 
     def version(self, place):
-        return first_line(place, ["docker", "--version"], 2).rstrip(",")
+        return super().version(place).rstrip(",")
 
 
 class Machine(Row):
@@ -372,9 +362,6 @@ class Machine(Row):
     def memory(self, _):
         """MiB: a machine always has a limit, and less would not do for Debian's kernel."""
         return GUEST_MEMORY
-
-    def cpus(self, place):
-        return 1
 
 
 class Minivmm(Machine):
@@ -404,7 +391,7 @@ class MinivmmOwn(Minivmm):
 
 
 class Qemu(Machine):
-    programs = (f"qemu-system-{platform.machine()}",)
+    programs, version_word = (QEMU,), 3
     launch = ("-b", "{folder}/port/{i}")
     mark = "A FIFO behind the guest's port; launch stamps what arrives, so it is later by a switch of tasks."
     machine, words_of_kernel, more = "", "", ()
@@ -419,18 +406,14 @@ class Qemu(Machine):
     def command(self, place, program, arguments, limits=False):
         port = ["-chardev", f"file,id=mark,path={place.path('port', '{i}')}", "-device",
                 "isa-debugcon,iobase=0xf5,chardev=mark"] if NATIVE == "x86_64" else []
-        console = "ttyS0" if NATIVE == "x86_64" else "ttyAMA0"
         return [*self.programs, "-M", self.machine, *port, "-enable-kvm", "-cpu", "host", "-m", f"{self.memory(limits)}M",
                 "-nodefaults", "-no-user-config", "-nographic", "-no-reboot", "-serial", "stdio", *self.more,
                 "-kernel", place.files[self.kernel], "-initrd", place.files[program + ".cpio"],
-                "-append", f"console={console} {self.words_of_kernel} {self.append(program, arguments)}"]
-
-    def version(self, place):
-        return first_line(place, [*self.programs, "--version"], 3)
+                "-append", f"console={QEMU_CONSOLE} {self.words_of_kernel} {self.append(program, arguments)}"]
 
 
 class Kvmtool(Machine):
-    programs = ("lkvm",)
+    programs, version_command = ("lkvm",), "version"
     launch, marking = ("-c",), "console"
     mark = "A line on the serial console; launch stamps what arrives, so it is later by the way of 16 bytes and a switch."
     ending = "reset"
@@ -439,9 +422,6 @@ class Kvmtool(Machine):
         return ["lkvm", "run", "-m", str(self.memory(limits)), "-c", "1", "--console", "serial", "--network", "mode=none",
                 "-k", place.files[self.kernel], "-i", place.files[program + ".cpio"],
                 "-p", f"console=ttyS0 {self.append(program, arguments)}"]
-
-    def version(self, place):
-        return first_line(place, ["lkvm", "version"], -1)
 
 
 class Firecracker(Machine):
@@ -461,9 +441,6 @@ class Firecracker(Machine):
     def command(self, place, program, arguments, limits=False):
         return ["firecracker", "--no-api", "--config-file", place.path("firecracker/{i}.json")]
 
-    def version(self, place):
-        return first_line(place, ["firecracker", "--version"], -1)
-
 
 class CloudHypervisor(Machine):
     programs = ("cloud-hypervisor",)
@@ -475,12 +452,9 @@ class CloudHypervisor(Machine):
                 place.files[self.kernel], "--initramfs", place.files[program + ".cpio"], "--serial", "tty", "--console", "off",
                 "--cmdline", "console=ttyS0 " + self.append(program, arguments)]
 
-    def version(self, place):
-        return first_line(place, ["cloud-hypervisor", "--version"], -1)
-
 
 class Crosvm(Machine):
-    programs = ("crosvm",)
+    programs, version_command = ("crosvm",), "version"
     launch, marking, ending = ("-c",), "console", "reset"
     mark = Kvmtool.mark
 
@@ -489,13 +463,9 @@ class Crosvm(Machine):
                 "type=stdout,hardware=serial,num=1,console", "-i", place.files[program + ".cpio"],
                 "-p", self.append(program, arguments), place.files[self.kernel]]
 
-    def version(self, place):
-        return first_line(place, ["crosvm", "version"], -1)
-
 
 # The kernels by their keys in Place.files: the tuned Linux without and with decompression, Debian's for clouds.
 PLAIN, PACKED = {"x86_64": ("vmlinux", "bzImage"), "arm64": ("Image", "Image")}[NATIVE]
-SMALL = {"x86_64": "microvm,x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=on", "arm64": "virt,gic-version=host"}[NATIVE]
 
 ROWS = [
     Process("posix_spawn", "posix_spawn", "A process, started by posix_spawn."),
@@ -515,8 +485,8 @@ ROWS = [
     *([Minivmm("minivmm-bzImage", "minivmm, tuned bzImage", "minivmm with the tuned Linux, as bzImage.", kernel="bzImage")]
       if NATIVE == "x86_64" else []),
     Minivmm("minivmm-debian", "minivmm, Debian's Linux", "minivmm with Debian's kernel for clouds.", kernel="debian"),
-    Qemu("qemu-small", f"QEMU {SMALL.split(',', 1)[0]}, tuned", f"QEMU's {SMALL.split(',', 1)[0]} with the tuned Linux, as {PACKED}.",
-         kernel=PACKED, machine=SMALL),
+    Qemu("qemu-small", f"{QEMU_NAME}, tuned", QEMU_NAME.replace(" ", "'s ") + f" with the tuned Linux, as {PACKED}.",
+         kernel=PACKED, machine=QEMU_MACHINE),
     *([Qemu("qemu-pc", "QEMU q35, tuned", "QEMU's standard PC (q35, SeaBIOS) with the tuned Linux, as bzImage.", kernel="bzImage",
             machine="q35", ending="reset", words_of_kernel="reboot=t")] if NATIVE == "x86_64" else []),
     Kvmtool("kvmtool", "kvmtool, tuned", f"kvmtool with the tuned Linux, as {PACKED}.", kernel=PACKED),
