@@ -276,8 +276,19 @@ Test(cpuid, a_full_table_is_never_written_beyond)
     }
 }
 
+Test(cpuid, only_pv_eoi_is_refused)
+{
+    add(0x40000001, 0, 0x01007efb, 1, 2, 3);
+    mv_cpuid_refuse_pv_eoi(table);
+    cr_expect_eq(get(0x40000001, 0)->eax, 0x01007ebb);
+    cr_expect_eq(get(0x40000001, 0)->ebx, 1);
+    mv_cpuid_refuse_pv_eoi(table);
+    cr_expect_eq(get(0x40000001, 0)->eax, 0x01007ebb);
+}
+
 Test(cpuid, an_empty_table_stays_harmless)
 {
+    mv_cpuid_refuse_pv_eoi(table);
     mv_cpuid_fit(table, ROOM, 4, 2000000);
     mv_cpuid_set_apic_id(table, 3);
     cr_expect_eq(table->nent, 0);

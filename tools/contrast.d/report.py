@@ -115,22 +115,21 @@ def start_sentences(rows):
     base = r.median_start(process[0]) if process else None
 
     def against(group):
-        return f", {factors(group, r.median_start, base)} as long as the process" if base else ""
+        return f", {factors(group, r.median_start, base)} as long" if base else ""
 
     if process:
-        yield f"As a plain process ({brief(process[0])}), the payload is at the first instruction of its main after " \
-              f"{r.duration(base)}, the median of {plural(process[0]['serial']['summary']['start']['n'], 'start')}."
+        yield f"A plain process ({brief(process[0])}) is at the first instruction of its main after {r.duration(base)}."
     if container:
-        yield f"In a container, that takes {span(container, r.median_start, r.duration)}{against(container)}."
+        yield f"A container takes {span(container, r.median_start, r.duration)}{against(container)}."
     if vm:
-        yield f"In a virtual machine, where a Linux kernel boots first: {span(vm, r.median_start, r.duration)}{against(vm)}."
+        yield f"A virtual machine, whose Linux boots first, takes {span(vm, r.median_start, r.duration)}{against(vm)}."
     if container and vm:
         behind = sum(r.median_start(row) > r.median_start(vm[0]) for row in container)
-        yield f"The fastest of these virtual machines ({brief(vm[0])}) starts " + (
+        yield "The fastest one of these is there " + (
             "before every container." if behind == len(container) else "after every container." if not behind else
-            f"before {behind} of the {len(container)} containers.")
+            f"before {behind} of {plural(len(container), 'container')}.")
     if bare:
-        yield f"Without Linux in it, one reaches its guest's first mark after {span(bare, r.median_start, r.duration)}."
+        yield f"Without Linux, one reaches its guest's first mark after {span(bare, r.median_start, r.duration)}."
 
 
 def memory_sentence(rows):
@@ -141,7 +140,7 @@ def memory_sentence(rows):
         if found:
             parts.append(f"{how}, {span(found, lambda row: row['density']['each_kib'], r.size)}")
     if parts:
-        yield "One more idle instance takes memory of the system: " + "; ".join(parts) + "."
+        yield "One more idle instance takes, " + "; ".join(parts) + "."
 
 
 def isolation_sentence(results, rows):
@@ -153,8 +152,32 @@ def isolation_sentence(results, rows):
             low, high = min(counts), max(counts)
             parts.append(f"in {how}, {low if low == high else f'{low} to {high}'}")
     if parts:
-        yield f"Of {plural(len(results['criteria']), 'thing')} probed from the inside, so many turned out to be the host's, " \
-              "wholly or in part: " + "; ".join(parts) + "."
+        yield f"Of {plural(len(results['criteria']), 'thing')} probed from inside, so many are the host's, wholly or in part: " + \
+              "; ".join(parts) + "."
+
+
+def surface_sentence(rows):
+    parts = []
+    for group, how in (("process", "from a process"), ("container", "from a container")):
+        found = [row for row in rows if row["group"] == group and r.present(row.get("surface"))]
+        if found:
+            parts.append(f"{how}, {span(found, lambda row: row['surface']['direct'], str)}")
+    monitors = [row for row in rows if row["group"] == "vm" and r.present(row.get("surface")) and row.get("payload", True) and
+                "monitor_calls" in row["surface"]]
+    if monitors:
+        parts.append("from a guest none, and kinds of call that its monitor makes: " +
+                     span(monitors, lambda row: len(row["surface"]["monitor_calls"]), str))
+    if parts:
+        yield "Reached of the host's system calls: " + "; ".join(parts) + "."
+
+
+def panic_sentence(rows):
+    """Who took the host down, and who tried in vain."""
+    tried = [row for row in rows if r.present(row.get("isolation")) and row["isolation"].get("panic", {}).get("verdict", "unknown") != "unknown"]
+    died = [row for row in tried if row["isolation"]["panic"]["verdict"] == "host"]
+    if tried:
+        yield f"Told to panic the kernel, {len(died)} of {plural(len(tried), 'row')} took the host down" + (
+            f" ({', '.join(map(brief, died))})." if died else ".")
 
 
 def answer(results):
@@ -162,9 +185,10 @@ def answer(results):
     rows = [row for row in r.in_order(results) if not row["missing"]]
     missing = len(results["rows"]) - len(rows)
     found = [("Start", list(start_sentences(rows))), ("Memory", list(memory_sentence(rows))),
-             ("Isolation", list(isolation_sentence(results, rows))),
+             ("Isolation", [*isolation_sentence(results, rows), *panic_sentence(rows)]),
+             ("Attack surface", list(surface_sentence(rows))),
              ("Not here", [f"{missing} of {plural(len(results['rows']), 'row')} could not run."] if missing else [])]
-    if not any(sentences for _, sentences in found[:3]):
+    if not any(sentences for _, sentences in found[:-1]):
         found[0] = "Start", ["Nothing could be measured here."]
     return [(heading, sentences) for heading, sentences in found if sentences]
 
@@ -191,8 +215,8 @@ def banners(manifest):
             "one nanosecond. So the figures repeat on any computer, and ratios between rows can be compared: they say who "
             "executes more instructions and waits for more timers. What does not count: the processor's caches, the real "
             "speed of a disk, and the cost of an exit from a guest to the host in hardware, which is hundreds of instructions' time on a real "
-            "processor. Do not compare these times with those of a real machine. Many at once, starts per second and memory are "
-            "from an ordinary lab beside it, whose clock is another one: compare them among each other, and by large factors only."))
+            "processor. Do not compare these times with those of a real machine. Memory, isolation and attack surface, which are no "
+            "times, are from an ordinary lab beside it."))
     elif manifest["emulated"]:
         found.append(banner(
             "Emulated, and not deterministic: read nothing but orders of magnitude.", "The processor was emulated by software, "

@@ -5,6 +5,7 @@
  * Leaves are those of Intel's manual (SDM volume 2, CPUID) and AMD's (APM
  * volume 3, appendix E).
  */
+#include <asm/kvm_para.h>
 #include <string.h>
 
 #include "util.h"
@@ -209,6 +210,14 @@ void mv_cpuid_fit(struct kvm_cpuid2 *cpuid, unsigned room, unsigned cpus, uint32
         fit_topology(cpuid, room, cpus, 0x1f);
     fit_amd(cpuid, cpus);
     fit_amx(cpuid);
+}
+
+void mv_cpuid_refuse_pv_eoi(struct kvm_cpuid2 *cpuid)
+{
+    struct kvm_cpuid_entry2 *entry = find(cpuid, KVM_CPUID_FEATURES, 0);
+
+    if (entry)
+        entry->eax &= ~(1u << KVM_FEATURE_PV_EOI);
 }
 
 void mv_cpuid_set_apic_id(struct kvm_cpuid2 *cpuid, uint32_t apic_id)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The parts of arch.h that concern the machine as a whole: loading the guest
  * and its tables, and what KVM needs before the vCPUs. */
+#include <cpuid.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,6 +134,24 @@ static int check_capabilities(struct mv_arch *arch, const struct mv_kvm *kvm, st
     return 0;
 }
 
+/*
+ * Whether this processor is emulated by QEMU (TCG), to at least version 10.0.  Its
+ * SVM delivers an interrupt that was injected a second time, even with interrupts
+ * disabled, when emulation pauses before the guest has made any exit: VMRUN leaves
+ * the vector where a pause looks for an exception.  Linux then waits for a spin lock
+ * that it holds itself.
+ */
+static bool injects_twice(void)
+{
+    uint32_t eax, ebx, ecx, edx;
+
+    __cpuid(1, eax, ebx, ecx, edx);
+    if (!(ecx & 1u << 31)) /* no hypervisor, so no leaf of its own */
+        return false;
+    __cpuid(0x40000000, eax, ebx, ecx, edx);
+    return ebx == 0x54474354 && ecx == 0x43544743 && edx == 0x47435447; /* TCGTCGTCGTCG */
+}
+
 static int init_cpuid(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_error *err)
 {
     int error, tsc_khz;
@@ -153,6 +172,8 @@ static int init_cpuid(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_
                   ? MV_KVM_CALL_VALUE(kvm, kvm->vm, KVM_GET_TSC_KHZ, 0)
                   : 0;
     mv_cpuid_fit(arch->cpuid, CPUID_ENTRIES, arch->cpus, tsc_khz > 0 ? (uint32_t)tsc_khz : 0);
+    if (injects_twice())
+        mv_cpuid_refuse_pv_eoi(arch->cpuid); /* the exit closes the gap */
     return 0;
 }
 

@@ -41,6 +41,9 @@ int64_t mv_acpi_write(uint8_t *to, size_t size, mv_gpa gpa, const struct mv_devi
  * socket.  room: how many entries fit.  tsc_khz: 0 if not known. */
 void mv_cpuid_fit(struct kvm_cpuid2 *cpuid, unsigned room, unsigned cpus, uint32_t tsc_khz);
 
+/* Has guests end interrupts by an exit, rather than in memory that they share with KVM. */
+void mv_cpuid_refuse_pv_eoi(struct kvm_cpuid2 *cpuid);
+
 /* Sets what differs from vCPU to vCPU. */
 void mv_cpuid_set_apic_id(struct kvm_cpuid2 *cpuid, uint32_t apic_id);
 
