@@ -6,7 +6,7 @@ import isolation
 import results
 import rows
 import surface
-from inside import CROWDS, first_mark
+from inside import CROWDS, FEW, first_mark
 
 MAIN, DONE = 1, 2  # the payload's marks
 
@@ -128,7 +128,8 @@ def row_of(row, journal, host, panics):
         return found
     samples, why = collected(journal, "serial", row)
     colds, why_cold = collected(journal, "cold", row)
-    memories = {str(n): plain(journal, f"memory/{row.name}/{n}") for n in CROWDS}
+    memories = {str(n): plain(journal, f"memory/{row.name}/{n}") for n in sorted({*CROWDS, FEW}) if n in CROWDS or
+                f"memory/{row.name}/{n}" in journal}
     steady = plain(journal, f"steady/{row.name}/0")
     found.update({
         "command": head["command"], "payload": row.payload, "mark": row.mark,

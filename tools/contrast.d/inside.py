@@ -19,23 +19,32 @@ import surface
 from common import guest_resident, mappings
 
 # The order is that of the work; what each is, the docstring of tools/contrast says.
-TIMING, OTHER = ("serial", "cold", "steady", "crowd", "rate"), ("isolation", "surface", "memory")
+TIMING, OTHER = ("serial", "cold", "steady", "rate"), ("isolation", "surface", "crowd", "memory")  # each about half of the work
 BLOCK = 5  # starts of a row, then the next row has its turn; one, if it takes SLOW ms
 SLOW = 500
 # ns, see launch.c; after a virtual machine has ended, making the next one waits until the kernel has cleared it away.
 SETTLE, PERIOD = 40_000_000, 20_000_000
 PHASES = ("-p", PERIOD, "-s", SETTLE)
 CROWDS = (1, 10, 50)
+REST = 1  # seconds before the system's memory is looked at
+FEW = 3  # instead of 10, to weigh those that take long with --quick
 SLOWNESS = 8  # an ordinary lab against one that counts instructions, and less than that against a real machine
 RETRIES = 3  # the emulator hangs a guest now and then
-# Milliseconds of one start, for the estimate of the time left until they have been measured.
-GUESS = {"posix_spawn": 3, "fork": 3, "nsrun": 6, "bwrap": 14, "crun": 20, "runc": 60, "lxc": 25, "nspawn": 320, "podman": 500,
-         "docker": 900, "minivmm-raw": 24, "minivmm-hello": 24, "minivmm-vmlinux": 110, "minivmm-bzImage": 170, "minivmm-debian": 1750,
-         "qemu-pc": 900}
+# Milliseconds of one start in the deterministic lab, for estimates and limits.
+GUESS = {"posix_spawn": 3, "fork": 3, "nsrun": 6, "bwrap": 14, "crun": 20, "runc": 60, "lxc": 37, "nspawn": 320, "podman": 520,
+         "docker": 950, "minivmm-raw": 24, "minivmm-hello": 24, "minivmm-vmlinux": 110, "minivmm-bzImage": 170, "minivmm-debian": 1750,
+         "qemu-pc": 400}
+# What a piece of work takes beside the starts, in milliseconds of the same kind.
+BESIDE = {"serial": 50, "cold": 50, "steady": 100, "crowd": 50, "rate": 50, "isolation": 1500, "surface": 100, "memory": 200}
 
 
 def guess(row):
     return GUESS.get(row.name, 300)
+
+
+def weight(unit):
+    """For the estimate of the time left."""
+    return BESIDE[unit.section] + unit.cost * guess(unit.row)
 
 
 class Unit:
@@ -109,19 +118,28 @@ def units_of(table, plan):
                     units.append(Unit("serial", row, block, count, count + warm_up(row)))
     if "cold" in sections:
         units += [Unit("cold", row, number, 1, 2) for number in range(plan["cold"]) for row in table]
-    for section, cost in (("steady", 2), ("isolation", 10), ("surface", 3), ("rate", 8)):
+    for section, cost in (("steady", 2), ("isolation", 5), ("surface", 3)):
         if section in sections:
             units += [Unit(section, row, 0, 0, cost) for row in table]
-    for n in CROWDS:
+    if "rate" in sections:
+        for row in table:
+            count = max(4, min(100, (500 if plan["quick"] else 2000) // guess(row)))
+            units.append(Unit("rate", row, 0, count, count))
+    for n in sorted({*CROWDS, FEW}):
         for section in ("memory", "crowd"):
             if section in sections:
-                units += [Unit(section, row, n, n, n) for row in table]
+                units += [Unit(section, row, n, n, n) for row in table if n != FEW or (section == "memory" and in_a_hurry(row, 10, plan))]
     return units
+
+
+def in_a_hurry(row, n, plan):
+    """Whether --quick leaves so many at once of this row out."""
+    return plan["quick"] and n * guess(row) > 3500
 
 
 def too_much(unit, plan):
     """Why --quick leaves a piece of work out, or None."""
-    if plan["quick"] and unit.section in ("crowd", "memory") and unit.number * guess(unit.row) > 3500:
+    if unit.section in ("crowd", "memory") and unit.number > FEW and in_a_hurry(unit.row, unit.number, plan):
         return f"left out by --quick: {unit.number} at once take long here"
     return None
 
@@ -147,8 +165,8 @@ def launch(place, row, first, count, at_once=1, what="run", options=()):
     if row.timeline:
         for run in runs:
             run[4].extend(timeline(place.path("timeline", str(run[0]))))
-            if not any(isinstance(value, int) for _, value in run[4]):
-                raise RuntimeError("the guest wrote no mark")
+            if sum(isinstance(value, int) for _, value in run[4]) < (2 if row.payload else 1):
+                raise RuntimeError("the guest did not write its marks")
     return runs
 
 
@@ -242,7 +260,7 @@ def first_mark(marks):
 def rate(place, unit, state):
     """Keeps two for each CPU running."""
     at_once = 2 * os.cpu_count()
-    count = max(2 * at_once, min(100, int(2000 / guess(unit.row)))) if guess(unit.row) < 1000 else at_once
+    count = max(unit.count, 2 * at_once)
     runs = again(lambda: launch(place, unit.row, 0, count, at_once), state.hung)
     took = max(run[2] for run in runs) - min(run[1] for run in runs)
     return {"count": count, "at_once": at_once, "took_ns": took, "per_second": count * 1e9 / took}
@@ -379,6 +397,7 @@ def memory(place, unit, _):
     if row.timeline:  # that comes at the end only
         marks, words = ("-c",), [word.replace("mark=port", "mark=console") for word in words]
     command = launch_command(place, marks, "-n", n, "-j", n, "-r", n, "-l", 600, *row.command(place, "payload", words))
+    time.sleep(REST)  # the kernel frees in its own time what those before had
     with contextlib.suppress(OSError):
         drop_caches()
     before, free = processes(), available()
@@ -394,7 +413,7 @@ def memory(place, unit, _):
             raise RuntimeError("the instances did not all start in 300 s")
         if launcher.stdout.readline() != "ready\n":
             raise RuntimeError("the instances did not all start: " + launcher.stderr.read().strip()[-300:])
-        time.sleep(0.5)
+        time.sleep(REST)
         result = weigh(row, n, before, free, launcher.pid)
     finally:
         stop(place, row, n, launcher)
@@ -521,7 +540,7 @@ class State:
 
 
 def say_progress(done, left, label):
-    """For the one outside: seconds of this machine's clock that are done and left."""
+    """For the one outside, who has a clock: how much work is done and left, in any unit."""
     print(f"@ {done:.1f} {left:.1f} {label}", flush=True)
 
 
@@ -554,14 +573,9 @@ def do_unit(place, unit, state, journal):
 
 
 def measure(place, table, plan, journal):
-    state, spent = State(), {}
+    state = State()
     units = [unit for unit in units_of(table, plan) if unit.key not in journal.done]
-    began = time.monotonic()
-
-    def left(from_):
-        return sum(unit.cost * spent.get((unit.section, unit.row.name), guess(unit.row) / 1000) + 0.05
-                   for unit in units[from_:] if not too_much(unit, plan))
-
+    weights = [0 if too_much(unit, plan) else weight(unit) for unit in units]
     for number, unit in enumerate(units):
         why = too_much(unit, plan)
         if why:
@@ -570,11 +584,9 @@ def measure(place, table, plan, journal):
         if journal.begun(unit.key) >= 2:
             journal.add(unit.key, missing="the machine that this ran on hung or died here, twice")
             continue
-        say_progress(time.monotonic() - began, left(number), f"{unit.section}: {unit.row.title}")
+        say_progress(sum(weights[:number]), sum(weights[number:]), f"{unit.section}: {unit.row.title}")
         journal.begin(unit.key)
-        before = time.monotonic()
         do_unit(place, unit, state, journal)
-        spent[unit.section, unit.row.name] = (time.monotonic() - before) / unit.cost
 
 
 def main(path):

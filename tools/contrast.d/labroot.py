@@ -14,7 +14,7 @@ ROOT = "/contrast"
 SCRATCH = "/scratch"  # the same folder, in this root and in the lab's
 BASE = ("sh", "cat", "mount", "umount", "sleep", "tar", "env")
 ETC = ("passwd", "group", "nsswitch.conf", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "os-release", "machine-id", "hosts",
-       "containers", "lxc", "alternatives", "docker", "containerd", "subuid", "subgid", "ssl", "localtime", "protocols")
+       "containers", "lxc", "docker", "containerd", "subuid", "subgid", "ssl", "localtime", "protocols")
 
 
 def run(*command, **more):
@@ -50,9 +50,8 @@ def copy(path):
     os.makedirs(os.path.dirname(target), exist_ok=True)
     if os.path.islink(path):
         os.symlink(os.readlink(path), target)
-        aim = os.path.realpath(path)
-        if os.path.exists(aim):
-            copy(aim)
+        if os.path.exists(path):
+            copy(os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path))))
     elif os.path.isdir(path):
         for name in os.listdir(path):
             copy(os.path.join(path, name))

@@ -4,11 +4,11 @@
  * virtual machine.  The first thing that main does is to write mark 1, then it does a named piece
  * of work (the FNV-1a hash of 256 KiB), writes mark 2, and ends.
  *
- *   payload WHAT [WORD]...
+ *   payload WORD...
  *
  *   run           the work
- *   idle          mark 1, then wait: until someone opens the FIFO stop=PATH for writing, or for
- * ever steady        mark 1, then time a few things that processes do all the time, and print them:
+ *   idle          mark 1, then wait until someone opens the FIFO stop=PATH for writing, or for ever
+ *   steady        mark 1, then time a few things that processes do all the time, and print them:
  *                 "payload: getpid=NANOSECONDS/COUNT" ...
  *
  *   mark=PATH     marks are lines "ID VALUE NANOSECONDS" (CLOCK_MONOTONIC) in this FIFO
@@ -16,6 +16,9 @@
  *   mark=console  marks are lines "payload: mark VALUE" on the standard output
  *   id=ID         for the lines above
  *   end=off, end=reset   it is process 1 of a machine, and switches that off or resets it
+ *
+ * Mark 2 says that all went well.  Other words are ignored: a kernel hands on what it does not know
+ * of the words that a monitor gives it.
  *
  * It needs nothing of a C library: so the machine that boots it unpacks a few KiB, and what is
  * measured is not a library's start.
@@ -273,10 +276,10 @@ static void steady(const char *own_path)
 static uint8_t payload(int count, char *arguments[])
 {
     struct words words = {.mark = "", .id = "0"};
-    const char *what = count > 1 ? arguments[1] : "run", *value;
+    const char *what = "", *value;
     uint8_t status = 0;
 
-    for (int i = 2; i < count; i++) {
+    for (int i = 1; i < count; i++) {
         if ((value = after(arguments[i], "mark=")))
             words.mark = value;
         else if ((value = after(arguments[i], "id=")))
@@ -285,6 +288,9 @@ static uint8_t payload(int count, char *arguments[])
             words.stop = value;
         else if ((value = after(arguments[i], "end=")))
             words.end = value;
+        else if (same(arguments[i], "run") || same(arguments[i], "idle") ||
+                 same(arguments[i], "steady"))
+            what = arguments[i];
     }
     if (same(words.mark, "port"))
         have_ports = ports_open();
@@ -297,7 +303,8 @@ static uint8_t payload(int count, char *arguments[])
         steady(arguments[0]);
     else
         status = 2;
-    mark(&words, MARK_DONE);
+    if (!status)
+        mark(&words, MARK_DONE);
     if (words.end && system_call(SYS_getpid, 0, 0, 0, 0, 0) == 1) {
         if (status)
             report("failed", status, 1);

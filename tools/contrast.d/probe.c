@@ -1257,12 +1257,19 @@ static bool run(int count, char **words, bool in_vm)
 
 int main(int argc, char **argv)
 {
-    bool restart = argc > 1 && strcmp(argv[1], "vm-reboot") == 0;
-    bool in_vm = restart || (argc > 1 && strcmp(argv[1], "vm") == 0), good;
+    bool restart = false, in_vm = false, good;
+    int first = 1;
 
+    /* Before the word may be others, which a monitor gave the kernel, and the kernel did not know. */
+    for (int i = 1; i < argc && !in_vm; i++) {
+        restart = strcmp(argv[i], "vm-reboot") == 0;
+        in_vm = restart || strcmp(argv[i], "vm") == 0;
+        if (in_vm)
+            first = i + 1;
+    }
     if (in_vm)
         begin_machine();
-    good = run(argc - 1 - in_vm, argv + 1 + in_vm, in_vm);
+    good = run(argc - first, argv + first, in_vm);
     if (!good)
         say("error", "usage: probe [vm | vm-reboot] observe | calls | memory MIB | cpu MS | "
                      "forks N | listen PORT MS | panic");

@@ -215,8 +215,7 @@ def banners(manifest):
             "one nanosecond. So the figures repeat on any computer, and ratios between rows can be compared: they say who "
             "executes more instructions and waits for more timers. What does not count: the processor's caches, the real "
             "speed of a disk, and the cost of an exit from a guest to the host in hardware, which is hundreds of instructions' time on a real "
-            "processor. Do not compare these times with those of a real machine. Memory, isolation and attack surface, which are no "
-            "times, are from an ordinary lab beside it."))
+            "processor. Do not compare these times with those of a real machine."))
     elif manifest["emulated"]:
         found.append(banner(
             "Emulated, and not deterministic: read nothing but orders of magnitude.", "The processor was emulated by software, "

@@ -276,7 +276,7 @@ class Engine(Row):
 class Podman(Engine):
     programs = ("podman", "conmon", "crun")
     data = ("/usr/share/containers", "/usr/bin/conmon", "/usr/libexec/podman", "/usr/lib/podman", "/usr/bin/fuse-overlayfs",
-            "/usr/sbin/iptables*", "/usr/lib/cni", "/usr/lib/*/catatonit", "/usr/bin/catatonit")
+            "/usr/sbin/iptables*", "/usr/lib/*/catatonit", "/usr/bin/catatonit")
 
     def base(self, place):
         return ["podman", "--root", place.path("podman"), "--runroot", place.path("podman-run"), "--tmpdir",
@@ -289,7 +289,7 @@ class Podman(Engine):
 
 class Docker(Engine):
     programs, version_word = ("docker", "dockerd", "containerd", "runc"), 2
-    data = ("/usr/bin/containerd*", "/usr/sbin/containerd*", "/usr/bin/docker*", "/usr/sbin/docker*", "/usr/libexec/docker",
+    data = ("/usr/bin/containerd-shim-runc-v2", "/usr/bin/docker-init", "/usr/bin/docker-proxy", "/usr/sbin/docker-proxy",
             "/usr/sbin/runc", "/usr/sbin/iptables*", "/usr/sbin/xtables*", "/usr/bin/unpigz", "/usr/sbin/ip", "/usr/bin/ps",
             "/usr/bin/kmod", "/usr/sbin/modprobe")
     daemon, helpers = None, ()
