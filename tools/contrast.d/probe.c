@@ -1260,7 +1260,8 @@ int main(int argc, char **argv)
     bool restart = false, in_vm = false, good;
     int first = 1;
 
-    /* Before the word may be others, which a monitor gave the kernel, and the kernel did not know. */
+    /* Before the word may be others, which a monitor gave the kernel, and the kernel did not know.
+     */
     for (int i = 1; i < argc && !in_vm; i++) {
         restart = strcmp(argv[i], "vm-reboot") == 0;
         in_vm = restart || strcmp(argv[i], "vm") == 0;
