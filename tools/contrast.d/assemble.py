@@ -77,14 +77,15 @@ def plain(journal, key):
 
 
 def density(memories):
-    """What one more takes, from the two largest numbers of instances that were weighed."""
-    known = sorted((memory["n"], memory["system_kib"]) for memory in memories.values() if "missing" not in memory)
+    """What one more takes: PSS, and what the kernel counts for its control groups, which is steadier than what the system lost."""
+    known = sorted((memory["n"], memory["pss_kib"] + (memory["cgroup_kernel_kib"] or 0)) for memory in memories.values()
+                   if "missing" not in memory)
     if len(known) < 2:
         return {"missing": "too few numbers of instances were weighed"}
     (few, small), (many, large) = known[0], known[-1]
     each = (large - small) / (many - few)
     if each <= 0:
-        return {"missing": f"{many} took no more memory than {few}, as far as the kernel can tell"}
+        return {"missing": f"{many} took no more memory than {few}, as far as it was counted"}
     return {"each_kib": round(each, 1), "per_gib": int((1 << 20) / each)}
 
 

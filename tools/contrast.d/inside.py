@@ -363,7 +363,7 @@ def available():
 
 
 def control_groups(pids):
-    """The groups of these processes, without those that others are in, too."""
+    """The groups of these processes that count memory: a group within another one counts there, too."""
     found = set()
     for pid in pids:
         try:
@@ -371,10 +371,11 @@ def control_groups(pids):
                 path = next((line.strip().split("::", 1)[1] for line in file if line.startswith("0::")), "/")
         except OSError:
             continue
-        folder = "/sys/fs/cgroup" + path
-        if path != "/" and os.path.exists(folder + "/memory.current"):
-            found.add(folder)
-    return found
+        while path != "/" and not os.path.exists(f"/sys/fs/cgroup{path}/memory.current"):
+            path = os.path.dirname(path)
+        if path != "/":
+            found.add("/sys/fs/cgroup" + path)
+    return {folder for folder in found if not any(folder.startswith(other + "/") for other in found)}
 
 
 def group_memory(folders):

@@ -344,7 +344,8 @@ def memory_section(results, rows):
         panels = plots.density_panels(shown)
         parts.append(figure([tag("h3", "Density and rate"), panel_figures(
             "density", "Memory of one more instance, and starts per second, by row.", shown, panels)],
-            "Both axes are logarithmic. Starts per second: as many as the parameters below say were kept running."))
+            "Both axes are logarithmic. One more instance: PSS, and the memory of the kernel for its control groups. Starts per "
+            "second: two for each processor were kept running."))
     if not curves and not shown:
         parts.append(nothing("Memory"))
     return section("memory", "Memory, density, rate", *parts, dagger(rows))

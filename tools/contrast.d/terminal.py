@@ -70,7 +70,7 @@ def legend(results, dagger):
     used = {cell["verdict"] for row in results["rows"] if r.present(row.get("isolation")) for cell in row["isolation"].values()}
     lines = wrapped("start: spawn to the first instruction of main. end: from there to reaped. total: both. p50: the median; p90: "
                     "nine of ten are not above. cold: the start with the page cache dropped. memory: what one more idle instance "
-                    "takes. -: not measured.")
+                    "takes, the kernel's for it included. -: not measured.")
     if used:
         meanings = {"host": "H the host's", "shared": "s shared in part", "own": "o its own", "none": ". none or refused",
                     "unknown": "? unknown"}
