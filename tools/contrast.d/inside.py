@@ -488,9 +488,9 @@ def stop(place, row, n, launcher):
 # ---- isolation ----
 
 def runner(place, row, numbers):
-    def run(arguments, limits=False, background=False):
+    def run(arguments, limits=False, background=False, timeout=120):
         running = Running(place, row, next(numbers), "probe", arguments, limits)
-        return running if background else running.wait(120)
+        return running if background else running.wait(timeout)
     return run
 
 
@@ -521,7 +521,7 @@ def panic(place, table, journal):
         journal.add(f"panic-begin/{row.name}")
         os.sync()
         try:
-            text = runner(place, row, numbers)(["panic"]).text
+            text = runner(place, row, numbers)(["panic"], timeout=30).text
         except (RuntimeError, OSError, subprocess.SubprocessError) as error:
             text = str(error)
         time.sleep(1)

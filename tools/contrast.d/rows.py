@@ -415,7 +415,7 @@ class Qemu(Machine):
         return [*self.programs, "-M", self.machine, *port, "-enable-kvm", "-cpu", qemu_cpu(), "-m", f"{self.memory(limits)}M",
                 "-nodefaults", "-no-user-config", "-nographic", "-no-reboot", "-serial", "stdio", *self.more,
                 "-kernel", place.files[self.kernel], "-initrd", place.files[program + ".cpio"],
-                "-append", f"console={QEMU_CONSOLE} {self.words_of_kernel} {self.append(program, arguments)}"]
+                "-append", f"console={QEMU_CONSOLE} panic=-1 {self.words_of_kernel} {self.append(program, arguments)}"]
 
 
 class QemuPc(OnConsole, Qemu):
@@ -456,7 +456,7 @@ class CloudHypervisor(OnConsole):
     def command(self, place, program, arguments, limits=False):
         return ["cloud-hypervisor", "--cpus", "boot=1", "--memory", f"size={self.memory(limits)}M", "--kernel",
                 place.files[self.kernel], "--initramfs", place.files[program + ".cpio"], "--serial", "tty", "--console", "off",
-                "--cmdline", "console=ttyS0 " + self.append(program, arguments)]
+                "--cmdline", "console=ttyS0 panic=-1 " + self.append(program, arguments)]
 
 
 class Crosvm(OnConsole):
@@ -466,7 +466,7 @@ class Crosvm(OnConsole):
     def command(self, place, program, arguments, limits=False):
         return ["crosvm", "run", "--disable-sandbox", "--cpus", "1", "--mem", str(self.memory(limits)), "--serial",
                 "type=stdout,hardware=serial,num=1,console", "-i", place.files[program + ".cpio"],
-                "-p", self.append(program, arguments), place.files[self.kernel]]
+                "-p", "panic=-1 " + self.append(program, arguments), place.files[self.kernel]]
 
 
 # The kernels by their keys in Place.files: the tuned Linux without and with decompression, Debian's for clouds.
