@@ -525,7 +525,7 @@ def panic(place, table, journal):
         except (RuntimeError, OSError, subprocess.SubprocessError) as error:
             text = str(error)
         time.sleep(1)
-        journal.add(f"panic-end/{row.name}", text=text[-500:])
+        journal.add(f"panic-end/{row.name}", text=text[-10000:])
         row.end(place)
 
 

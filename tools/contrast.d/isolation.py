@@ -95,7 +95,7 @@ def answers(text):
     """What the probe said, from all that was printed: kernels print between its lines."""
     said = {}
     for line in text.splitlines():
-        match = re.search(r"\bprobe: (\w+)=(.*)$", line)  # a firmware may not have ended its line
+        match = re.search(r"probe: (\w+)=(.*)$", line)  # a firmware may not have ended its line, or cleared the screen
         if match:
             said[match[1]] = match[2].strip()
         if match and match[1] in LISTS:
