@@ -246,7 +246,7 @@ def crowd(place, unit, state):
     if unit.row.name in state.no_crowd:
         return {"missing": "fewer at once have failed already"}
     try:
-        runs = again(lambda: launch(place, unit.row, 0, unit.number, unit.number), state.hung)
+        runs = again(lambda: launch(place, unit.row, 0, unit.number, unit.number, options=PHASES), state.hung)
     except RuntimeError:
         state.no_crowd.add(unit.row.name)
         raise
@@ -263,7 +263,7 @@ def rate(place, unit, state):
     """Keeps two for each CPU running."""
     at_once = 2 * os.cpu_count()
     count = max(unit.count, 2 * at_once)
-    runs = again(lambda: launch(place, unit.row, 0, count, at_once), state.hung)
+    runs = again(lambda: launch(place, unit.row, 0, count, at_once, options=PHASES), state.hung)
     took = max(run[2] for run in runs) - min(run[1] for run in runs)
     return {"count": count, "at_once": at_once, "took_ns": took, "per_second": count * 1e9 / took}
 

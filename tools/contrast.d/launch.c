@@ -15,7 +15,8 @@
  *   -b TEMPLATE  each instance has a FIFO; a byte that arrives there is a mark, of this moment
  *   -c           a line "payload: mark VALUE" on the standard output is a mark, of this moment
  *   -r N         say "ready" in a line of its own when so many instances have written a mark
- *   -p NS        begin each at a phase of this period of the clock, see below
+ *   -p NS        begin each at a phase of this period of the clock, see below; of several at once,
+ *                the first
  *   -s NS        and so long after the one before has ended, at least
  *   -l SECONDS   kill the one that runs longer; its status is then 1000 (60)
  *
@@ -180,7 +181,7 @@ static pid_t start_by_spawn(char **command, int output)
     return errno ? -1 : child;
 }
 
-static void start(struct instance *instance, long number, uint64_t last)
+static void start(struct instance *instance, long number, bool alone, uint64_t last)
 {
     static int null = -1;
     char **command = command_of(number), *path;
@@ -201,7 +202,8 @@ static void start(struct instance *instance, long number, uint64_t last)
             die("pipe");
         instance->source = pipe_ends[0];
     }
-    wait_for_phase(number, last);
+    if (alone)
+        wait_for_phase(number, last);
     instance->began = now();
     instance->pid = options.fork ? start_by_fork(command, options.console ? pipe_ends[1] : null)
                                  : start_by_spawn(command, options.console ? pipe_ends[1] : null);
@@ -373,7 +375,7 @@ static void run_all(void)
     while (started < options.count || running) {
         for (size_t i = 0; running < options.at_once && started < options.count; i++)
             if (!instances[i].pid) {
-                start(&instances[i], options.first + started++, last);
+                start(&instances[i], options.first + started++, !running, last);
                 running++;
             }
         running -= wait_for_any(&last);
