@@ -23,9 +23,8 @@ from common import guest_resident, mappings
 LABS = {"timing": ("serial", "cold", "steady", "rate"), "probing": ("isolation", "surface"), "crowding": ("crowd", "memory")}
 BLOCK = 5  # starts of a row, then the next row has its turn; one, if it takes SLOW ms
 SLOW = 500
-# ns, see launch.c; after a virtual machine has ended, making the next one waits until the kernel has cleared it away.
-SETTLE, PERIOD = 40_000_000, 20_000_000
-PHASES = ("-p", PERIOD, "-s", SETTLE)
+# See launch.c; after a virtual machine has ended, making the next one waits until the kernel has cleared it away.
+PHASES = ("-p", "-s", 40_000_000)
 CROWDS = (1, 10, 50)
 REST = 1  # seconds before the system's memory is looked at
 FEW = 3  # instead of 10, to weigh those that take long with --quick

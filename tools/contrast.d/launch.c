@@ -15,15 +15,15 @@
  *   -b TEMPLATE  each instance has a FIFO; a byte that arrives there is a mark, of this moment
  *   -c           a line "payload: mark VALUE" on the standard output is a mark, of this moment
  *   -r N         say "ready" in a line of its own when so many instances have written a mark
- *   -p NS        begin each at a phase of this period of the clock, see below; of several at once,
+ *   -p           begin each at another phase of the kernel's tick, see below; of several at once,
  *                the first
  *   -s NS        and so long after the one before has ended, at least
  *   -l SECONDS   kill the one that runs longer; its status is then 1000 (60)
  *
  * Ends and starts of containers and machines wait for ticks of the kernel's clock.  So that such
  * waits are sampled evenly rather than by luck, -p lets start number i begin at the phase i *
- * 0.618... (modulo 1) of the period: any number of them is spread over it about evenly, and the
- * same in each run.
+ * 0.618... (modulo 1) of the time between two: any number of them is spread over it about evenly,
+ * and the same in each run.
  *
  * The commands read /dev/null, and their output is dropped.
  */
@@ -66,7 +66,8 @@ static struct options {
     long count, at_once, first, ready;
     bool fork, console;
     const char *fifo, *fifos;
-    uint64_t period, settle, limit;
+    uint64_t settle, limit;
+    bool phases;
     char **command;
 } options = {.count = 1, .at_once = 1, .limit = 60000000000ull};
 
@@ -135,23 +136,40 @@ static void free_command(char **command)
     free(command);
 }
 
+static uint64_t coarse_time(void)
+{
+    struct timespec time;
+
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+    return (uint64_t)time.tv_sec * 1000000000ull + (uint64_t)time.tv_nsec;
+}
+
+static void sleep_until(uint64_t then)
+{
+    struct timespec until = {.tv_sec = (time_t)(then / 1000000000ull),
+                             .tv_nsec = (long)(then % 1000000000ull)};
+
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+        ;
+}
+
+/* The coarse clock moves when the kernel's ticks. */
 static void wait_for_phase(long number, uint64_t last)
 {
     const double golden = 0.6180339887498949;
     double turns = (double)number * golden;
-    uint64_t phase, start;
-    struct timespec until;
+    struct timespec period;
+    uint64_t tick;
 
-    if (!options.period)
+    sleep_until(last + options.settle);
+    if (!options.phases)
         return;
-    phase = (uint64_t)((turns - (double)(uint64_t)turns) * (double)options.period);
-    start = (last + options.settle) / options.period * options.period + phase;
-    if (start < last + options.settle)
-        start += options.period;
-    until.tv_sec = (time_t)(start / 1000000000ull);
-    until.tv_nsec = (long)(start % 1000000000ull);
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+    clock_getres(CLOCK_MONOTONIC_COARSE, &period);
+    tick = coarse_time();
+    while (coarse_time() == tick)
         ;
+    turns -= (double)(uint64_t)turns;
+    sleep_until(now() + (uint64_t)(turns * (double)period.tv_nsec));
 }
 
 static pid_t start_by_fork(char **command, int output)
@@ -386,7 +404,7 @@ int main(int argc, char **argv)
 {
     int option;
 
-    while ((option = getopt(argc, argv, "+n:j:i:Ff:b:cr:p:s:l:")) != -1) {
+    while ((option = getopt(argc, argv, "+n:j:i:Ff:b:cr:ps:l:")) != -1) {
         switch (option) {
         case 'n': options.count = atol(optarg); break;
         case 'j': options.at_once = atol(optarg); break;
@@ -396,7 +414,7 @@ int main(int argc, char **argv)
         case 'b': options.fifos = optarg; break;
         case 'c': options.console = true; break;
         case 'r': options.ready = atol(optarg); break;
-        case 'p': options.period = strtoull(optarg, NULL, 10); break;
+        case 'p': options.phases = true; break;
         case 's': options.settle = strtoull(optarg, NULL, 10); break;
         case 'l': options.limit = strtoull(optarg, NULL, 10) * 1000000000ull; break;
         default: optind = argc;
