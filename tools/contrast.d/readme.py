@@ -12,7 +12,7 @@ import results as r
 
 BEGIN, END = "<!-- by tests/contrast/report --readme -->", "<!-- end -->"
 PICTURE = "tools/contrast.d/contrast.png"  # in the tree
-WIDTH = 116
+WIDTH = 120
 
 
 def alternative(results):
@@ -22,15 +22,16 @@ def alternative(results):
 
 
 def text(results):
-    """At most ten lines below the picture: one for each thing that the report answers, and one for how it was measured."""
+    """About ten lines below the picture: what the report answers, and how it was measured."""
     manifest = results["manifest"]
     lines = [f"![{alternative(results)}]({PICTURE})", ""]
-    for heading, sentences in report.answer(results):
+    for heading, sentences in report.answer(results, short=True):
         if heading == "Not here":
             continue  # the report says why, for each
         lines += textwrap.wrap(f"- **{heading}**: " + " ".join(sentences), WIDTH, subsequent_indent="  ",
                                break_on_hyphens=False, break_long_words=False)
-    lines += ["", *textwrap.wrap(f"`{manifest['command']}` measured this on {manifest['created'][:10]}. {report.conditions(results)}",
+    command = re.sub(r" --output \S+", "", manifest["command"])
+    lines += ["", *textwrap.wrap(f"`{command}` measured this on {manifest['created'][:10]}. {report.conditions(results)}",
                                  WIDTH, break_on_hyphens=False, break_long_words=False)]
     return "\n".join(lines)
 

@@ -109,32 +109,32 @@ def factors(rows, value, base):
     return low if low == high else f"{low.removesuffix(' times')} to {high}"
 
 
-def start_sentences(rows):
+def start_sentences(rows, short):
     process, container, vm = (started(rows, group) for group in r.GROUPS)
     bare = started(rows, "vm", payload=False)
     base = r.median_start(process[0]) if process else None
 
     def against(group):
-        return f", {factors(group, r.median_start, base)} as long" if base else ""
+        return f", {factors(group, r.median_start, base)} as long" if base and not short else ""
 
     if process:
         yield f"A plain process ({brief(process[0])}) is at the first instruction of its main after {r.duration(base)}."
     if container:
         yield f"A container takes {span(container, r.median_start, r.duration)}{against(container)}."
     if vm:
-        yield f"A virtual machine, whose Linux boots first, takes {span(vm, r.median_start, r.duration)}{against(vm)}."
+        yield f"A virtual machine, which boots Linux first, takes {span(vm, r.median_start, r.duration)}{against(vm)}."
     if container and vm:
         behind = sum(r.median_start(row) > r.median_start(vm[0]) for row in container)
         yield "The fastest one of these is there " + (
             "before every container." if behind == len(container) else "after every container." if not behind else
             f"before {behind} of {plural(len(container), 'container')}.")
-    if bare:
+    if bare and not short:
         yield f"Without Linux, one reaches its guest's first mark after {span(bare, r.median_start, r.duration)}."
 
 
 def memory_sentence(rows):
     parts = []
-    for group, how in (("process", "as a process"), ("container", "in a container"), ("vm", "in a virtual machine")):
+    for group, how in (("process", "as a process"), ("container", "in a container"), ("vm", "in a machine")):
         found = [row for row in rows if row["group"] == group and r.present(row.get("density")) and
                  row.get("payload", True) and row["density"]["each_kib"] > 0]
         if found:
@@ -145,14 +145,14 @@ def memory_sentence(rows):
 
 def isolation_sentence(results, rows):
     parts = []
-    for group, how in (("process", "a process"), ("container", "a container"), ("vm", "a virtual machine")):
+    for group, how in (("process", "a process"), ("container", "a container"), ("vm", "a machine")):
         counts = [sum(cell["verdict"] in ("host", "shared") for cell in row["isolation"].values())
                   for row in rows if row["group"] == group and r.present(row.get("isolation"))]
         if counts:
             low, high = min(counts), max(counts)
             parts.append(f"in {how}, {low if low == high else f'{low} to {high}'}")
     if parts:
-        yield f"Of {plural(len(results['criteria']), 'thing')} probed from inside, so many are the host's, wholly or in part: " + \
+        yield f"Of {plural(len(results['criteria']), 'thing')} probed, so many are the host's, at least in part: " + \
               "; ".join(parts) + "."
 
 
@@ -165,10 +165,10 @@ def surface_sentence(rows):
     monitors = [row for row in rows if row["group"] == "vm" and r.present(row.get("surface")) and row.get("payload", True) and
                 "monitor_calls" in row["surface"]]
     if monitors:
-        parts.append("from a guest none, and kinds of call that its monitor makes: " +
+        parts.append("from a guest none, but its monitor makes so many kinds: " +
                      span(monitors, lambda row: len(row["surface"]["monitor_calls"]), str))
     if parts:
-        yield "Reached of the host's system calls: " + "; ".join(parts) + "."
+        yield "System calls of the host in reach: " + "; ".join(parts) + "."
 
 
 def panic_sentence(rows):
@@ -180,11 +180,11 @@ def panic_sentence(rows):
             f" ({', '.join(map(brief, died))})." if died else ".")
 
 
-def answer(results):
+def answer(results, short=False):
     """[(heading, sentences)]: what it costs, as far as the results go."""
     rows = [row for row in r.in_order(results) if not row["missing"]]
     missing = len(results["rows"]) - len(rows)
-    found = [("Start", list(start_sentences(rows))), ("Memory", list(memory_sentence(rows))),
+    found = [("Start", list(start_sentences(rows, short))), ("Memory", list(memory_sentence(rows))),
              ("Isolation", [*isolation_sentence(results, rows), *panic_sentence(rows)]),
              ("Attack surface", list(surface_sentence(rows))),
              ("Not here", [f"{missing} of {plural(len(results['rows']), 'row')} could not run."] if missing else [])]
