@@ -628,4 +628,7 @@ def main(path):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    try:
+        main(sys.argv[1])
+    except (BrokenPipeError, KeyboardInterrupt):  # whoever waits for the results was interrupted
+        sys.exit(130)
