@@ -553,7 +553,7 @@ def make_place(plan, table):
         os.chmod(folder, 0o755)
     files = {name: shutil.copy(source, os.path.join(folder, name)) for name, source in plan["files"].items()}
     place = rows.Place(folder, files, enter)
-    place.slow = not plan["deterministic"]
+    place.slow = not plan["lab_root"]
     place.make_fifos()
     return place
 
