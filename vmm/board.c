@@ -27,7 +27,8 @@ static const struct mv_device_entry entries[] = {
 };
 /* clang-format on */
 
-_Static_assert(MV_COUNT(entries) + MV_LAYOUT_DEVICES + MV_DISKS_MAX <= MV_BOARD_DEVICES,
+_Static_assert(MV_COUNT(entries) + MV_LAYOUT_DEVICES + MV_DISKS_MAX + MV_OWN_MAX <=
+                   MV_BOARD_DEVICES,
                "the board is full");
 
 /* The next device, which is none yet. */
@@ -162,6 +163,141 @@ int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
     device = prepare(board, &desc);
     error = add(board, device, mv_virtio_mmio_create(device, &own, virtio), mmio);
     return error ? cannot_create(desc.name, error, err) : 0;
+}
+
+/* ---- devices of the embedder's ---- */
+
+/* A copy, in a buffer of the board's; false: it is too long. */
+static bool keep(char *to, size_t size, const char **word)
+{
+    size_t length;
+
+    if (!*word)
+        return true;
+    length = strlen(*word);
+    if (length >= size)
+        return false;
+    memcpy(to, *word, length + 1);
+    *word = to;
+    return true;
+}
+
+static bool keep_words(struct mv_own_words *words, struct mv_device_desc *desc)
+{
+    return keep(words->name, sizeof(words->name), &desc->name) &&
+           keep(words->compatible, sizeof(words->compatible), &desc->compatible) &&
+           keep(words->node, sizeof(words->node), &desc->node) &&
+           keep(words->hid, sizeof(words->hid), &desc->hid) &&
+           keep(words->acpi_name, sizeof(words->acpi_name), &desc->acpi_name);
+}
+
+static int check_own(const struct mv_board *board, const struct mv_own_device *own,
+                     struct mv_error *err)
+{
+    const struct mv_device_desc *desc = own->desc;
+
+    if (!desc || !desc->name || !*desc->name || !own->ops || !own->ops->read || !own->ops->write)
+        return mv_fail(err, -EINVAL, NULL, "fill in desc, its name, and ops with read and write",
+                       "device %u of one's own is incomplete", board->own_count);
+    if (desc->size == 0)
+        return mv_fail(err, -EINVAL, NULL, "give its registers a size",
+                       "the device %s has no registers", desc->name);
+    if ((desc->compatible && !desc->node) ||
+        (desc->hid && (!desc->acpi_name || strlen(desc->acpi_name) != 4)))
+        return mv_fail(err, -EINVAL, NULL, "see device.h: compatible needs node, and hid acpi_name",
+                       "the device %s is half described", desc->name);
+    for (unsigned i = 0; i < board->count; i++)
+        if (strcmp(board->devices[i].desc.name, desc->name) == 0)
+            return mv_fail(err, -EEXIST, NULL, "choose another name",
+                           "there is a device %s already", desc->name);
+    return 0;
+}
+
+/* The first of the free pages (MMIO), or of the free ports by 16, where it fits. */
+static uint64_t find_base(const struct mv_bus *bus, enum mv_space space, uint64_t size)
+{
+    uint64_t first = space == MV_SPACE_PORT ? MV_OWN_PORT : MV_OWN_BASE;
+    uint64_t end = space == MV_SPACE_PORT ? 0x10000 : MV_OWN_END;
+    uint64_t step = space == MV_SPACE_PORT ? 16 : MV_PAGE_SIZE;
+
+    for (uint64_t at = first; size <= end - first && at <= end - size; at += step)
+        if (mv_bus_is_free(bus, at, size))
+            return at;
+    return MV_ANY_BASE;
+}
+
+static int find_irq(const struct mv_board *board)
+{
+    for (int irq = MV_OWN_FIRST_IRQ; irq <= MV_OWN_LAST_IRQ; irq++) {
+        bool taken = false;
+
+        for (unsigned i = 0; i < board->count; i++)
+            taken |= board->devices[i].desc.irq == irq;
+        if (!taken)
+            return irq;
+    }
+    return MV_ANY_IRQ;
+}
+
+static int place_own(const struct mv_board *board, const struct mv_mem *mem,
+                     const struct mv_bus *bus, struct mv_device_desc *desc, struct mv_error *err)
+{
+    if (desc->base == MV_ANY_BASE)
+        desc->base = find_base(bus, desc->space, desc->size);
+    if (desc->irq == MV_ANY_IRQ)
+        desc->irq = find_irq(board);
+    if (desc->base == MV_ANY_BASE || desc->irq == MV_ANY_IRQ)
+        return mv_fail(err, -ENOSPC, NULL, "use fewer or smaller ones",
+                       "there is no room, or no interrupt line, for the device %s", desc->name);
+    if (desc->space == MV_SPACE_MMIO)
+        for (unsigned i = 0; i < mem->count; i++)
+            if (desc->base < mem->regions[i].base + mem->regions[i].size &&
+                mem->regions[i].base < desc->base + desc->size)
+                return mv_fail(err, -EEXIST, NULL, "place it with MV_ANY_BASE",
+                               "the device %s at %#llx would lie in memory", desc->name,
+                               (unsigned long long)desc->base);
+    return 0;
+}
+
+int mv_board_add_own(struct mv_board *board, const struct mv_own_device *own,
+                     const struct mv_mem *mem, struct mv_bus *mmio, struct mv_bus *ports,
+                     struct mv_error *err)
+{
+    struct mv_device_desc desc;
+    struct mv_device *device;
+    struct mv_bus *bus;
+    int error = check_own(board, own, err);
+
+    if (error)
+        return error;
+    desc = *own->desc;
+    bus = desc.space == MV_SPACE_PORT ? ports : mmio;
+    if (!keep_words(&board->own[board->own_count], &desc))
+        return mv_fail(err, -EINVAL, NULL, "see mv_device_desc for what is allowed",
+                       "a word of the description of the device %s is too long", own->desc->name);
+    error = place_own(board, mem, bus, &desc, err);
+    if (error)
+        return error;
+    device = prepare(board, &desc);
+    device->ops = own->ops;
+    device->state = own->state;
+    device->is_own = true;
+    board->own_count++;
+    error = add(board, device, 0, bus);
+    if (error)
+        return mv_fail(err, error, NULL, "place it with MV_ANY_BASE",
+                       "the device %s, %llu bytes at %#llx, does not fit between the others",
+                       desc.name, (unsigned long long)desc.size, (unsigned long long)desc.base);
+    return 0;
+}
+
+void mv_board_disown(struct mv_board *board)
+{
+    static const struct mv_device_ops nothing;
+
+    for (unsigned i = 0; i < board->count; i++)
+        if (board->devices[i].is_own)
+            board->devices[i].ops = &nothing;
 }
 
 void mv_board_done(struct mv_board *board)

@@ -5,18 +5,25 @@
 
 #include "dev/dev.h"
 
-#define MV_BOARD_DEVICES 32
+#define MV_BOARD_DEVICES 48
 
 /* The names of a virtio slot. */
 struct mv_slot {
     char name[8], acpi_name[5];
 };
 
+/* The words of the description of a device of the embedder's. */
+struct mv_own_words {
+    char name[16], compatible[48], node[32], hid[9], acpi_name[5];
+};
+
 struct mv_board {
     struct mv_device devices[MV_BOARD_DEVICES]; /* do not move once created */
     unsigned count;
     struct mv_slot slots[MV_DISKS_MAX];
-    unsigned slot_count;    /* taken */
+    unsigned slot_count; /* taken */
+    struct mv_own_words own[MV_OWN_MAX];
+    unsigned own_count;
     struct mv_region pages; /* what the guest reads of the slots, see mv_device_env.page; host
                              * is NULL while there is none */
 };
@@ -30,6 +37,15 @@ int mv_board_init(struct mv_board *board, const struct mv_device_env *env, struc
 int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
                       const struct mv_disk *disk, unsigned queues, struct mv_bus *mmio,
                       struct mv_error *err);
+
+/* Adds a device of the embedder's: at the place and with the line that it asks for, or
+ * where there is room. */
+int mv_board_add_own(struct mv_board *board, const struct mv_own_device *own,
+                     const struct mv_mem *mem, struct mv_bus *mmio, struct mv_bus *ports,
+                     struct mv_error *err);
+
+/* The embedder's devices are not to be destroyed. */
+void mv_board_disown(struct mv_board *board);
 void mv_board_done(struct mv_board *board);
 
 /* By name, or NULL. */

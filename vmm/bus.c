@@ -24,6 +24,15 @@ static unsigned above(const struct mv_bus *bus, uint64_t address)
     return low;
 }
 
+bool mv_bus_is_free(const struct mv_bus *bus, uint64_t base, uint64_t size)
+{
+    unsigned at = above(bus, base);
+    const struct mv_device_desc *before = at > 0 ? &bus->devices[at - 1]->desc : NULL;
+
+    return size > 0 && (!before || base - before->base >= before->size) &&
+           (at == bus->count || bus->devices[at]->desc.base - base >= size);
+}
+
 int mv_bus_add(struct mv_bus *bus, struct mv_device *device)
 {
     const struct mv_device_desc *desc = &device->desc;
@@ -33,9 +42,7 @@ int mv_bus_add(struct mv_bus *bus, struct mv_device *device)
     assert(!bus->frozen);
     if (desc->size == 0 || mv_add_overflows(desc->base, desc->size - 1, &last))
         return -EINVAL;
-    if (at > 0 && desc->base - bus->devices[at - 1]->desc.base < bus->devices[at - 1]->desc.size)
-        return -EEXIST;
-    if (at < bus->count && bus->devices[at]->desc.base <= last)
+    if (!mv_bus_is_free(bus, desc->base, desc->size))
         return -EEXIST;
     if (bus->count == MV_BUS_DEVICES)
         return -ENOSPC;

@@ -20,6 +20,7 @@ struct mv_device {
     struct mv_device_desc desc;
     const struct mv_device_ops *ops;
     void *state;
+    bool is_own;          /* the embedder's */
     pthread_mutex_t lock; /* taken by the dispatchers: mv_bus_* and the loop */
 };
 
@@ -36,6 +37,9 @@ struct mv_bus {
  * empty.  Not after freeze. */
 int mv_bus_add(struct mv_bus *bus, struct mv_device *device);
 void mv_bus_freeze(struct mv_bus *bus);
+
+/* Whether no device has any of [base, base + size). */
+bool mv_bus_is_free(const struct mv_bus *bus, uint64_t base, uint64_t size);
 
 /* The device at address, or NULL. */
 struct mv_device *mv_bus_find(const struct mv_bus *bus, uint64_t address);

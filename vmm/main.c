@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "minivmm/minivmm.h"
+#include "minivmm/vcpu.h"
 #include "options.h"
 #include "term.h"
 #include "util.h"
@@ -125,6 +125,7 @@ static void say_report(const char *what)
 static int conclude(const struct mv_end *end)
 {
     switch (end->reason) {
+    case MV_END_HALT: /* only of bare machines, which this program makes none of */
     case MV_END_POWER_OFF: return EXIT_POWER_OFF;
     case MV_END_REBOOT: say("the guest asked for a reboot", ""); return EXIT_REBOOT;
     case MV_END_EXIT_CODE: return end->code;
@@ -137,6 +138,38 @@ static int conclude(const struct mv_end *end)
     case MV_END_NONE: break;
     }
     return EXIT_INTERNAL_ERROR;
+}
+
+/*
+ * What a hobbyist's kernel has put on the screen of a PC in text mode, where there is only memory
+ * on our machines: shown once, at the end.  Other guests leave it empty; arm64 has no memory there.
+ */
+static void show_screen(void)
+{
+    enum { ADDRESS = 0xb8000, COLUMNS = 80, ROWS = 25 };
+    uint16_t cells[ROWS][COLUMNS];
+    bool shown = false;
+
+    if (mv_machine_read(machine, ADDRESS, cells, sizeof(cells)) < 0)
+        return;
+    for (unsigned row = 0; row < ROWS; row++) {
+        char line[COLUMNS + 1];
+        unsigned length = 0;
+
+        for (unsigned column = 0; column < COLUMNS; column++) {
+            char byte = (char)(cells[row][column] & 0xff);
+
+            line[column] = byte >= ' ' && byte <= '~' ? byte : byte ? '?' : ' ';
+            if (line[column] != ' ')
+                length = column + 1;
+        }
+        if (length == 0)
+            continue;
+        if (!shown)
+            fprintf(stderr, "minivmm: on the screen, when the guest ended:\n");
+        shown = true;
+        fprintf(stderr, "%2u| %.*s\n", row + 1, (int)length, line);
+    }
 }
 
 static int dump_tables(const char *path)
@@ -194,6 +227,7 @@ static int run(const struct mv_options *options, uint64_t began)
     }
     mv_term_restore();
     status = conclude(&end);
+    show_screen();
     if (options->timeline && !write_timeline(options->timeline, began)) {
         fprintf(stderr, "minivmm: cannot write the timeline %s: %s\n", options->timeline,
                 strerror(errno));

@@ -18,7 +18,7 @@
 
 #include "arch/arch.h"
 
-static int kick_signal(void)
+int mv_vcpu_kick_signal(void)
 {
     return SIGRTMIN;
 }
@@ -77,52 +77,119 @@ static void end(struct mv_vcpu *vcpu, enum mv_end_reason reason, int error)
     vcpu->host->end(vcpu->host->context, reason, 0, (int)vcpu->index, error);
 }
 
+/* ---- accesses ---- */
+
 /* `rep outsb` and the like come as one exit with a count. */
-static void do_port(struct mv_vcpu *vcpu, struct mv_exit_record *now)
+static uint32_t count_accesses(const struct kvm_run *run)
 {
-    const struct kvm_run *run = vcpu->run;
-    uint8_t *data = (uint8_t *)vcpu->run + run->io.data_offset;
-    const struct mv_bus *ports = vcpu->host->ports;
-    unsigned size = run->io.size;
-
-    now->address = run->io.port;
-    now->size = (uint8_t)size;
-    now->write = run->io.direction == KVM_EXIT_IO_OUT;
-    for (uint32_t i = 0; i < run->io.count; i++, data += size) {
-        uint64_t value = 0;
-
-        if (now->write) {
-            memcpy(&value, data, size);
-            mv_bus_write(ports, run->io.port, size, value);
-        } else {
-            mv_bus_read(ports, run->io.port, size, &value);
-            memcpy(data, &value, size);
-        }
-        now->value = value;
-        if (atomic_load_explicit(vcpu->host->ended, memory_order_relaxed))
-            break;
-    }
+    return run->exit_reason == KVM_EXIT_IO     ? run->io.count
+           : run->exit_reason == KVM_EXIT_MMIO ? 1
+                                               : 0;
 }
 
-static void do_mmio(struct mv_vcpu *vcpu, struct mv_exit_record *now)
+/* Where KVM has, or wants, the bytes of the access that is served now. */
+static uint8_t *access_data(struct mv_vcpu *vcpu, uint32_t number)
 {
     struct kvm_run *run = vcpu->run;
-    const struct mv_bus *mmio = vcpu->host->mmio;
-    unsigned size = run->mmio.len;
-    uint64_t value = 0;
 
-    now->address = run->mmio.phys_addr;
-    now->size = (uint8_t)size;
-    now->write = run->mmio.is_write;
-    if (now->write) {
-        memcpy(&value, run->mmio.data, size);
-        mv_bus_write(mmio, run->mmio.phys_addr, size, value);
-    } else {
-        mv_bus_read(mmio, run->mmio.phys_addr, size, &value);
-        memcpy(run->mmio.data, &value, size);
-    }
-    now->value = value;
+    if (run->exit_reason == KVM_EXIT_MMIO)
+        return run->mmio.data;
+    return (uint8_t *)run + run->io.data_offset + (size_t)number * run->io.size;
 }
+
+static void take_access(struct mv_vcpu *vcpu, struct mv_exit *exit)
+{
+    const struct kvm_run *run = vcpu->run;
+    bool is_mmio = run->exit_reason == KVM_EXIT_MMIO;
+    struct mv_access access = {
+        .address = is_mmio ? run->mmio.phys_addr : run->io.port,
+        .size = is_mmio ? run->mmio.len : run->io.size,
+        .write = is_mmio ? run->mmio.is_write : run->io.direction == KVM_EXIT_IO_OUT,
+    };
+
+    if (access.write)
+        memcpy(&access.value, access_data(vcpu, vcpu->served), access.size);
+    else
+        access.value = mv_size_mask(access.size); /* a bus on which nobody answers */
+    exit->kind = is_mmio ? MV_EXIT_MMIO : MV_EXIT_PORT;
+    exit->access = access;
+}
+
+void mv_vcpu_answer(struct mv_vcpu *vcpu, const struct mv_exit *exit)
+{
+    if ((exit->kind == MV_EXIT_PORT || exit->kind == MV_EXIT_MMIO) && !exit->access.write)
+        memcpy(access_data(vcpu, vcpu->served - 1), &exit->access.value, exit->access.size);
+}
+
+/* ---- serving ---- */
+
+static bool wants(const struct mv_hook *hook, const struct mv_exit *exit)
+{
+    if (hook->kind == MV_EXIT_NONE)
+        return true;
+    if (hook->kind != exit->kind)
+        return false;
+    if (exit->kind != MV_EXIT_PORT && exit->kind != MV_EXIT_MMIO)
+        return true;
+    return exit->access.address >= hook->first && exit->access.address <= hook->last;
+}
+
+static bool ask_hooks(struct mv_vcpu *vcpu, struct mv_exit *exit)
+{
+    const struct mv_vcpu_host *host = vcpu->host;
+
+    for (size_t i = 0; i < host->hook_count; i++)
+        if (wants(&host->hooks[i], exit) && host->hooks[i].fn(host->hooks[i].context, vcpu, exit))
+            return true;
+    return false;
+}
+
+static bool ask_devices(const struct mv_vcpu_host *host, struct mv_exit *exit)
+{
+    const struct mv_bus *bus = exit->kind == MV_EXIT_PORT ? host->ports : host->mmio;
+    struct mv_access *access = &exit->access;
+
+    if (exit->kind != MV_EXIT_PORT && exit->kind != MV_EXIT_MMIO)
+        return false;
+    return access->write ? mv_bus_write(bus, access->address, access->size, access->value)
+                         : mv_bus_read(bus, access->address, access->size, &access->value);
+}
+
+/* A write to the hypercalls' address is one, if anybody wants them. */
+static void take_hypercall(struct mv_vcpu *vcpu, struct mv_exit *exit)
+{
+    struct mv_hypercall call = {.number = exit->access.value};
+
+    for (unsigned i = 0; i < MV_COUNT(call.arguments); i++)
+        mv_vcpu_get(vcpu, mv_arch_call_registers[i], &call.arguments[i]);
+    exit->kind = MV_EXIT_HYPERCALL;
+    exit->hypercall = call;
+}
+
+static void serve(struct mv_vcpu *vcpu, struct mv_exit *exit)
+{
+    struct mv_exit_record now = {.reason = vcpu->run->exit_reason, .pc = exit->pc};
+    bool is_access = exit->kind == MV_EXIT_PORT || exit->kind == MV_EXIT_MMIO;
+
+    if (vcpu->host->hypercalls && mv_arch_is_hypercall(exit))
+        take_hypercall(vcpu, exit);
+    vcpu->serving = true;
+    exit->handled = ask_hooks(vcpu, exit) || ask_devices(vcpu->host, exit);
+    if (exit->handled && exit->kind == MV_EXIT_HYPERCALL)
+        mv_vcpu_set(vcpu, mv_arch_call_registers[MV_CALL_RESULT], exit->hypercall.result);
+    vcpu->serving = false;
+    mv_vcpu_answer(vcpu, exit);
+    if (is_access && exit->kind != MV_EXIT_HYPERCALL) {
+        now.address = exit->access.address;
+        now.value = exit->access.value;
+        now.size = (uint8_t)exit->access.size;
+        now.write = exit->access.write;
+    }
+    if (exit->kind != MV_EXIT_DEBUG) /* no exit of the guest's own */
+        record(vcpu, &now);
+}
+
+/* ---- exits ---- */
 
 /* What the guest asked of firmware that KVM itself plays, such as PSCI. */
 static void do_system_event(struct mv_vcpu *vcpu)
@@ -135,18 +202,12 @@ static void do_system_event(struct mv_vcpu *vcpu)
     }
 }
 
-static void dispatch(struct mv_vcpu *vcpu)
+/* What ends the machine, and is told as that. */
+static void do_last(struct mv_vcpu *vcpu)
 {
-    const struct kvm_run *run = vcpu->run;
-    struct mv_exit_record now = {.reason = run->exit_reason};
-    bool shut_down = run->exit_reason == KVM_EXIT_SHUTDOWN; /* its registers may be gone */
+    struct mv_exit_record now = {.reason = vcpu->run->exit_reason};
 
-    mv_arch_synced_regs(run, shut_down ? NULL : &vcpu->last, &now.pc);
-    switch (run->exit_reason) {
-    case KVM_EXIT_IO: do_port(vcpu, &now); break;
-    case KVM_EXIT_MMIO: do_mmio(vcpu, &now); break;
-    case KVM_EXIT_INTR:
-    case KVM_EXIT_DEBUG: return; /* a single step: no exit of the guest's own */
+    switch (vcpu->run->exit_reason) {
     case KVM_EXIT_SHUTDOWN: end(vcpu, MV_END_TRIPLE_FAULT, 0); break;
     case KVM_EXIT_SYSTEM_EVENT: do_system_event(vcpu); break;
     default: end(vcpu, MV_END_INTERNAL_ERROR, 0); break;
@@ -154,47 +215,164 @@ static void dispatch(struct mv_vcpu *vcpu)
     record(vcpu, &now);
 }
 
+int mv_vcpu_enter(struct mv_vcpu *vcpu)
+{
+    bool shut_down; /* its registers may be gone */
+    int error = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? -errno : 0;
+
+    if (error == -EAGAIN)
+        error = -EINTR;
+    if (error && error != -EINTR)
+        return error;
+    vcpu->pending = false;
+    if (error)
+        return error;
+    shut_down = vcpu->run->exit_reason == KVM_EXIT_SHUTDOWN;
+    vcpu->last_pc = 0;
+    mv_arch_synced_regs(vcpu->run, shut_down ? NULL : &vcpu->last, &vcpu->last_pc);
+    vcpu->left = true;
+    vcpu->served = 0;
+    vcpu->accesses = count_accesses(vcpu->run);
+    vcpu->pending = vcpu->accesses > 0;
+    return 0;
+}
+
+bool mv_vcpu_next(struct mv_vcpu *vcpu, struct mv_exit *exit)
+{
+    if (!vcpu->left)
+        return false;
+    *exit = (struct mv_exit){.pc = vcpu->last_pc};
+    switch (vcpu->run->exit_reason) {
+    case KVM_EXIT_IO:
+    case KVM_EXIT_MMIO: take_access(vcpu, exit); break;
+    case KVM_EXIT_HLT: exit->kind = MV_EXIT_HALT; break;
+    case KVM_EXIT_DEBUG:
+        exit->kind = MV_EXIT_DEBUG;
+        mv_arch_debug_stop(vcpu, &exit->debug);
+        break;
+    case KVM_EXIT_INTR: vcpu->left = false; return false;
+    default:
+        vcpu->left = false;
+        do_last(vcpu);
+        return false;
+    }
+    vcpu->served++;
+    vcpu->left = vcpu->served < vcpu->accesses;
+    serve(vcpu, exit);
+    return true;
+}
+
+int mv_vcpu_settle(struct mv_vcpu *vcpu)
+{
+    struct mv_exit exit;
+    int error = 0;
+
+    if (vcpu->serving || !vcpu->pending)
+        return 0;
+    __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+    /* KVM may come with the second half of an access that crosses a page. */
+    while (vcpu->pending && !error) {
+        error = mv_vcpu_enter(vcpu);
+        while (!error && mv_vcpu_next(vcpu, &exit))
+            ;
+    }
+    /* A kick that came meanwhile has left its signal. */
+    __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+    return error == -EINTR ? 0 : error;
+}
+
+void mv_vcpu_drain(void)
+{
+    const struct timespec now = {0};
+    sigset_t kick;
+
+    sigemptyset(&kick);
+    sigaddset(&kick, mv_vcpu_kick_signal());
+    while (sigtimedwait(&kick, NULL, &now) > 0)
+        ;
+}
+
+/* Out of the gate, and in again when it is not held any more. */
+static int pass_gate(struct mv_vcpu *vcpu)
+{
+    struct mv_gate *gate = vcpu->host->gate;
+    int error = mv_vcpu_settle(vcpu);
+
+    if (error)
+        return error;
+    mv_gate_leave(gate, &vcpu->inside);
+    mv_vcpu_drain();
+    mv_gate_enter(gate, &vcpu->inside, &vcpu->runner, UINT64_MAX);
+    __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+    return -EINTR;
+}
+
+/* Nothing wakes a vCPU that has halted on a machine without interrupts. */
+static void halt(struct mv_vcpu *vcpu)
+{
+    if (atomic_fetch_add(vcpu->host->halted, 1) + 1 == vcpu->host->cpus)
+        end(vcpu, MV_END_HALT, 0);
+}
+
+/* Until the machine ends, or this vCPU halts for ever. */
+static void run_inside(struct mv_vcpu *vcpu)
+{
+    const struct mv_vcpu_host *host = vcpu->host;
+    bool first = vcpu->index == 0;
+    struct mv_exit exit;
+
+    /* Pairs with the store in the machine's end function. */
+    while (!atomic_load(host->ended)) {
+        int error = mv_gate_held(host->gate) ? pass_gate(vcpu) : mv_vcpu_enter(vcpu);
+
+        if (error == -EINTR)
+            continue;
+        if (error) {
+            end(vcpu, MV_END_INTERNAL_ERROR, error);
+            break;
+        }
+        if (first)
+            mv_timeline_add(host->kvm->timeline, "first exit", 0);
+        first = false;
+        while (mv_vcpu_next(vcpu, &exit))
+            if (exit.kind == MV_EXIT_HALT && !exit.handled)
+                return halt(vcpu);
+    }
+}
+
 static void *run_vcpu(void *context)
 {
     struct mv_vcpu *vcpu = context;
-    const struct mv_vcpu_host *host = vcpu->host;
-    bool first = true;
+    struct mv_gate *gate = vcpu->host->gate;
 
     if (vcpu->index == 0)
-        mv_timeline_add(host->kvm->timeline, "first KVM_RUN", 0);
-    /* Pairs with the store in the machine's end function. */
-    while (!atomic_load(host->ended)) {
-        if (ioctl(vcpu->fd, KVM_RUN, 0) < 0) {
-            if (errno == EINTR || errno == EAGAIN)
-                continue;
-            end(vcpu, MV_END_INTERNAL_ERROR, -errno);
-            break;
-        }
-        if (first && vcpu->index == 0)
-            mv_timeline_add(host->kvm->timeline, "first exit", 0);
-        first = false;
-        dispatch(vcpu);
-    }
+        mv_timeline_add(vcpu->host->kvm->timeline, "first KVM_RUN", 0);
+    mv_gate_enter(gate, &vcpu->inside, &vcpu->runner, UINT64_MAX);
+    run_inside(vcpu);
+    mv_gate_leave(gate, &vcpu->inside);
     return NULL;
 }
 
 /* During KVM_RUN the kick gets through, and what the C library keeps below
  * SIGRTMIN for itself: setuid in one thread waits for a handler in all others. */
-static int set_masks(struct mv_vcpu *vcpu)
+int mv_vcpu_set_masks(struct mv_vcpu *vcpu)
 {
     /* bit n - 1 is signal n: 1 to 31, and those above the kick */
-    const uint64_t signals = 0x7fffffff | ~((1ull << kick_signal()) - 1);
+    const uint64_t signals = 0x7fffffff | ~((1ull << mv_vcpu_kick_signal()) - 1);
     _Alignas(struct kvm_signal_mask) uint8_t mask[sizeof(struct kvm_signal_mask) + sizeof(signals)];
     const struct kvm_signal_mask head = {.len = sizeof(signals)}; /* of the kernel's sigset_t */
 
     memcpy(mask, &head, sizeof(head));
     memcpy(mask + offsetof(struct kvm_signal_mask, sigset), &signals, sizeof(signals));
+    if (vcpu->masked)
+        return 0;
+    vcpu->masked = true;
     return MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_SIGNAL_MASK, mask);
 }
 
 int mv_vcpu_start(struct mv_vcpu *vcpu)
 {
-    int error = set_masks(vcpu);
+    int error = mv_vcpu_set_masks(vcpu);
 
     if (!error)
         error = mv_start_thread(&vcpu->thread, run_vcpu, vcpu);
@@ -204,10 +382,10 @@ int mv_vcpu_start(struct mv_vcpu *vcpu)
 
 void mv_vcpu_kick(struct mv_vcpu *vcpu)
 {
-    if (!vcpu->started)
+    if (!vcpu->inside)
         return;
     __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST); /* read by KVM_RUN */
-    pthread_kill(vcpu->thread, kick_signal());
+    pthread_kill(vcpu->runner, mv_vcpu_kick_signal());
 }
 
 void mv_vcpu_join(struct mv_vcpu *vcpu)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A virtual CPU: its thread, the loop around KVM_RUN, and what each exit leads
- * to.
+ * A virtual CPU: the loop around KVM_RUN, in a thread of its own or in the caller's
+ * (minivmm/vcpu.h), and what each exit leads to.
  */
 #ifndef MV_VCPU_H
 #define MV_VCPU_H
@@ -11,8 +11,11 @@
 #include <stdbool.h>
 
 #include "bus.h"
+#include "gate.h"
 #include "host.h"
 #include "kvm.h"
+#include "mem.h"
+#include "minivmm/vcpu.h"
 
 /* One of the last exits, for a report. */
 struct mv_exit_record {
@@ -29,12 +32,22 @@ struct mv_exit_record {
 /* What all vCPUs of a machine share; outlives them. */
 struct mv_vcpu_host {
     const struct mv_kvm *kvm;
+    const struct mv_mem *mem;
     const struct mv_bus *ports, *mmio;
+    struct mv_gate *gate;
+    const struct mv_hook *hooks;
+    size_t hook_count;
+    bool hypercalls;     /* somebody wants them */
+    unsigned cpus;       /* how many vCPUs there are */
+    atomic_uint *halted; /* how many of them wait for ever */
     /* error: a negative errno value when the host failed, else 0. */
     void (*end)(void *context, enum mv_end_reason reason, int code, int vcpu, int error);
     void *context;
+    /* Makes the machine one of callers' threads, once: -EALREADY if it runs by its own. */
+    int (*drive)(void *context);
     bool single_step;
-    atomic_bool *ended; /* set by end; a vCPU does not enter the guest again after it */
+    const struct mv_end *how; /* valid once it has ended */
+    atomic_bool *ended;       /* set by end; a vCPU does not enter the guest again after it */
 };
 
 struct mv_vcpu {
@@ -43,8 +56,21 @@ struct mv_vcpu {
     struct kvm_run
         *run; /* shared with KVM; used by the vCPU's thread alone, but for immediate_exit */
     const struct mv_vcpu_host *host;
-    pthread_t thread;
+    pthread_t thread; /* its own, where it is started */
+    pthread_t
+        runner; /* its own or its caller's, while it is inside of the gate, under whose lock */
     bool started;
+    bool inside;
+    bool masked;       /* KVM has its signal mask */
+    bool left;         /* the last exit has more to tell */
+    uint32_t accesses; /* how many accesses it is */
+    uint32_t served;   /* and how many of them are told */
+    uint64_t last_pc;  /* its pc, or 0 */
+    bool pending;      /* the last exit's instruction is not completed: KVM does that when it is
+                        * entered again */
+    bool serving;      /* a hook or a device has the exit now */
+    bool owed;         /* the caller may have an answer to it */
+    struct mv_debug debug;
     struct mv_exit_record records[MV_EXIT_RECORDS]; /* a ring */
     unsigned long exits;                            /* how many there were, repeats counted once */
     /* Registers at the last exit that was no triple fault: an AMD host clears
@@ -59,12 +85,37 @@ void mv_vcpu_done(struct mv_vcpu *vcpu);
 /* An exit after each instruction.  Explains its failure. */
 int mv_vcpu_single_step(struct mv_vcpu *vcpu, struct mv_error *err);
 
-/* Starts and ends the thread.  The kick makes KVM_RUN return, now or when it is
- * next called; host->ended is to be set before.  Join returns when the thread
- * is gone. */
+/* Starts the thread.  Join returns when it is gone: host->ended is to be set before, and
+ * the vCPU kicked. */
 int mv_vcpu_start(struct mv_vcpu *vcpu);
-void mv_vcpu_kick(struct mv_vcpu *vcpu);
 void mv_vcpu_join(struct mv_vcpu *vcpu);
+
+/* Makes KVM_RUN return, now or when it is next called, if the vCPU is inside of the gate.
+ * Under the gate's lock. */
+void mv_vcpu_kick(struct mv_vcpu *vcpu);
+
+/* Has KVM complete what the last exit's instruction does, so that the registers are those
+ * of its end.  0 or -errno. */
+int mv_vcpu_settle(struct mv_vcpu *vcpu);
+
+/* ---- for mv_vcpu_run (drive.c) ---- */
+
+/* KVM's signal mask for the vCPU: 0 or -errno. */
+int mv_vcpu_set_masks(struct mv_vcpu *vcpu);
+int mv_vcpu_kick_signal(void);
+
+/* Takes back the kicks that came too late.  Outside of the gate, the signal blocked. */
+void mv_vcpu_drain(void);
+
+/* Once into the guest.  0: an exit that next will tell; -EINTR; or KVM's error. */
+int mv_vcpu_enter(struct mv_vcpu *vcpu);
+
+/* Takes the next thing to tell out of the last exit, and serves it by hooks and devices.
+ * False: there is no more, and KVM is to be entered again. */
+bool mv_vcpu_next(struct mv_vcpu *vcpu, struct mv_exit *exit);
+
+/* Puts the answer to a read into what KVM will complete. */
+void mv_vcpu_answer(struct mv_vcpu *vcpu, const struct mv_exit *exit);
 
 /* The name of an exit reason, as in linux/kvm.h without KVM_EXIT_. */
 const char *mv_exit_name(uint32_t reason);

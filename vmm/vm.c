@@ -19,22 +19,9 @@ const char *mv_version(void)
     return MV_VERSION;
 }
 
-/* The first one counts.  Any thread, and signal handlers. */
-static void end_machine(void *context, enum mv_end_reason reason, int code, int vcpu, int error)
-{
-    struct mv_machine *machine = context;
-
-    if (!atomic_exchange(&machine->claimed, true)) {
-        machine->end = (struct mv_end){.reason = reason, .code = code, .vcpu = vcpu};
-        machine->error = error;
-        atomic_store(&machine->ended, true); /* pairs with the loads in run_vcpu and run */
-    }
-    eventfd_write(machine->wake, 1);
-}
-
 static void end_by_device(void *context, enum mv_end_reason reason, int code)
 {
-    end_machine(context, reason, code, -1, 0);
+    mv_machine_end(context, reason, code, -1, 0);
 }
 
 static void set_irq(void *context, int line, bool level)
@@ -91,6 +78,22 @@ static int open_image(const char *what, const char *path, int *ret_fd, uint64_t 
     return 0;
 }
 
+static int load_flat(struct mv_machine *machine, const struct mv_flat *given, struct mv_error *err)
+{
+    struct mv_flat flat = {0};
+    int error;
+
+    memcpy(&flat, given, mv_min(given->size, sizeof(flat)));
+    error = mv_arch_flat(machine->arch, &machine->mem, &flat, err);
+    if (error)
+        return error;
+    if (!mv_mem_write(&machine->mem, flat.address, flat.code, flat.bytes))
+        return mv_fail(err, -ENOMEM, NULL, "give the machine more memory, or another address",
+                       "%zu bytes of code at %#llx are not all in memory", flat.bytes,
+                       (unsigned long long)flat.address);
+    return 0;
+}
+
 static int load_guest(struct mv_machine *machine, const struct mv_config *config,
                       struct mv_error *err)
 {
@@ -113,25 +116,82 @@ static int load_guest(struct mv_machine *machine, const struct mv_config *config
         return error;
     files.kernel = kernel;
     files.initrd = initrd;
-    return mv_arch_load(machine->arch, &machine->mem, &files, machine->board.devices,
-                        machine->board.count, err);
+    if (!config->bare)
+        error = mv_arch_load(machine->arch, &machine->mem, &files, machine->board.devices,
+                             machine->board.count, err);
+    if (!error && config->flat)
+        error = load_flat(machine, config->flat, err);
+    return error;
 }
 
-static int check_config(const struct mv_config *config, struct mv_error *err)
+/* ---- the configuration ---- */
+
+static int check_memory(const struct mv_config *config, struct mv_error *err)
 {
-    if (!config->kernel && !config->tables_only)
-        return mv_fail(err, -EINVAL, NULL, NULL, "no kernel is named");
+    uint64_t least = config->bare ? MV_BARE_MINIMUM : MV_MINIMUM_MEMORY;
+
     if (config->memory % MV_PAGE_SIZE)
         return mv_fail(err, -EINVAL, NULL, "memory comes in pages of 4 KiB",
                        "%llu bytes of memory are no whole number of pages",
                        (unsigned long long)config->memory);
-    if (config->memory && config->memory < MV_MINIMUM_MEMORY)
-        return mv_fail(err, -EINVAL, NULL, "give it at least 16M",
+    if (config->memory && config->memory < least)
+        return mv_fail(err, -EINVAL, NULL,
+                       config->bare ? "give it at least 64K" : "give it at least 16M",
                        "%llu bytes are too little memory", (unsigned long long)config->memory);
-    if (config->disk_count > MV_DISKS_MAX)
-        return mv_fail(err, -EINVAL, NULL, NULL, "%zu disks are more than the %d that there can be",
-                       config->disk_count, MV_DISKS_MAX);
     return 0;
+}
+
+static int check_guest(const struct mv_config *config, struct mv_error *err)
+{
+    if (!config->kernel && !config->flat && !config->bare && !config->tables_only)
+        return mv_fail(err, -EINVAL, NULL, NULL, "no kernel is named");
+    if (config->kernel && (config->flat || config->bare))
+        return mv_fail(err, -EINVAL, NULL, "give a flat binary to a bare machine",
+                       "a kernel needs a whole machine, and goes with no flat binary");
+    if (config->flat && (!config->flat->code || config->flat->bytes == 0))
+        return mv_fail(err, -EINVAL, NULL, NULL, "a flat binary without code");
+    if (config->bare && (config->disk_count || config->console || config->tables_only))
+        return mv_fail(err, -EINVAL, NULL, "leave `bare` false",
+                       "a bare machine has no disks, console and tables");
+    return 0;
+}
+
+static int check_counts(const struct mv_config *config, struct mv_error *err)
+{
+    const struct {
+        size_t count;
+        const void *array;
+        size_t most;
+        const char *what;
+    } all[] = {{config->disk_count, config->disks, MV_DISKS_MAX, "disks"},
+               {config->device_count, config->devices, MV_OWN_MAX, "devices of one's own"},
+               {config->hook_count, config->hooks, MV_HOOKS_MAX, "hooks"}};
+
+    for (unsigned i = 0; i < MV_COUNT(all); i++) {
+        if (all[i].count > all[i].most)
+            return mv_fail(err, -EINVAL, NULL, NULL,
+                           "%zu %s are more than the %zu that there can be", all[i].count,
+                           all[i].what, all[i].most);
+        if (all[i].count && !all[i].array)
+            return mv_fail(err, -EINVAL, NULL, NULL, "%zu %s, and no array of them", all[i].count,
+                           all[i].what);
+    }
+    for (size_t i = 0; i < config->hook_count; i++)
+        if (!config->hooks[i].fn || config->hooks[i].kind > MV_EXIT_DEBUG)
+            return mv_fail(err, -EINVAL, NULL, NULL,
+                           "hook %zu has no function, or a kind of exit "
+                           "that is none of the guest's",
+                           i);
+    return 0;
+}
+
+static int check_config(const struct mv_config *config, struct mv_error *err)
+{
+    int error = check_guest(config, err);
+
+    if (!error)
+        error = check_memory(config, err);
+    return error ? error : check_counts(config, err);
 }
 
 static int check_disk(const struct mv_disk *disk, struct mv_error *err)
@@ -146,6 +206,37 @@ static int check_disk(const struct mv_disk *disk, struct mv_error *err)
                        "the disk %s: the serial number %s has more than %d bytes", disk->path,
                        disk->serial, MV_SERIAL_MAX);
     return 0;
+}
+
+/* A caller that was built against an older, shorter struct. */
+static struct mv_config take_config(const struct mv_config *given)
+{
+    struct mv_config config = {0};
+
+    memcpy(&config, given, mv_min(given->size, sizeof(config)));
+    return config;
+}
+
+static struct mv_disk take_disk(const struct mv_config *config, size_t index)
+{
+    const uint8_t *at = (const uint8_t *)config->disks + index * config->disks->size;
+    struct mv_disk disk = {0};
+
+    memcpy(&disk, at, mv_min(config->disks->size, sizeof(disk)));
+    return disk;
+}
+
+int mv_config_validate(const struct mv_config *given, struct mv_error *err)
+{
+    struct mv_config config = take_config(given);
+    int error = check_config(&config, err);
+
+    for (size_t i = 0; !error && i < config.disk_count; i++) {
+        struct mv_disk disk = take_disk(&config, i);
+
+        error = check_disk(&disk, err);
+    }
+    return error;
 }
 
 static int init_memory(struct mv_machine *machine, uint64_t bytes, struct mv_error *err)
@@ -164,17 +255,12 @@ static int init_memory(struct mv_machine *machine, uint64_t bytes, struct mv_err
 static int init_disks(struct mv_machine *machine, const struct mv_config *config,
                       const struct mv_device_env *env, struct mv_error *err)
 {
-    const uint8_t *at = (const uint8_t *)config->disks;
     int error = 0;
 
-    for (size_t i = 0; !error && i < config->disk_count; i++, at += config->disks->size) {
-        struct mv_disk disk = {0};
+    for (size_t i = 0; !error && i < config->disk_count; i++) {
+        struct mv_disk disk = take_disk(config, i);
 
-        memcpy(&disk, at, mv_min(config->disks->size, sizeof(disk))); /* see mv_machine_create */
-        error = check_disk(&disk, err);
-        if (!error)
-            error =
-                mv_board_add_disk(&machine->board, env, &disk, machine->cpus, &machine->mmio, err);
+        error = mv_board_add_disk(&machine->board, env, &disk, machine->cpus, &machine->mmio, err);
     }
     if (error || config->disk_count == 0)
         return error;
@@ -207,8 +293,14 @@ static int init_devices(struct mv_machine *machine, const struct mv_config *conf
     if (error)
         return mv_fail(err, error, "epoll_create1", NULL, "cannot set up the I/O loop: %s",
                        strerror(-error));
-    error = mv_board_init(&machine->board, &env, &machine->mmio, &machine->ports, err);
-    return error ? error : init_disks(machine, config, &env, err);
+    if (!config->bare)
+        error = mv_board_init(&machine->board, &env, &machine->mmio, &machine->ports, err);
+    if (!error)
+        error = init_disks(machine, config, &env, err);
+    for (size_t i = 0; !error && i < config->device_count; i++)
+        error = mv_board_add_own(&machine->board, &config->devices[i], &machine->mem,
+                                 &machine->mmio, &machine->ports, err);
+    return error;
 }
 
 /* Where KVM cannot, each read of a register is an exit, and all the rest is the same. */
@@ -249,17 +341,28 @@ static int init_vm(struct mv_machine *machine, struct mv_error *err)
     return error ? error : map_device_pages(machine, err);
 }
 
-static int init_vcpus(struct mv_machine *machine, bool single_step, struct mv_error *err)
+static int init_vcpus(struct mv_machine *machine, const struct mv_config *config,
+                      struct mv_error *err)
 {
     machine->vcpu_host = (struct mv_vcpu_host){
         .kvm = &machine->kvm,
+        .mem = &machine->mem,
         .ports = &machine->ports,
         .mmio = &machine->mmio,
-        .end = end_machine,
+        .gate = &machine->gate,
+        .hooks = machine->hooks,
+        .hook_count = config->hook_count,
+        .cpus = machine->cpus,
+        .halted = &machine->halted,
+        .end = mv_machine_end,
+        .drive = mv_machine_drive,
         .context = machine,
+        .how = &machine->end,
         .ended = &machine->ended,
-        .single_step = single_step,
+        .single_step = config->single_step,
     };
+    for (size_t i = 0; i < config->hook_count; i++)
+        machine->vcpu_host.hypercalls |= config->hooks[i].kind == MV_EXIT_HYPERCALL;
     machine->vcpus = calloc(machine->cpus, sizeof(*machine->vcpus));
     if (!machine->vcpus)
         return mv_fail(err, -ENOMEM, NULL, NULL, "no memory for %u vCPUs", machine->cpus);
@@ -272,7 +375,7 @@ static int init_vcpus(struct mv_machine *machine, bool single_step, struct mv_er
                            error == -EMFILE ? "raise the limit of open files (ulimit -n)" : NULL,
                            "cannot create vCPU %u: %s", i, strerror(-error));
         error = mv_arch_init_vcpu(machine->arch, &machine->mem, &machine->vcpus[i], err);
-        if (!error && single_step)
+        if (!error && config->single_step)
             error = mv_vcpu_single_step(&machine->vcpus[i], err);
         if (error)
             return error;
@@ -312,7 +415,7 @@ static int build(struct mv_machine *machine, const struct mv_config *config, str
     if (!error)
         error = init_devices(machine, config, err);
     if (!error)
-        error = mv_arch_create(machine->cpus, &machine->arch, err);
+        error = mv_arch_create(machine->cpus, config->bare, &machine->arch, err);
     if (!error)
         error = load_guest(machine, config, err);
     mv_timeline_add(&machine->timeline, "guest loaded", 0);
@@ -325,7 +428,7 @@ static int build(struct mv_machine *machine, const struct mv_config *config, str
     if (!error)
         error = init_vm(machine, err);
     if (!error)
-        error = init_vcpus(machine, config->single_step, err);
+        error = init_vcpus(machine, config, err);
     if (!error)
         error = mv_arch_finish(machine->arch, &machine->kvm, &machine->mem, err);
     if (!error)
@@ -336,13 +439,10 @@ static int build(struct mv_machine *machine, const struct mv_config *config, str
 int mv_machine_create(const struct mv_config *given, struct mv_machine **ret_machine,
                       struct mv_error *err)
 {
-    struct mv_config config = {0};
+    struct mv_config config = take_config(given);
     struct mv_machine *machine;
-    int error;
+    int error = mv_config_validate(given, err);
 
-    /* A caller that was built against an older, shorter struct. */
-    memcpy(&config, given, mv_min(given->size, sizeof(config)));
-    error = check_config(&config, err);
     if (error)
         return error;
     machine = calloc(1, sizeof(*machine));
@@ -350,22 +450,37 @@ int mv_machine_create(const struct mv_config *given, struct mv_machine **ret_mac
         return mv_fail(err, -ENOMEM, NULL, NULL, "no memory for a machine");
     mv_log_init(&machine->log, config.log, config.log_context, config.log_level);
     machine->timeline.on = config.timeline;
+    machine->bare = config.bare;
     machine->cpus = config.cpus ? config.cpus : 1;
-    machine->has_run = config.tables_only;
+    machine->mode = config.tables_only ? MV_RUN_NEVER : MV_RUN_NOT;
+    mv_gate_init(&machine->gate, &machine->ended);
+    if (config.hook_count)
+        memcpy(machine->hooks, config.hooks, config.hook_count * sizeof(machine->hooks[0]));
     machine->loop = (struct mv_loop){.epoll = -1, .wake = -1};
     machine->rescan.fd = -1;
     machine->kvm = (struct mv_kvm){.dev = -1, .vm = -1};
     machine->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    error = machine->wake < 0 ? mv_fail(err, -errno, "eventfd", NULL,
-                                        "cannot create an eventfd: %s", strerror(errno))
-                              : build(machine, &config, err);
+    machine->end_source.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    error =
+        machine->wake < 0 || machine->end_source.fd < 0
+            ? mv_fail(err, -errno, "eventfd", NULL, "cannot create an eventfd: %s", strerror(errno))
+            : build(machine, &config, err);
     if (error) {
+        mv_board_disown(&machine->board); /* what is the caller's stays so */
         mv_machine_destroy(machine);
         return error;
     }
     mv_bus_freeze(&machine->mmio);
     mv_bus_freeze(&machine->ports);
     *ret_machine = machine;
+    return 0;
+}
+
+int mv_machine_set_irq(struct mv_machine *machine, int irq, bool level)
+{
+    if (irq < 0 || machine->bare)
+        return -EINVAL;
+    mv_arch_set_irq(&machine->kvm, irq, level);
     return 0;
 }
 
@@ -379,167 +494,13 @@ int mv_machine_dump_tables(const struct mv_machine *machine, const char *path, s
     return mv_arch_dump(machine->arch, &machine->mem, path, err);
 }
 
-/* ---- run ---- */
-
-/* Waits until somebody writes `wake`, at most timeout milliseconds (-1: no
- * limit).  Returns false when the time is over. */
-static bool wait_for_wake(const struct mv_machine *machine, int timeout)
-{
-    struct pollfd wake = {.fd = machine->wake, .events = POLLIN};
-    eventfd_t count;
-
-    if (poll(&wake, 1, timeout) == 0)
-        return false;
-    eventfd_read(machine->wake, &count); /* EINTR and EAGAIN: the caller looks again */
-    return true;
-}
-
-/* Delivers the guest's last words, unless somebody calls stop (again). */
-static void flush_console(struct mv_machine *machine)
-{
-    struct mv_device *serial = mv_board_find(&machine->board, "serial0");
-    bool stopped = machine->end.reason == MV_END_STOPPED;
-    unsigned stops = atomic_load(&machine->stops);
-
-    while (serial && !mv_serial_flush(serial)) {
-        if (!wait_for_wake(machine, stopped ? STOPPED_FLUSH_MS : -1))
-            break;
-        if (atomic_load(&machine->stops) != stops)
-            break;
-    }
-}
-
-static int start_threads(struct mv_machine *machine, struct mv_error *err)
-{
-    int error = mv_loop_start(&machine->loop);
-
-    for (unsigned i = 0; !error && i < machine->cpus; i++)
-        error = mv_vcpu_start(&machine->vcpus[i]);
-    if (error)
-        mv_fail(err, error, "pthread_create", "raise the limit of processes (ulimit -u)",
-                "cannot start a thread: %s", strerror(-error));
-    return error;
-}
-
-static int explain_host_failure(const struct mv_machine *machine, struct mv_error *err)
-{
-    int error = machine->error;
-
-    if (error == -EFAULT)
-        return mv_fail(err, error, "KVM_RUN",
-                       "was the kernel or initrd file truncated, or is the host out of memory?",
-                       "guest memory went away under vCPU %d", machine->end.vcpu);
-    return mv_fail(err, error, "KVM_RUN", "the kernel log of the host may say more (dmesg)",
-                   "KVM failed to run vCPU %d: %s", machine->end.vcpu, strerror(-error));
-}
-
-int mv_machine_run(struct mv_machine *machine, struct mv_end *ret_end, struct mv_error *err)
-{
-    int error;
-
-    if (machine->has_run)
-        return mv_fail(err, -EALREADY, NULL, "create another one", "a machine runs only once");
-    machine->has_run = true;
-    error = start_threads(machine, err);
-    if (error)
-        end_machine(machine, MV_END_STOPPED, 0, -1, 0);
-    while (!atomic_load(&machine->ended)) /* pairs with the store in end_machine */
-        wait_for_wake(machine, -1);
-    mv_timeline_add(&machine->timeline, "end", 0);
-    mv_board_quiesce(&machine->board);
-    for (unsigned i = 0; i < machine->cpus; i++)
-        mv_vcpu_kick(&machine->vcpus[i]);
-    for (unsigned i = 0; i < machine->cpus; i++)
-        mv_vcpu_join(&machine->vcpus[i]);
-    if (!error) /* else there may be no loop to deliver it */
-        flush_console(machine);
-    mv_loop_stop(&machine->loop);
-    mv_timeline_add(&machine->timeline, "threads gone", 0);
-    if (error)
-        return error;
-    if (machine->error)
-        return explain_host_failure(machine, err);
-    *ret_end = machine->end;
-    return 0;
-}
-
-void mv_machine_stop(struct mv_machine *machine, int code)
-{
-    atomic_fetch_add(&machine->stops, 1); /* pairs with the loads in flush_console */
-    end_machine(machine, MV_END_STOPPED, code, -1, 0);
-}
-
-void mv_machine_rescan(struct mv_machine *machine)
-{
-    if (machine->rescan.fd >= 0)
-        eventfd_write(machine->rescan.fd, 1);
-}
-
-/* ---- observe ---- */
-
-static void report_exits(const struct mv_vcpu *vcpu, FILE *to)
-{
-    unsigned long first = vcpu->exits > MV_EXIT_RECORDS ? vcpu->exits - MV_EXIT_RECORDS : 0;
-
-    fprintf(to, "last exits (oldest first):\n");
-    for (unsigned long i = first; i < vcpu->exits; i++) {
-        const struct mv_exit_record *exit = &vcpu->records[i % MV_EXIT_RECORDS];
-
-        fprintf(to, "  %-14s", mv_exit_name(exit->reason));
-        if (exit->pc)
-            fprintf(to, " at %#llx", (unsigned long long)exit->pc);
-        if (exit->size)
-            fprintf(to, ": %s %u bytes %#llx, value %#llx", exit->write ? "write" : "read",
-                    exit->size, (unsigned long long)exit->address, (unsigned long long)exit->value);
-        if (exit->repeats)
-            fprintf(to, ", and %llu times more", (unsigned long long)exit->repeats);
-        fputc('\n', to);
-    }
-}
-
-char *mv_machine_report(const struct mv_machine *machine)
-{
-    unsigned index = machine->end.vcpu >= 0 ? (unsigned)machine->end.vcpu : 0;
-    char *text = NULL;
-    size_t size;
-    FILE *to;
-
-    if (index >= machine->created)
-        return NULL;
-    to = open_memstream(&text, &size);
-    if (!to)
-        return NULL;
-    mv_arch_report(&machine->vcpus[index], &machine->mem, to);
-    report_exits(&machine->vcpus[index], to);
-    fclose(to);
-    return text;
-}
-
-static int by_time(const void *a, const void *b)
-{
-    const struct mv_mark *left = a, *right = b;
-
-    return left->ns < right->ns ? -1 : left->ns > right->ns;
-}
-
-size_t mv_machine_timeline(const struct mv_machine *machine, struct mv_mark *ret_marks, size_t most)
-{
-    struct mv_mark sorted[MV_TIMELINE_MARKS];
-    size_t count = mv_min(atomic_load(&machine->timeline.count), MV_TIMELINE_MARKS);
-
-    memcpy(sorted, machine->timeline.marks, count * sizeof(sorted[0]));
-    qsort(sorted, count, sizeof(sorted[0]), by_time);
-    if (most) /* (NULL, 0) asks how many there are */
-        memcpy(ret_marks, sorted, mv_min(count, most) * sizeof(sorted[0]));
-    return count;
-}
-
 /* ---- destroy ---- */
 
 void mv_machine_destroy(struct mv_machine *machine)
 {
     if (!machine)
         return;
+    mv_machine_quit(machine);
     while (machine->created)
         mv_vcpu_done(&machine->vcpus[--machine->created]);
     free(machine->vcpus);
@@ -550,6 +511,8 @@ void mv_machine_destroy(struct mv_machine *machine)
     mv_mem_done(&machine->mem);
     mv_close_fd(&machine->rescan.fd);
     mv_close_fd(&machine->wake);
+    mv_close_fd(&machine->end_source.fd);
+    mv_gate_done(&machine->gate);
     mv_log_done(&machine->log);
     free(machine);
 }

@@ -10,7 +10,16 @@
 
 #include "arch/arch.h"
 #include "board.h"
+#include "gate.h"
 #include "vcpu.h"
+
+/* Whose threads the vCPUs run in. */
+enum mv_run_mode {
+    MV_RUN_NOT, /* it has not run */
+    MV_RUN_THREADS,
+    MV_RUN_DRIVEN, /* their callers' */
+    MV_RUN_NEVER,  /* it has only tables */
+};
 
 struct mv_machine {
     struct mv_log log;
@@ -25,7 +34,11 @@ struct mv_machine {
     struct mv_vcpu *vcpus;
     unsigned cpus;    /* as configured */
     unsigned created; /* vCPUs that exist */
-    bool has_run;
+    bool bare;
+    _Atomic enum mv_run_mode mode;
+    struct mv_gate gate;
+    struct mv_hook hooks[MV_HOOKS_MAX];
+    atomic_uint halted;
 
     /* How it ended.  Whoever wins the exchange of `claimed` writes `end` and
      * `error`, then stores `ended`, then writes the eventfd `wake`. */
@@ -35,7 +48,18 @@ struct mv_machine {
     atomic_uint stops; /* how often mv_machine_stop was called */
     int wake;
 
-    struct mv_loop_source rescan; /* its fd is an eventfd: mv_machine_rescan */
+    struct mv_loop_source rescan;     /* its fd is an eventfd: mv_machine_rescan */
+    struct mv_loop_source end_source; /* and this one is readable once it has ended */
 };
+
+/* Ends the machine; the first one counts.  context is the machine; error: of the host, a
+ * negative errno value, or 0.  Any thread, and signal handlers. */
+void mv_machine_end(void *context, enum mv_end_reason reason, int code, int vcpu, int error);
+
+/* From now on it runs in its callers' threads: 0, -EALREADY, or why the loop did not start. */
+int mv_machine_drive(void *context);
+
+/* Stops what still runs, before it is destroyed. */
+void mv_machine_quit(struct mv_machine *machine);
 
 #endif

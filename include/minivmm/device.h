@@ -24,6 +24,11 @@ enum mv_space {
 /* "This device has no interrupt line." */
 #define MV_NO_IRQ (-1)
 
+/* For devices of one's own: a free line, and a free place, are found for it, and told by
+ * mv_machine_device. */
+#define MV_ANY_IRQ  (-2)
+#define MV_ANY_BASE UINT64_MAX
+
 struct mv_device_desc {
     const char *name;       /* unique on its machine, at most 15 characters: "serial0" */
     const char *compatible; /* the device tree's name for the programming model; NULL: not listed */

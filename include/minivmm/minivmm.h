@@ -54,6 +54,7 @@ enum mv_end_reason {
     MV_END_TRIPLE_FAULT,   /* a vCPU shut down: an exception that it could not deliver */
     MV_END_INTERNAL_ERROR, /* KVM could not go on with a vCPU */
     MV_END_STOPPED,        /* mv_machine_stop was called, or the console's output closed */
+    MV_END_HALT,           /* a bare machine: every vCPU has halted, and nothing can wake one */
 };
 
 struct mv_end {
@@ -118,6 +119,50 @@ struct mv_disk {
     enum mv_disk_io io;
 };
 
+/* The mode in which a flat binary's first instruction is executed. */
+enum mv_mode {
+    MV_MODE_16, /* x86: real mode */
+    MV_MODE_32, /* x86: protected mode, flat segments, no paging */
+    MV_MODE_64, /* x86: long mode, the first 4 GiB mapped to themselves in pages of 2 MiB.  arm64:
+                 * EL1, the first 4 GiB mapped to themselves, memory as cacheable */
+    MV_MODE_EL1 /* arm64: EL1 with the MMU off */
+};
+
+/*
+ * Machine code instead of a kernel: copied to `address`, where vCPU 0 begins; on a bare
+ * machine all vCPUs do, with their number in EDI (AX in real mode) or X0.  GDT, page
+ * tables and segments are made for it where the mode has them, below 64 KiB on x86 (so
+ * address is 0x10000 or more in MV_MODE_32 and MV_MODE_64, and anything below 1 MiB in
+ * MV_MODE_16) and in the last page of memory on arm64.  The stack pointer is the end of the
+ * first piece of memory there, less 4 KiB for each vCPU before; in real mode it is 0x7000
+ * if the code is above that, else 0xfff0.  Set every member to 0 and then size to
+ * sizeof(struct mv_image).
+ */
+struct mv_flat {
+    size_t size;
+    enum mv_mode mode;
+    uint64_t address; /* guest-physical; 0: where memory begins, after what is ours */
+    const void *code;
+    size_t bytes;
+};
+
+struct mv_device_ops; /* device.h */
+struct mv_device_desc;
+struct mv_hook; /* vcpu.h */
+
+/*
+ * A device of one's own.  The machine keeps a copy of the description and of what it
+ * points to.  ops stays the caller's until the machine is destroyed, which calls
+ * ops->destroy(state); if create fails, state stays the caller's, and destroy is not called.
+ */
+struct mv_own_device {
+    const struct mv_device_desc *desc;
+    const struct mv_device_ops *ops;
+    void *state;
+};
+
+#define MV_OWN_MAX    16 /* devices of one's own */
+#define MV_HOOKS_MAX  32
 #define MV_DISKS_MAX  16
 #define MV_QUEUES_MAX 64 /* of one disk */
 #define MV_SERIAL_MAX 20 /* bytes of a disk's serial number */
@@ -148,12 +193,26 @@ struct mv_config {
     size_t disk_count;           /* 0 to MV_DISKS_MAX */
     bool tables_only;            /* for mv_machine_dump_tables: the machine does not run, and needs
                                   * neither a kernel nor KVM */
+    bool bare;                   /* vCPUs, memory and devices of one's own, and nothing else: no
+                                  * interrupt controllers, tables and devices of ours; x86: `hlt` is
+                                  * an exit.  With a flat binary, or with neither that nor a kernel:
+                                  * then the vCPUs are as KVM makes them. */
+    const struct mv_flat *flat;  /* in place of a kernel */
+    const struct mv_own_device *devices; /* an array */
+    size_t device_count;                 /* 0 to MV_OWN_MAX */
+    const struct mv_hook *hooks;         /* an array, asked in its order */
+    size_t hook_count;                   /* 0 to MV_HOOKS_MAX */
 };
 
 struct mv_machine;
 
 #define MV_DEFAULT_MEMORY (256ull << 20)
 #define MV_MINIMUM_MEMORY (16ull << 20)
+#define MV_BARE_MINIMUM   (64ull << 10) /* of a bare machine */
+
+/* Looks for what is wrong with a configuration, without KVM and without opening its files.
+ * 0 or -EINVAL. */
+MV_API int mv_config_validate(const struct mv_config *config, struct mv_error *err);
 
 /*
  * Opens KVM, sets up memory, devices and vCPUs and loads the kernel; nothing
@@ -188,6 +247,38 @@ MV_API int mv_machine_dump_tables(const struct mv_machine *machine, const char *
  * memory went away under it: a mapped file was truncated), and what KVM returns.
  */
 MV_API int mv_machine_run(struct mv_machine *machine, struct mv_end *ret_end, struct mv_error *err);
+
+/*
+ * The same in two steps: start returns when the vCPUs' threads are there, wait when the
+ * machine has ended and they are gone.  wait is to be called once after a start that
+ * succeeded, by one thread.
+ */
+MV_API int mv_machine_start(struct mv_machine *machine, struct mv_error *err);
+MV_API int mv_machine_wait(struct mv_machine *machine, struct mv_end *ret_end,
+                           struct mv_error *err);
+
+/* A file descriptor, the machine's, that is readable (POLLIN) once the machine has ended:
+ * to wait for many things at once.  Do not read it.  mv_machine_wait then returns soon. */
+MV_API int mv_machine_end_fd(const struct mv_machine *machine);
+
+/*
+ * Holds all vCPUs: when pause returns, none runs its guest, and what their last
+ * instructions did is done.  Timers of KVM's and the devices' I/O go on.  Pauses count: as
+ * many calls of resume are needed.  From any thread but a vCPU's, while the machine exists;
+ * in hooks mv_machine_hold asks for the same without waiting.  Pausing a machine that does
+ * not run yet makes its vCPUs wait at their first instruction.
+ */
+MV_API void mv_machine_pause(struct mv_machine *machine);
+MV_API void mv_machine_hold(struct mv_machine *machine);
+MV_API void mv_machine_resume(struct mv_machine *machine);
+
+/* Sets the level of the interrupt line of a device of one's own, by its number (desc.irq).
+ * From any thread.  -EINVAL where there is no such line: a bare machine has none. */
+MV_API int mv_machine_set_irq(struct mv_machine *machine, int irq, bool level);
+
+/* What is known of a device, ours or one's own, by its name; false if there is none. */
+MV_API bool mv_machine_device(const struct mv_machine *machine, const char *name,
+                              struct mv_device_desc *ret_desc);
 
 /*
  * Makes a running machine end with MV_END_STOPPED and this code, unless it has

@@ -481,3 +481,133 @@ Test(elf, random_headers_load_or_are_explained)
     }
     cr_expect_gt(loaded, 100, "some are still good");
 }
+
+/* ---- what has no PVH entry ---- */
+
+/* An executable that begins at its code's second byte, linked elsewhere than it is loaded. */
+static void make_executable(void)
+{
+    notes->p_type = PT_NULL;
+    header->e_entry = code->p_vaddr + 1;
+}
+
+Test(elf, an_executable_begins_where_its_entry_is_loaded)
+{
+    make_executable();
+    expect_loaded();
+    cr_assert_eq(rig.load.entry.mode, MV_ENTRY_FLAT64);
+    cr_assert_eq(rig.load.entry.pc, code->p_paddr + 1);
+    cr_assert_eq(rig.load.entry.stack, 64 * MV_MIB);
+}
+
+Test(elf, an_executable_takes_no_initrd)
+{
+    make_executable();
+    rig_initrd(100);
+    rig_expect_refused(rig_load(), -EINVAL, "cannot be told of an initrd");
+}
+
+Test(elf, a_program_of_linux_is_refused)
+{
+    header->e_entry = code->p_vaddr;
+    memcpy(entry_note() + 1, "GNU", 4);
+    entry_note()->n_type = NT_GNU_ABI_TAG;
+    expect_damaged("no PVH entry note");
+    make_executable();
+    data->p_type = PT_INTERP;
+    expect_damaged("no PVH entry note");
+}
+
+/* A Multiboot header with these flags at the end of where one may be. */
+static uint32_t *put_multiboot(uint32_t flags)
+{
+    uint32_t *words = (uint32_t *)(image.bytes + 8192 - 32);
+
+    make_executable();
+    memset(words, 0, 32);
+    words[0] = 0x1badb002;
+    words[1] = flags;
+    words[2] = -(words[0] + words[1]);
+    return words;
+}
+
+Test(elf, a_multiboot_header_makes_it_one)
+{
+    put_multiboot(3);
+    rig_initrd(5000);
+    rig.files.append = "one two";
+    expect_loaded();
+    cr_assert_eq(rig.load.entry.mode, MV_ENTRY_MULTIBOOT);
+    cr_assert_eq(rig.load.entry.pc, code->p_paddr + 1);
+    const uint32_t *words = mv_mem_host(&rig.mem, rig.load.entry.data, 64);
+    cr_assert_eq(words[0], 0x24d);
+    cr_assert_str_eq(mv_mem_host(&rig.mem, words[4], 8), "one two");
+    cr_assert_eq(words[5], 1);
+    const uint32_t *module = mv_mem_host(&rig.mem, words[6], 8);
+    cr_assert_eq(module[1] - module[0], 5000);
+    cr_assert_eq(module[0] % 4096, 0);
+}
+
+Test(elf, a_multiboot_header_that_asks_for_the_unknown_is_refused)
+{
+    put_multiboot(0x13);
+    expect_damaged("asks for something unknown");
+}
+
+Test(elf, a_multiboot_header_with_a_wrong_sum_is_none)
+{
+    put_multiboot(3)[2]++;
+    expect_loaded();
+    cr_assert_eq(rig.load.entry.mode, MV_ENTRY_FLAT64);
+}
+
+/* Flat: the whole file belongs to 1 MiB, and begins at its header. */
+static uint32_t *put_flat(void)
+{
+    uint32_t *words = put_multiboot(0x10000);
+
+    words[3] = 0x100000 + 8192 - 32;
+    words[4] = 0x100000;
+    words[7] = 0x100000 + 64;
+    return words;
+}
+
+Test(elf, multiboot_addresses_come_before_those_of_elf)
+{
+    put_flat();
+    expect_loaded();
+    cr_assert_eq(rig.load.entry.mode, MV_ENTRY_MULTIBOOT);
+    cr_assert_eq(rig.load.entry.pc, 0x100000 + 64);
+    cr_assert_eq(memcmp(mv_mem_host(&rig.mem, 0x100000, 4), "\177ELF", 4), 0);
+}
+
+Test(elf, impossible_multiboot_addresses_are_refused)
+{
+    static const struct {
+        unsigned word;
+        uint32_t value;
+        const char *words;
+    } cases[] = {{3, 0x100000 - 1, "impossible addresses"},
+                 {3, 0xffffffff, "impossible addresses"},
+                 {4, 0, "impossible addresses"},
+                 {4, 0xffffffff, "impossible addresses"},
+                 {5, 0x100000 - 1, "impossible addresses"},
+                 {5, 0xffffffff, "truncated"},
+                 {6, 1, "entered"},
+                 {7, 0, "entered"},
+                 {7, 0xffffffff, "entered"}};
+
+    for (unsigned i = 0; i < MV_COUNT(cases); i++) {
+        start();
+        put_flat()[cases[i].word] = cases[i].value;
+        if (cases[i].word == 6)
+            put_flat()[7] = 0xfffff;
+        expect_damaged(cases[i].words);
+    }
+}
+
+Test(elf, a_multiboot_kernel_larger_than_memory_is_refused)
+{
+    put_flat()[6] = 0x40000000;
+    rig_expect_refused(rig_load(), -ENOMEM, "too little memory");
+}

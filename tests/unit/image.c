@@ -135,7 +135,7 @@ Test(image, loading_writes_the_tables_and_keeps_the_entry)
     image_bzimage(&image);
     cr_assert_eq(pwrite(rig.files.kernel, image.bytes, image.size, 0), (ssize_t)image.size);
     rig.files.kernel_size = image.size;
-    cr_assert_eq(mv_arch_create(2, &arch, &rig.err), 0);
+    cr_assert_eq(mv_arch_create(2, false, &arch, &rig.err), 0);
     cr_assert_eq(mv_arch_load(arch, &rig.mem, &rig.files, NULL, 0, &rig.err), 0);
     cr_expect_eq(arch->entry.pc, IMAGE_ADDRESS + 0x200);
     cr_expect_eq(memcmp(mv_mem_host(&rig.mem, 0xe0000, 8), "RSD PTR ", 8), 0);
@@ -150,7 +150,7 @@ Test(image, tables_that_do_not_fit_fail_the_load)
     image_elf64(&image);
     cr_assert_eq(pwrite(rig.files.kernel, image.bytes, image.size, 0), (ssize_t)image.size);
     rig.files.kernel_size = image.size;
-    cr_assert_eq(mv_arch_create(1000000, &arch, &rig.err), 0);
+    cr_assert_eq(mv_arch_create(1000000, false, &arch, &rig.err), 0);
     rig_expect_refused(mv_arch_load(arch, &rig.mem, &rig.files, NULL, 0, &rig.err), -ENOSPC,
                        "ACPI");
     mv_arch_destroy(arch);

@@ -11,6 +11,7 @@
 #include "bus.h"
 #include "kvm.h"
 #include "mem.h"
+#include "minivmm/vcpu.h"
 
 struct mv_device_entry;
 struct mv_synced;
@@ -37,8 +38,9 @@ unsigned mv_arch_memory_map(uint64_t bytes, struct mv_region *ret_regions);
 /* The devices that only this architecture has; the board has the others. */
 const struct mv_device_entry *mv_arch_devices(unsigned *ret_count);
 
-/* Needs no KVM.  Every failure is explained.  The result is the caller's. */
-int mv_arch_create(unsigned cpus, struct mv_arch **ret_arch, struct mv_error *err);
+/* bare: without interrupt controllers and tables.  Needs no KVM.  Every failure is explained.
+ * The result is the caller's. */
+int mv_arch_create(unsigned cpus, bool bare, struct mv_arch **ret_arch, struct mv_error *err);
 void mv_arch_destroy(struct mv_arch *arch);
 
 /*
@@ -48,6 +50,14 @@ void mv_arch_destroy(struct mv_arch *arch);
  */
 int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_files *files,
                  const struct mv_device *devices, unsigned count, struct mv_error *err);
+
+/*
+ * Has the vCPUs begin in a flat binary, which the caller then puts to flat->address: chosen
+ * here, if it is 0.  Makes tables for the mode.  Needs no KVM; after mv_arch_load, if that is
+ * called.  Explains its failure.
+ */
+int mv_arch_flat(struct mv_arch *arch, struct mv_mem *mem, struct mv_flat *flat,
+                 struct mv_error *err);
 
 /* The type of machine to ask KVM for (KVM_CREATE_VM), which has room for this memory. */
 int mv_arch_vm_type(const struct mv_kvm *kvm, const struct mv_mem *mem, unsigned long *ret_type,
@@ -79,6 +89,35 @@ void mv_arch_set_irq(const struct mv_kvm *kvm, int gsi, bool level);
 /* The registers at this exit (NULL: not wanted) and the program counter, where KVM
  * puts them into the shared page; else both stay as they are. */
 void mv_arch_synced_regs(const struct kvm_run *run, struct mv_synced *ret_synced, uint64_t *ret_pc);
+
+/* ---- looking inside (minivmm/vcpu.h); the vCPU does not run ---- */
+
+enum { MV_CALL_RESULT = 4, MV_CALL_REGISTERS };
+
+/* The names of the registers of a hypercall: four arguments, and the result. */
+extern const char *const mv_arch_call_registers[MV_CALL_REGISTERS];
+
+/* Whether this access is one. */
+bool mv_arch_is_hypercall(const struct mv_exit *exit);
+
+const struct mv_register *mv_arch_registers(size_t *ret_count);
+
+/* By its place in the table.  0 or -errno. */
+int mv_arch_get_register(const struct mv_vcpu *vcpu, size_t number, void *ret_bytes);
+int mv_arch_set_register(struct mv_vcpu *vcpu, size_t number, const void *bytes);
+
+int mv_arch_translate(struct mv_vcpu *vcpu, uint64_t address, struct mv_walk *ret_walk);
+
+/* 0 or -errno, see mv_vcpu_debug. */
+int mv_arch_set_debug(struct mv_vcpu *vcpu, const struct mv_debug *debug);
+
+/* What KVM_EXIT_DEBUG says. */
+void mv_arch_debug_stop(struct mv_vcpu *vcpu, struct mv_debug_stop *ret_stop);
+
+bool mv_arch_breakpoints_work(void);
+
+/* In capstone's numbers: what the vCPU executes now.  Only where there is capstone. */
+void mv_arch_instruction_set(struct mv_vcpu *vcpu, unsigned *ret_arch, unsigned *ret_mode);
 
 /* Writes registers, code bytes and what KVM says of the exit, for a person.
  * The vCPU does not run. */

@@ -211,10 +211,11 @@ int mv_bzimage_load(struct mv_load *load, struct mv_error *err)
     if (error)
         return error;
     write_boot_params(load, &image, initrd);
-    if (image.header.xloadflags & XLF_KERNEL_64)
-        load->entry =
-            (struct mv_entry){MV_ENTRY_LINUX64, image.address + ENTRY64_OFFSET, MV_BOOT_PARAMS};
-    else
-        load->entry = (struct mv_entry){MV_ENTRY_LINUX32, image.address, MV_BOOT_PARAMS};
+    load->entry =
+        (struct mv_entry){.mode = MV_ENTRY_LINUX32, .pc = image.address, .data = MV_BOOT_PARAMS};
+    if (image.header.xloadflags & XLF_KERNEL_64) {
+        load->entry.mode = MV_ENTRY_LINUX64;
+        load->entry.pc += ENTRY64_OFFSET;
+    }
     return 0;
 }

@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ELF kernels by the PVH note (Xen, docs/misc/pvh.pandoc; struct hvm_start_info
- * in xen/include/public/arch-x86/hvm/start_info.h): an uncompressed vmlinux is
- * mapped where it belongs and entered in 32-bit mode, without a decompressor.
+ * ELF kernels, in the order in which they are recognized:
+ *
+ * - By the PVH note (Xen, docs/misc/pvh.pandoc; struct hvm_start_info in
+ *   xen/include/public/arch-x86/hvm/start_info.h): an uncompressed vmlinux is mapped where
+ *   it belongs and entered in 32-bit mode, without a decompressor.
+ * - By a Multiboot header (multiboot.c).
+ * - Any other executable that is no program of an operating system's: entered in the mode of
+ *   its class, as a flat binary would be (cpu.c).
  */
 #include <elf.h>
 #include <errno.h>
@@ -12,6 +17,7 @@
 #include "arch/x86_64/layout.h"
 #include "arch/x86_64/x86.h"
 #include "boot/boot.h"
+#include "boot/multiboot.h"
 #include "util.h"
 
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
@@ -19,6 +25,7 @@
 #define PVH_CMDLINE_LIMIT        2047ull /* Linux's COMMAND_LINE_SIZE; ELF has no field for it */
 #define SEGMENTS                 64      /* more than any kernel has */
 #define NOTES_SIZE               (64 * 1024)
+#define ANY_TYPE                 UINT32_MAX
 
 struct start_info {
     uint32_t magic, version, flags, nr_modules;
@@ -45,10 +52,12 @@ struct start_page {
 /* A program header of either class. */
 struct segment {
     uint32_t type;
-    uint64_t offset, address, file_size, memory_size, align;
+    uint64_t offset, address, file_size, memory_size, align, linked; /* where it is linked to */
 };
 
 struct elf {
+    bool is64;
+    uint64_t entry; /* as it is linked */
     unsigned count;
     struct segment segments[SEGMENTS];
 };
@@ -74,14 +83,14 @@ static int read_at(const struct mv_load *load, uint64_t offset, void *to, size_t
 
 static struct segment segment64(const Elf64_Phdr *header)
 {
-    return (struct segment){header->p_type,   header->p_offset, header->p_paddr,
-                            header->p_filesz, header->p_memsz,  header->p_align};
+    return (struct segment){header->p_type,  header->p_offset, header->p_paddr, header->p_filesz,
+                            header->p_memsz, header->p_align,  header->p_vaddr};
 }
 
 static struct segment segment32(const Elf32_Phdr *header)
 {
-    return (struct segment){header->p_type,   header->p_offset, header->p_paddr,
-                            header->p_filesz, header->p_memsz,  header->p_align};
+    return (struct segment){header->p_type,  header->p_offset, header->p_paddr, header->p_filesz,
+                            header->p_memsz, header->p_align,  header->p_vaddr};
 }
 
 static int read_segments(const struct mv_load *load, bool is64, uint64_t offset, unsigned count,
@@ -154,15 +163,20 @@ static int read_elf(const struct mv_load *load, struct elf *ret_elf, struct mv_e
         return damaged(load, "has program headers of a wrong size", err);
     if (!is64 && header.of32.e_phentsize != sizeof(Elf32_Phdr))
         return damaged(load, "has program headers of a wrong size", err);
+    ret_elf->is64 = is64;
+    ret_elf->entry = is64 ? header.of64.e_entry : header.of32.e_entry;
     return is64
                ? read_segments(load, true, header.of64.e_phoff, header.of64.e_phnum, ret_elf, err)
                : read_segments(load, false, header.of32.e_phoff, header.of32.e_phnum, ret_elf, err);
 }
 
-/* Looks for the note's entry in one PT_NOTE segment.  Notes are aligned to 4, or
- * to 8 where the segment is (gABI, "Note Section"; Linux uses 4 and 8). */
-static bool find_entry(const uint8_t *notes, uint64_t size, uint64_t align, uint64_t *ret_entry)
+/* Looks for a note of this owner and type in one PT_NOTE segment; *ret_value is what it
+ * says, 4 or 8 bytes; NULL: it need only be there.  Notes are aligned to 4, or to 8 where the
+ * segment is (gABI, "Note Section"; Linux uses 4 and 8). */
+static bool find_note(const uint8_t *notes, uint64_t size, uint64_t align, const char *owner,
+                      uint32_t type, uint64_t *ret_value)
 {
+    size_t owner_size = strlen(owner) + 1;
     uint64_t at = 0;
 
     align = align == 8 ? 8 : 4;
@@ -176,26 +190,36 @@ static bool find_entry(const uint8_t *notes, uint64_t size, uint64_t align, uint
         at = mv_align_up(desc + note.n_descsz, align);
         if (desc > size || note.n_descsz > size - desc)
             return false;
-        if (note.n_type != XEN_ELFNOTE_PHYS32_ENTRY || note.n_namesz != 4 ||
-            memcmp(notes + name, "Xen", 4) != 0)
+        if ((type != ANY_TYPE && note.n_type != type) || note.n_namesz != owner_size ||
+            memcmp(notes + name, owner, owner_size) != 0)
             continue;
+        if (!ret_value)
+            return true;
         if (note.n_descsz != 4 && note.n_descsz != 8)
             return false;
-        *ret_entry = 0;
-        memcpy(ret_entry, notes + desc, note.n_descsz);
+        *ret_value = 0;
+        memcpy(ret_value, notes + desc, note.n_descsz);
         return true;
     }
     return false;
 }
 
-static int find_pvh_entry(const struct mv_load *load, const struct elf *elf, uint64_t *ret_entry,
-                          struct mv_error *err)
+/* What the notes say of the file. */
+struct notes {
+    bool has_pvh;
+    uint64_t pvh_entry;
+    bool of_system; /* it is a program of an operating system's, or Linux itself */
+};
+
+static int read_notes(const struct mv_load *load, const struct elf *elf, struct notes *ret_notes,
+                      struct mv_error *err)
 {
     for (unsigned i = 0; i < elf->count; i++) {
         const struct segment *segment = &elf->segments[i];
         MV_CLEANUP_FREE uint8_t *notes = NULL;
         int error;
 
+        ret_notes->of_system |= segment->type == PT_INTERP || segment->type == PT_DYNAMIC;
         if (segment->type != PT_NOTE || segment->file_size > NOTES_SIZE)
             continue;
         notes = malloc(segment->file_size + 1);
@@ -204,13 +228,13 @@ static int find_pvh_entry(const struct mv_load *load, const struct elf *elf, uin
         error = read_at(load, segment->offset, notes, segment->file_size, err);
         if (error)
             return error;
-        if (find_entry(notes, segment->file_size, segment->align, ret_entry))
-            return 0;
+        ret_notes->has_pvh |= find_note(notes, segment->file_size, segment->align, "Xen",
+                                        XEN_ELFNOTE_PHYS32_ENTRY, &ret_notes->pvh_entry);
+        ret_notes->of_system |=
+            find_note(notes, segment->file_size, segment->align, "GNU", NT_GNU_ABI_TAG, NULL) ||
+            find_note(notes, segment->file_size, segment->align, "Linux", ANY_TYPE, NULL);
     }
-    return mv_fail(err, -ENOEXEC, NULL,
-                   "build Linux with CONFIG_PVH=y, or name the bzImage of the same kernel",
-                   "the ELF file %s has no PVH entry note: it is not a kernel, or one without PVH",
-                   load->files->kernel_path);
+    return 0;
 }
 
 /* Loads one segment; *end rises to its end. */
@@ -269,20 +293,18 @@ static void write_start_info(struct mv_load *load, mv_gpa initrd)
             .address = entries[i].base, .size = entries[i].size, .type = entries[i].type};
 }
 
-int mv_elf_load(struct mv_load *load, struct mv_error *err)
+static int no_way_in(const struct mv_load *load, const char *why, struct mv_error *err)
 {
-    struct elf elf = {0};
-    mv_gpa end = MV_HIGH_RAM, initrd = 0;
-    uint64_t entry = 0;
-    int error = read_elf(load, &elf, err);
+    return mv_fail(err, -ENOEXEC, NULL,
+                   "build Linux with CONFIG_PVH=y, or name the bzImage of the same kernel",
+                   "the ELF file %s has no PVH entry note, %s", load->files->kernel_path, why);
+}
 
-    if (!error)
-        error = find_pvh_entry(load, &elf, &entry, err);
-    for (unsigned i = 0; !error && i < elf.count; i++)
-        if (elf.segments[i].type == PT_LOAD)
-            error = load_segment(load, &elf.segments[i], &end, err);
-    if (error)
-        return error;
+static int finish_pvh(struct mv_load *load, mv_gpa end, uint64_t entry, struct mv_error *err)
+{
+    mv_gpa initrd = 0;
+    int error;
+
     if (entry < MV_HIGH_RAM || entry >= end || entry > UINT32_MAX)
         return damaged(load, "has a PVH entry outside of its segments", err);
     error = mv_boot_put_cmdline(load, MV_CMDLINE_GPA, PVH_CMDLINE_LIMIT, err);
@@ -291,6 +313,79 @@ int mv_elf_load(struct mv_load *load, struct mv_error *err)
     if (error)
         return error;
     write_start_info(load, initrd);
-    load->entry = (struct mv_entry){MV_ENTRY_PVH, entry, MV_START_INFO_GPA};
+    load->entry = (struct mv_entry){.mode = MV_ENTRY_PVH, .pc = entry, .data = MV_START_INFO_GPA};
     return 0;
+}
+
+/* The entry is where it is linked to, which need not be where it is loaded. */
+static bool find_entry(const struct elf *elf, uint64_t *ret_entry)
+{
+    for (unsigned i = 0; i < elf->count; i++) {
+        const struct segment *segment = &elf->segments[i];
+
+        if (segment->type == PT_LOAD && elf->entry >= segment->linked &&
+            elf->entry - segment->linked < segment->memory_size) {
+            *ret_entry = segment->address + (elf->entry - segment->linked);
+            return true;
+        }
+    }
+    return false;
+}
+
+static int finish_executable(struct mv_load *load, const struct elf *elf, uint64_t entry,
+                             struct mv_error *err)
+{
+    const struct mv_region *low = &load->mem->regions[0];
+
+    if (load->files->initrd >= 0)
+        return mv_fail(err, -EINVAL, NULL, "leave the initrd out, or use Multiboot",
+                       "an executable without PVH and Multiboot cannot be told of an initrd");
+    load->entry = (struct mv_entry){.mode = elf->is64 ? MV_ENTRY_FLAT64 : MV_ENTRY_FLAT32,
+                                    .pc = entry,
+                                    .stack = low->base + low->size};
+    return 0;
+}
+
+/* What it is has been found out: loads it, and has it begin. */
+static int load_as(struct mv_load *load, const struct elf *elf, const struct notes *notes,
+                   const struct mv_multiboot *multiboot, struct mv_error *err)
+{
+    mv_gpa end = MV_HIGH_RAM;
+    uint64_t entry = 0;
+    int error = 0;
+
+    for (unsigned i = 0; !error && i < elf->count; i++)
+        if (elf->segments[i].type == PT_LOAD)
+            error = load_segment(load, &elf->segments[i], &end, err);
+    if (error)
+        return error;
+    if (notes->has_pvh)
+        return finish_pvh(load, end, notes->pvh_entry, err);
+    if (!find_entry(elf, &entry))
+        return no_way_in(load, "and its entry is in none of its segments", err);
+    if (multiboot)
+        return mv_multiboot_finish(load, multiboot, end, entry, err);
+    return finish_executable(load, elf, entry, err);
+}
+
+int mv_elf_load(struct mv_load *load, struct mv_error *err)
+{
+    const struct mv_boot_files *files = load->files;
+    struct elf elf = {0};
+    struct notes notes = {0};
+    struct mv_multiboot multiboot;
+    bool has_multiboot;
+    int error = read_elf(load, &elf, err);
+
+    if (!error)
+        error = read_notes(load, &elf, &notes, err);
+    if (error)
+        return error;
+    has_multiboot =
+        !notes.has_pvh && mv_multiboot_find(files->kernel, files->kernel_size, &multiboot);
+    if (has_multiboot && mv_multiboot_has_addresses(&multiboot))
+        return mv_multiboot_load(load, err);
+    if (!notes.has_pvh && !has_multiboot && notes.of_system)
+        return no_way_in(load, "it is not a kernel, or one without PVH", err);
+    return load_as(load, &elf, &notes, has_multiboot ? &multiboot : NULL, err);
 }

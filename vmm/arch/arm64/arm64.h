@@ -10,6 +10,8 @@
 #include "boot/fdt.h"
 
 struct mv_arch {
+    bool bare;
+    mv_gpa mmu_table; /* of a flat binary with the MMU on */
     struct mv_entry entry;
     struct mv_fdt fdt; /* complete once the GIC is known */
     char *append;      /* its command line */
@@ -17,6 +19,17 @@ struct mv_arch {
     uint32_t target;   /* the kind of vCPU, for KVM_ARM_VCPU_INIT */
     uint32_t features; /* bits for all vCPUs: of kvm_vcpu_init.features[0] */
 };
+
+/* ---- walk.c ---- */
+
+/* The registers that say how addresses are translated. */
+struct mv_translation {
+    uint64_t sctlr, tcr, ttbr0, ttbr1;
+};
+
+/* Walks the page tables that these registers name.  Needs no KVM. */
+void mv_arm64_walk(const struct mv_mem *mem, const struct mv_translation *regs, uint64_t address,
+                   struct mv_walk *ret_walk);
 
 /* ---- esr.c ---- */
 

@@ -25,7 +25,41 @@ static int set_reg(const struct mv_vcpu *vcpu, uint64_t id, uint64_t value)
     return MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_ONE_REG, &reg);
 }
 
-static int set_entry(const struct mv_arch *arch, const struct mv_vcpu *vcpu)
+/* Turns the MMU on, with the table that the machine has made (Arm ARM, D19.2: TCR_EL1,
+ * MAIR_EL1, SCTLR_EL1): 32 bits of address below, none above, pages of 4 KiB, cached. */
+static int set_mmu(const struct mv_arch *arch, struct mv_vcpu *vcpu)
+{
+    enum {
+        T0SZ = 32,
+        CACHED = 1 << 8 | 1 << 10 | 3 << 12,
+        EPD1 = 1 << 23,
+        M_C_I = 1 | 4 | 1 << 12
+    };
+    const struct {
+        const char *name;
+        uint64_t value;
+    } all[] = {
+        {"ttbr0_el1", arch->mmu_table}, {"tcr_el1", T0SZ | CACHED | EPD1}, {"mair_el1", 0xff00}};
+    uint64_t sctlr;
+    int error = mv_vcpu_get(vcpu, "sctlr_el1", &sctlr);
+
+    for (unsigned i = 0; !error && i < MV_COUNT(all); i++)
+        error = mv_vcpu_set(vcpu, all[i].name, all[i].value);
+    return error ? error : mv_vcpu_set(vcpu, "sctlr_el1", sctlr | M_C_I);
+}
+
+static int set_flat(const struct mv_arch *arch, struct mv_vcpu *vcpu)
+{
+    int error = set_reg(vcpu, CORE_REG(sp_el1), arch->entry.stack - vcpu->index * MV_PAGE_SIZE);
+
+    if (!error && arch->bare)
+        error = set_reg(vcpu, CORE_REG(regs.regs[0]), vcpu->index);
+    if (!error && arch->entry.mode == MV_ENTRY_EL1_MMU)
+        error = set_mmu(arch, vcpu);
+    return error;
+}
+
+static int set_entry(const struct mv_arch *arch, struct mv_vcpu *vcpu)
 {
     int error = set_reg(vcpu, CORE_REG(regs.pstate), PSTATE_EL1H_MASKED);
 
@@ -33,6 +67,8 @@ static int set_entry(const struct mv_arch *arch, const struct mv_vcpu *vcpu)
         error = set_reg(vcpu, CORE_REG(regs.pc), arch->entry.pc);
     if (!error)
         error = set_reg(vcpu, CORE_REG(regs.regs[0]), arch->entry.data);
+    if (!error && arch->entry.mode != MV_ENTRY_ARM64)
+        error = set_flat(arch, vcpu);
     return error;
 }
 
@@ -45,14 +81,14 @@ int mv_arch_init_vcpu(struct mv_arch *arch, struct mv_mem *mem, struct mv_vcpu *
     int error;
 
     (void)mem;
-    if (vcpu->index > 0)
+    if (vcpu->index > 0 && !arch->bare)
         init.features[0] |= 1u << KVM_ARM_VCPU_POWER_OFF;
     error = MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_ARM_VCPU_INIT, &init);
     if (!error && (arch->features & 1u << KVM_ARM_VCPU_SVE)) {
         call = "KVM_ARM_VCPU_FINALIZE";
         error = MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_ARM_VCPU_FINALIZE, &sve);
     }
-    if (!error && vcpu->index == 0) {
+    if (!error && arch->entry.mode != MV_ENTRY_NONE && (vcpu->index == 0 || arch->bare)) {
         call = "KVM_SET_ONE_REG";
         error = set_entry(arch, vcpu);
     }

@@ -9,8 +9,11 @@
  *   0x0102_0000 |   boot timer             |
  *   0x0103_0000 |   pvpanic                |
  *   0x0104_0000 |   real-time clock        |
+ *   0x0105_0000 |   hypercalls, where the  |
+ *               |     embedder wants them  |
  *   0x0200_0000 |   virtio-mmio, 4 KiB     |
  *               |     for each of 16 slots |
+ *   0x0300_0000 |   an embedder's devices  |
  *   0x0800_0000 |   GIC: distributor       |
  *   0x0801_0000 |   GICv2: CPU interface   |
  *   0x1000_0000 |   GICv3: redistributors, |
@@ -26,6 +29,7 @@
  *
  *   0        serial port
  *   16 to 31 virtio slots
+ *   32 to 95 an embedder's devices
  *
  * Private ones (PPI), INTID 16 + n, as KVM wires them:
  *
@@ -62,6 +66,13 @@
 #define MV_BOOT_TIMER_BASE 0x01020000ull
 #define MV_PANIC_BASE      0x01030000ull
 #define MV_RTC_BASE        0x01040000ull
+
+/* Where devices of an embedder's are put: MMIO, and interrupts. */
+#define MV_OWN_BASE      0x03000000ull
+#define MV_OWN_END       MV_GICD_GPA
+#define MV_OWN_PORT      0
+#define MV_OWN_FIRST_IRQ 32
+#define MV_OWN_LAST_IRQ  95
 
 /* How many interrupts the GIC has: 32 private ones and 96 SPIs. */
 #define MV_GIC_INTERRUPTS 128

@@ -39,13 +39,15 @@ const struct mv_device_entry *mv_arch_devices(unsigned *ret_count)
     return entries;
 }
 
-int mv_arch_create(unsigned cpus, struct mv_arch **ret_arch, struct mv_error *err)
+int mv_arch_create(unsigned cpus, bool bare, struct mv_arch **ret_arch, struct mv_error *err)
 {
     struct mv_arch *arch = calloc(1, sizeof(*arch));
 
     if (!arch)
         return mv_fail(err, -ENOMEM, NULL, NULL, "no memory for the machine");
     arch->gic = -1;
+    arch->bare = bare;
+    arch->entry.mode = MV_ENTRY_NONE;
     arch->fdt.cpus = cpus;
     arch->fdt.gic = 3;
     *ret_arch = arch;
@@ -98,6 +100,39 @@ int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_
     if (getrandom(fdt->seed, sizeof(fdt->seed), 0) != (ssize_t)sizeof(fdt->seed))
         return mv_fail(err, -EIO, "getrandom", NULL, "the host gives no random bytes");
     return 0;
+}
+
+/* The first four GiB onto themselves, in blocks of 1 GiB: what is below memory as a device's
+ * (MAIR_EL1's attribute 0), the rest as memory (1).  VMSAv8-64, D8.3. */
+static int make_mmu_table(struct mv_mem *mem, mv_gpa at, struct mv_error *err)
+{
+    enum { BLOCK = 1, ACCESSED = 1 << 10, INNER = 3 << 8, ATTRIBUTE_1 = 1 << 2 };
+    const uint64_t never = 3ull << 53; /* UXN and PXN */
+    uint64_t table[4] = {BLOCK | ACCESSED | never};
+
+    for (uint64_t i = 1; i < MV_COUNT(table); i++)
+        table[i] = i * MV_GIB | BLOCK | ACCESSED | INNER | ATTRIBUTE_1;
+    if (!mv_mem_write(mem, at, table, sizeof(table)))
+        return mv_fail(err, -ENOMEM, NULL, NULL, "there is no room for the page table");
+    return 0;
+}
+
+int mv_arch_flat(struct mv_arch *arch, struct mv_mem *mem, struct mv_flat *flat,
+                 struct mv_error *err)
+{
+    const struct mv_region *ram = &mem->regions[0];
+    bool mmu = flat->mode == MV_MODE_64;
+
+    if (!mmu && flat->mode != MV_MODE_EL1)
+        return mv_fail(err, -EINVAL, NULL, "arm64 has MV_MODE_64 and MV_MODE_EL1",
+                       "a flat binary's mode is none of this processor's");
+    if (flat->address == 0) /* the device tree is before it */
+        flat->address = arch->bare ? ram->base : ram->base + 2 * MV_MIB;
+    arch->entry.mode = mmu ? MV_ENTRY_EL1_MMU : MV_ENTRY_EL1;
+    arch->entry.pc = flat->address;
+    arch->entry.stack = ram->base + ram->size - (mmu ? MV_PAGE_SIZE : 0);
+    arch->mmu_table = ram->base + ram->size - MV_PAGE_SIZE;
+    return mmu ? make_mmu_table(mem, arch->mmu_table, err) : 0;
 }
 
 /* KVM maps guest memory in fewer steps where there are fewer addresses. */
@@ -212,7 +247,7 @@ int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct
     int error = check_capabilities(kvm, err);
 
     (void)mem;
-    if (!error)
+    if (!error && !arch->bare)
         error = create_gic(arch, kvm, err);
     if (!error)
         error = check_cpus(arch, kvm, err);
@@ -228,15 +263,16 @@ int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct
 int mv_arch_finish(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_mem *mem,
                    struct mv_error *err)
 {
-    uint64_t room = mv_fdt_room(arch->fdt.cpus, arch->append);
+    uint64_t room = arch->bare ? 0 : mv_fdt_room(arch->fdt.cpus, arch->append);
     void *to = mv_mem_host(mem, arch->entry.data, room);
-    int error =
-        kvm ? set_gic(arch, kvm, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL) : 0;
+    int error = kvm && !arch->bare ? set_gic(arch, kvm, KVM_DEV_ARM_VGIC_GRP_CTRL,
+                                             KVM_DEV_ARM_VGIC_CTRL_INIT, NULL)
+                                   : 0;
 
     if (error)
         return mv_fail(err, error, "KVM_SET_DEVICE_ATTR", NULL,
                        "KVM does not start the interrupt controller: %s", strerror(-error));
-    if (!to || mv_fdt_write(&arch->fdt, to, room) < 0)
+    if (!arch->bare && (!to || mv_fdt_write(&arch->fdt, to, room) < 0))
         return mv_fail(err, -ENOSPC, NULL, "use fewer vCPUs", "the device tree does not fit");
     return 0;
 }

@@ -10,8 +10,10 @@
  *   pointer  RSI: boot_params    ESI: boot_params    EBX: hvm_start_info
  *
  * (Documentation/x86/boot.rst, "32-bit boot protocol", "64-bit boot protocol";
- * Xen, docs/misc/pvh.pandoc.)  Interrupts are off.  Only vCPU 0 begins so; KVM
- * keeps the others waiting until the guest sends them INIT and SIPI.
+ * Xen, docs/misc/pvh.pandoc.)  Multiboot's is PVH's, and EAX is a magic number.  Flat binaries in
+ * 32- and 64-bit mode begin like Linux, with RDI: the number of the vCPU, and RSP.  Interrupts are
+ * off.  Only vCPU 0 begins so; KVM keeps the others waiting until the guest sends them INIT and
+ * SIPI, but on a bare machine, which has no local APICs: there all begin at once.
  */
 #include <errno.h>
 #include <string.h>
@@ -37,6 +39,8 @@ enum {
     MSR_MTRR_DEF_TYPE = 0x2ff,
     MTRR_ENABLED_WRITE_BACK = 1u << 11 | 6,
 };
+
+#define MULTIBOOT_MAGIC 0x2badb002u /* Multiboot 0.6.96, 3.2 */
 
 /* Segment types (SDM volume 3, 3.4.5.1) with the accessed bit set. */
 enum { TYPE_CODE = 0xb, TYPE_DATA = 0x3, TYPE_TSS32_BUSY = 0xb };
@@ -68,9 +72,14 @@ static uint64_t descriptor(const struct kvm_segment *segment)
            (limit >> 16 & 0xf) << 48 | (segment->base >> 24 & 0xff) << 56;
 }
 
+static bool is_long_mode(enum mv_entry_mode mode)
+{
+    return mode == MV_ENTRY_LINUX64 || mode == MV_ENTRY_FLAT64;
+}
+
 static int set_segments(const struct mv_arch *arch, struct mv_mem *mem, struct kvm_sregs *sregs)
 {
-    bool is64 = arch->entry.mode == MV_ENTRY_LINUX64;
+    bool is64 = is_long_mode(arch->entry.mode);
     struct kvm_segment data = flat(TYPE_DATA, MV_SELECTOR_DS, false);
     uint64_t gdt[MV_SELECTOR_TSS / 8 + 1] = {0};
 
@@ -109,6 +118,15 @@ static int set_paging(struct mv_mem *mem, struct kvm_sregs *sregs)
     return 0;
 }
 
+/* The rest is as after a reset: segments of 64 KiB. */
+static void set_real_mode(const struct mv_arch *arch, struct kvm_sregs *sregs)
+{
+    uint64_t segment = arch->entry.pc < 0x10000 ? 0 : arch->entry.pc >> 4;
+
+    sregs->cs.selector = (uint16_t)segment;
+    sregs->cs.base = segment << 4;
+}
+
 static int set_sregs(const struct mv_arch *arch, struct mv_mem *mem, struct mv_vcpu *vcpu)
 {
     const struct mv_kvm *kvm = vcpu->host->kvm;
@@ -117,12 +135,16 @@ static int set_sregs(const struct mv_arch *arch, struct mv_mem *mem, struct mv_v
 
     if (error)
         return error;
-    sregs.cr0 = CR0_PE | CR0_ET;
-    error = set_segments(arch, mem, &sregs);
-    if (!error && arch->entry.mode == MV_ENTRY_LINUX64)
-        error = set_paging(mem, &sregs);
-    if (error)
-        return error;
+    if (arch->entry.mode == MV_ENTRY_FLAT16) {
+        set_real_mode(arch, &sregs);
+    } else {
+        sregs.cr0 = CR0_PE | CR0_ET;
+        error = set_segments(arch, mem, &sregs);
+        if (!error && is_long_mode(arch->entry.mode))
+            error = set_paging(mem, &sregs);
+        if (error)
+            return error;
+    }
     vcpu->last.sregs = sregs; /* what is known before the first exit */
     vcpu->last.have_sregs = true;
     return MV_KVM_CALL(kvm, vcpu->fd, KVM_SET_SREGS, &sregs);
@@ -132,10 +154,24 @@ static int set_regs(const struct mv_arch *arch, struct mv_vcpu *vcpu)
 {
     struct kvm_regs regs = {.rip = arch->entry.pc, .rflags = 0x2};
 
-    if (arch->entry.mode == MV_ENTRY_PVH)
+    switch (arch->entry.mode) {
+    case MV_ENTRY_PVH: regs.rbx = arch->entry.data; break;
+    case MV_ENTRY_MULTIBOOT:
+        regs.rax = MULTIBOOT_MAGIC;
         regs.rbx = arch->entry.data;
-    else
-        regs.rsi = arch->entry.data;
+        break;
+    case MV_ENTRY_FLAT16:
+        regs.rip = arch->entry.pc < 0x10000 ? arch->entry.pc : arch->entry.pc & 0xf;
+        regs.rsp = arch->entry.stack;
+        regs.rax = vcpu->index;
+        break;
+    case MV_ENTRY_FLAT32:
+    case MV_ENTRY_FLAT64:
+        regs.rsp = arch->entry.stack - vcpu->index * MV_PAGE_SIZE;
+        regs.rdi = vcpu->index;
+        break;
+    default: regs.rsi = arch->entry.data; break;
+    }
     vcpu->last.regs = regs;
     vcpu->last.have_regs = true;
     return MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_REGS, &regs);
@@ -162,6 +198,7 @@ int mv_arch_init_vcpu(struct mv_arch *arch, struct mv_mem *mem, struct mv_vcpu *
                       struct mv_error *err)
 {
     const char *call = "KVM_SET_CPUID2";
+    bool begins;
     int error;
 
     mv_cpuid_set_apic_id(arch->cpuid, vcpu->index);
@@ -170,11 +207,12 @@ int mv_arch_init_vcpu(struct mv_arch *arch, struct mv_mem *mem, struct mv_vcpu *
         call = "KVM_SET_MSRS";
         error = set_msrs(vcpu);
     }
-    if (!error && vcpu->index == 0) {
+    begins = arch->entry.mode != MV_ENTRY_NONE && (vcpu->index == 0 || arch->bare);
+    if (!error && begins) {
         call = "KVM_SET_SREGS";
         error = set_sregs(arch, mem, vcpu);
     }
-    if (!error && vcpu->index == 0) {
+    if (!error && begins) {
         call = "KVM_SET_REGS";
         error = set_regs(arch, vcpu);
     }

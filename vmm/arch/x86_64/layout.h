@@ -13,6 +13,7 @@
  *        0x9000 | page tables: PML4, PDPT, |
  *               |   4 PDs: 4 GiB identity  |
  *        0xf000 +--------------------------+
+ *       0x10000 | (or: a flat binary)      |
  *       0x20000 | command line, 64 KiB     |
  *       0x30000 +--------------------------+
  *       0x9fc00 | where a BIOS has its EBDA|  e820: reserved
@@ -27,6 +28,8 @@
  *               | hole: 1 GiB for devices  |
  *   0xd000_0000 |   virtio-mmio, a page    |  interrupts 5 to 21,
  *               |     for each of 16 slots |    without 8
+ *   0xe000_0000 |   an embedder's devices  |  interrupts from 9 to 23,
+ *               |                          |  those of no disk
  *   0xfec0_0000 |   I/O APIC               |
  *   0xfee0_0000 |   local APICs            |
  *   0xfffb_c000 |   KVM's own pages (Intel)|
@@ -39,34 +42,40 @@
  *   0x064   keyboard controller: its reset command only
  *   0x0f4   exit status
  *   0x0f5   boot timer
+ *   0x0f8   hypercalls, where the embedder wants them
  *   0x3f8   serial port, interrupt 4
  *   0x505   pvpanic
  *   0x600   ACPI sleep control, sleep status, reset
+ *   0x1000  an embedder's devices, and all above
  */
 #ifndef MV_X86_LAYOUT_H
 #define MV_X86_LAYOUT_H
 
 #include "util.h"
 
-#define MV_GDT_GPA        0x1000ull
-#define MV_START_INFO_GPA 0x2000ull
-#define MV_BOOT_PARAMS    0x7000ull
-#define MV_PAGE_TABLES    0x9000ull
-#define MV_CMDLINE_GPA    0x20000ull
-#define MV_CMDLINE_SIZE   0x10000ull /* with the final zero */
-#define MV_EBDA_GPA       0x9fc00ull
-#define MV_VGA_GPA        0xa0000ull
-#define MV_ACPI_GPA       0xe0000ull
-#define MV_RESET_VECTOR   0xffff0ull
-#define MV_HIGH_RAM       0x100000ull /* what lies below is ours, above the guest's */
-#define MV_HOLE_GPA       0xc0000000ull
-#define MV_VIRTIO_BASE    0xd0000000ull
-#define MV_VIRTIO_STRIDE  0x1000ull
-#define MV_IOAPIC_GPA     0xfec00000ull
-#define MV_LAPIC_GPA      0xfee00000ull
-#define MV_IDENTITY_MAP   0xfffbc000ull /* 1 page */
-#define MV_TSS_GPA        0xfffbd000ull /* 3 pages */
-#define MV_ABOVE_4G       (4 * MV_GIB)
+#define MV_GDT_GPA         0x1000ull
+#define MV_START_INFO_GPA  0x2000ull
+#define MV_BOOT_PARAMS     0x7000ull
+#define MV_PAGE_TABLES     0x9000ull
+#define MV_CMDLINE_GPA     0x20000ull
+#define MV_CMDLINE_SIZE    0x10000ull /* with the final zero */
+#define MV_FLAT_GPA        0x10000ull /* the least that a flat binary may have, and gets */
+#define MV_BOOT_SECTOR_GPA 0x7c00ull  /* in real mode */
+#define MV_STACK16         0x7000ull  /* its stack, if it is above, */
+#define MV_STACK16_HIGH    0xfff0ull  /* and else */
+#define MV_EBDA_GPA        0x9fc00ull
+#define MV_VGA_GPA         0xa0000ull
+#define MV_ACPI_GPA        0xe0000ull
+#define MV_RESET_VECTOR    0xffff0ull
+#define MV_HIGH_RAM        0x100000ull /* what lies below is ours, above the guest's */
+#define MV_HOLE_GPA        0xc0000000ull
+#define MV_VIRTIO_BASE     0xd0000000ull
+#define MV_VIRTIO_STRIDE   0x1000ull
+#define MV_IOAPIC_GPA      0xfec00000ull
+#define MV_LAPIC_GPA       0xfee00000ull
+#define MV_IDENTITY_MAP    0xfffbc000ull /* 1 page */
+#define MV_TSS_GPA         0xfffbd000ull /* 3 pages */
+#define MV_ABOVE_4G        (4 * MV_GIB)
 
 /* The guest may read virtio devices' registers from memory. */
 #define MV_LAYOUT_PAGES true
@@ -83,6 +92,13 @@
 #define MV_SERIAL_IRQ      4
 #define MV_PANIC_BASE      0x505
 #define MV_POWER_BASE      0x600
+
+/* Where devices of an embedder's are put: MMIO, ports, interrupts. */
+#define MV_OWN_BASE      0xe0000000ull
+#define MV_OWN_END       MV_IOAPIC_GPA
+#define MV_OWN_PORT      0x1000
+#define MV_OWN_FIRST_IRQ 9
+#define MV_OWN_LAST_IRQ  23
 
 /* Of slot 0 to 15.  Not 8: that is an RTC's, of which KVM watches every end of interrupt. */
 static inline int mv_virtio_irq(unsigned slot)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "boot/multiboot.h"
 #include "dev/dev.h"
 #include "dev/power.h"
 #include "layout.h"
@@ -35,13 +36,15 @@ const struct mv_device_entry *mv_arch_devices(unsigned *ret_count)
     return entries;
 }
 
-int mv_arch_create(unsigned cpus, struct mv_arch **ret_arch, struct mv_error *err)
+int mv_arch_create(unsigned cpus, bool bare, struct mv_arch **ret_arch, struct mv_error *err)
 {
     struct mv_arch *arch = calloc(1, sizeof(*arch));
 
     if (!arch)
         return mv_fail(err, -ENOMEM, NULL, NULL, "no memory for the machine");
     arch->cpus = cpus;
+    arch->bare = bare;
+    arch->entry.mode = MV_ENTRY_NONE;
     *ret_arch = arch;
     return 0;
 }
@@ -78,13 +81,20 @@ static void put_reset_vector(struct mv_mem *mem)
 
 static int load_kernel(struct mv_load *load, struct mv_error *err)
 {
-    static const char hint[] = "name a bzImage (vmlinuz), or a vmlinux with a PVH note";
+    static const char hint[] =
+        "name a bzImage (vmlinuz), a vmlinux with a PVH note, or a Multiboot kernel";
+    const struct mv_boot_files *files = load->files;
+    struct mv_multiboot header;
 
-    switch (mv_image_probe(load->files, MV_IMAGE_BZIMAGE | MV_IMAGE_ELF, hint, err)) {
+    switch (mv_image_probe(files, MV_IMAGE_BZIMAGE | MV_IMAGE_ELF, hint, err)) {
     case MV_IMAGE_BZIMAGE: return mv_bzimage_load(load, err);
     case MV_IMAGE_ELF: return mv_elf_load(load, err);
-    default: return -ENOEXEC;
+    default: break;
     }
+    if (mv_multiboot_find(files->kernel, files->kernel_size, &header) &&
+        mv_multiboot_has_addresses(&header))
+        return mv_multiboot_load(load, err);
+    return -ENOEXEC; /* as the probe has explained */
 }
 
 int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_files *files,
@@ -97,11 +107,41 @@ int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_
     if (error)
         return error;
     arch->entry = load.entry;
+    arch->is_pc = load.entry.mode == MV_ENTRY_MULTIBOOT;
     put_reset_vector(mem);
     if (mv_acpi_write(mv_mem_host(mem, MV_ACPI_GPA, size), size, MV_ACPI_GPA, devices, count,
                       arch->cpus) < 0)
         return mv_fail(err, -ENOSPC, NULL, "use fewer vCPUs",
                        "%u vCPUs are too many: the ACPI tables do not fit below 1 MiB", arch->cpus);
+    return 0;
+}
+
+/* Modes of arm64's are none here. */
+int mv_arch_flat(struct mv_arch *arch, struct mv_mem *mem, struct mv_flat *flat,
+                 struct mv_error *err)
+{
+    static const enum mv_entry_mode modes[] = {[MV_MODE_16] = MV_ENTRY_FLAT16,
+                                               [MV_MODE_32] = MV_ENTRY_FLAT32,
+                                               [MV_MODE_64] = MV_ENTRY_FLAT64};
+    bool is16 = flat->mode == MV_MODE_16;
+    uint64_t least = is16 ? 0 : MV_FLAT_GPA, most = is16 ? MV_HIGH_RAM - 1 : MV_ABOVE_4G - 1;
+
+    if ((size_t)flat->mode >= MV_COUNT(modes))
+        return mv_fail(err, -EINVAL, NULL, "x86-64 has MV_MODE_16, MV_MODE_32 and MV_MODE_64",
+                       "a flat binary's mode is none of this processor's");
+    if (flat->address == 0)
+        flat->address = is16 ? MV_BOOT_SECTOR_GPA : MV_FLAT_GPA;
+    if (flat->address < least || flat->address > most)
+        return mv_fail(err, -EINVAL, NULL, "leave the address 0 to have one chosen",
+                       "a flat binary of this mode cannot begin at %#llx: it must lie from %#llx "
+                       "to %#llx",
+                       (unsigned long long)flat->address, (unsigned long long)least,
+                       (unsigned long long)most);
+    arch->entry = (struct mv_entry){.mode = modes[flat->mode], .pc = flat->address};
+    if (is16)
+        arch->entry.stack = flat->address > MV_STACK16 ? MV_STACK16 : MV_STACK16_HIGH;
+    else
+        arch->entry.stack = mem->regions[0].base + mem->regions[0].size;
     return 0;
 }
 
@@ -134,14 +174,7 @@ static int check_capabilities(struct mv_arch *arch, const struct mv_kvm *kvm, st
     return 0;
 }
 
-/*
- * Whether this processor is emulated by QEMU (TCG), to at least version 10.0.  Its
- * SVM delivers an interrupt that was injected a second time, even with interrupts
- * disabled, when emulation pauses before the guest has made any exit: VMRUN leaves
- * the vector where a pause looks for an exception.  Linux then waits for a spin lock
- * that it holds itself.
- */
-static bool injects_twice(void)
+bool mv_emulated_by_tcg(void)
 {
     uint32_t eax, ebx, ecx, edx;
 
@@ -172,7 +205,13 @@ static int init_cpuid(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_
                   ? MV_KVM_CALL_VALUE(kvm, kvm->vm, KVM_GET_TSC_KHZ, 0)
                   : 0;
     mv_cpuid_fit(arch->cpuid, CPUID_ENTRIES, arch->cpus, tsc_khz > 0 ? (uint32_t)tsc_khz : 0);
-    if (injects_twice())
+    /*
+     * To at least version 10.0, QEMU's SVM delivers an interrupt that was injected a second
+     * time, even with interrupts disabled, when emulation pauses before the guest has made any
+     * exit: VMRUN leaves the vector where a pause looks for an exception.  Linux then waits
+     * for a spin lock that it holds itself.
+     */
+    if (mv_emulated_by_tcg())
         mv_cpuid_refuse_pv_eoi(arch->cpuid); /* the exit closes the gap */
     return 0;
 }
@@ -208,8 +247,15 @@ static int mask_pics(const struct mv_kvm *kvm)
     return 0;
 }
 
-/* No KVM_CREATE_PIT2: nothing here needs the timer of 1981, and ending a machine
- * that has one costs tens of milliseconds. */
+/* What kernels by Multiboot expect of a PC: the timer of 1981 and the pair of 8259s.  The
+ * others go without, since ending a machine that has the timer costs tens of milliseconds. */
+static int init_old_chips(const struct mv_arch *arch, const struct mv_kvm *kvm)
+{
+    struct kvm_pit_config pit = {0};
+
+    return arch->is_pc ? MV_KVM_CALL(kvm, kvm->vm, KVM_CREATE_PIT2, &pit) : mask_pics(kvm);
+}
+
 int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct mv_mem *mem,
                     struct mv_error *err)
 {
@@ -230,6 +276,8 @@ int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct
     error = MV_KVM_CALL_VALUE(kvm, kvm->vm, KVM_SET_TSS_ADDR, MV_TSS_GPA);
     if (error)
         return mv_fail(err, error, "KVM_SET_TSS_ADDR", NULL, "KVM refuses: %s", strerror(-error));
+    if (arch->bare)
+        return 0;
     /* APIC IDs of 255 and more (api.rst, 7.8) */
     if (arch->cpus > 255) {
         error =
@@ -241,7 +289,7 @@ int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct
     }
     error = MV_KVM_CALL_VALUE(kvm, kvm->vm, KVM_CREATE_IRQCHIP, 0);
     if (!error)
-        error = mask_pics(kvm);
+        error = init_old_chips(arch, kvm);
     if (error)
         return mv_fail(err, error, "KVM_CREATE_IRQCHIP", NULL,
                        "cannot create the interrupt controllers: %s", strerror(-error));

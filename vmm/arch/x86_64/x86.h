@@ -8,10 +8,21 @@
 
 struct mv_arch {
     unsigned cpus;
+    bool bare;
+    bool is_pc; /* with what old kernels expect of one */
     struct mv_entry entry;
     struct kvm_cpuid2 *cpuid; /* one for all vCPUs, with the APIC IDs patched for each */
     bool have_sync_regs;
 };
+
+/* Whether this processor is emulated by QEMU (TCG). */
+bool mv_emulated_by_tcg(void);
+
+/* ---- walk.c ---- */
+
+/* Walks the page tables that these registers name.  Needs no KVM. */
+void mv_x86_walk(const struct mv_mem *mem, const struct kvm_sregs *sregs, uint64_t address,
+                 struct mv_walk *ret_walk);
 
 /* ---- e820.c ---- */
 

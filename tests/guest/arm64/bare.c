@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Bare machines as an embedder has them, on arm64: a few instructions with and without MMU, exits,
+ * a device of one's own, registers, page walks, steps, break- and watchpoints, pauses.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "minivmm/device.h"
+#include "minivmm/vcpu.h"
+
+#define CHECK(condition)                                                            \
+    do {                                                                            \
+        if (!(condition)) {                                                         \
+            fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition); \
+            abort();                                                                \
+        }                                                                           \
+    } while (0)
+
+#define RAM 0x40000000ull
+
+/* Guests, that run wherever they are put. */
+#define GUEST(name, text)                                                                         \
+    __attribute__((visibility("hidden"))) extern const char name[], name##_end[];                 \
+    __asm__(".pushsection .rodata\n.global " #name ", " #name "_end\n.balign 4\n" #name ": " text \
+            "\n" #name "_end:\n.popsection\n")
+
+GUEST(speak, "mov x1, #0x03000000\n mov w0, #42\n strb w0, [x1]\n ldrb w2, [x1, #1]\n"
+             "strb w2, [x1, #2]\n mov x0, #0x0008\n movk x0, #0x8400, lsl #16\n hvc #0");
+/* The first ones keep the rest away from where an exit was in the machine before: QEMU 7.2 goes on
+ * with that machine's instructions there. */
+GUEST(call,
+      "nop\n nop\n nop\n nop\n mov x5, #0x01050000\n mov x0, #30\n mov w6, #5\n str w6, [x5]\n"
+      "mov x1, #0x03000000\n str w0, [x1]");
+GUEST(spin, "b .");
+GUEST(increment, "ldr x1, =0x40004000\n 1: ldxr w0, [x1]\n add w0, w0, #1\n stxr w2, w0, [x1]\n"
+                 "b 1b\n .ltorg");
+GUEST(points, "nop\n nop\n ldr x1, =0x40004000\n str w0, [x1]\n nop\n brk #0\n b .\n .ltorg");
+
+static struct mv_machine *create(enum mv_mode mode, const char *code, const char *end,
+                                 struct mv_config config)
+{
+    struct mv_flat flat = {
+        .size = sizeof(flat), .mode = mode, .code = code, .bytes = (size_t)(end - code)};
+    struct mv_machine *machine = NULL;
+    struct mv_error err = {0};
+
+    config.size = sizeof(config);
+    config.bare = true;
+    config.memory = 1 << 20;
+    config.flat = &flat;
+    if (mv_machine_create(&config, &machine, &err) < 0) {
+        fprintf(stderr, "%s (%s)\n", err.tried, err.hint);
+        abort();
+    }
+    return machine;
+}
+
+#define CREATE(mode, name) create(mode, name, name##_end, (struct mv_config){0})
+
+static uint64_t get(struct mv_machine *machine, const char *name)
+{
+    uint64_t value = 0;
+
+    CHECK(mv_vcpu_get(mv_machine_vcpu(machine, 0), name, &value) == 0);
+    return value;
+}
+
+static void exits_one_at_a_time(enum mv_mode mode)
+{
+    struct mv_machine *machine = CREATE(mode, speak);
+    struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
+    struct mv_exit exit = {0};
+
+    CHECK(mv_vcpu_run(vcpu, MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_MMIO && exit.access.write && exit.access.address == 0x03000000);
+    CHECK(exit.access.size == 1 && exit.access.value == 42);
+    CHECK(mv_vcpu_run(vcpu, MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
+    CHECK(!exit.access.write && exit.access.value == 0xff);
+    exit.access.value = 77;
+    CHECK(mv_vcpu_run(vcpu, MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
+    CHECK(exit.access.address == 0x03000002 && exit.access.value == 77);
+    CHECK(mv_vcpu_run(vcpu, MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_END && exit.end.reason == MV_END_POWER_OFF);
+    mv_machine_destroy(machine);
+}
+
+static bool add_number(void *context, struct mv_vcpu *vcpu, struct mv_exit *exit)
+{
+    (void)context, (void)vcpu;
+    exit->hypercall.result = exit->hypercall.number + exit->hypercall.arguments[0];
+    return true;
+}
+
+static void hypercalls(void)
+{
+    const struct mv_hook hook = {.kind = MV_EXIT_HYPERCALL, .fn = add_number};
+    struct mv_machine *machine =
+        create(MV_MODE_EL1, call, call_end, (struct mv_config){.hooks = &hook, .hook_count = 1});
+    struct mv_exit exit = {0};
+
+    CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_UNKNOWN, MV_FOREVER, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_MMIO && exit.access.value == 35);
+    mv_machine_destroy(machine);
+}
+
+static void registers_have_names(void)
+{
+    struct mv_machine *machine = CREATE(MV_MODE_64, spin);
+    struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
+    uint8_t bytes[16] = {1, 2, 3}, back[16];
+    const struct mv_register *all;
+    size_t count;
+
+    all = mv_registers(&count);
+    for (size_t i = 0; i < count; i++) {
+        if (mv_vcpu_get_bytes(vcpu, i, back) != 0)
+            fprintf(stderr, "%s cannot be read\n", all[i].name);
+        CHECK(mv_vcpu_get_bytes(vcpu, i, back) == 0);
+        if (strcmp(all[i].name, "v3") == 0) {
+            CHECK(mv_vcpu_set_bytes(vcpu, i, bytes) == 0);
+            CHECK(mv_vcpu_get_bytes(vcpu, i, back) == 0 && memcmp(bytes, back, 16) == 0);
+        }
+    }
+    CHECK(mv_vcpu_set(vcpu, "x7", 0x1234567890) == 0 && get(machine, "x7") == 0x1234567890);
+    CHECK(get(machine, "pc") == RAM && get(machine, "sp") == get(machine, "sp_el1"));
+    CHECK(get(machine, "sctlr_el1") & 1);
+    mv_machine_destroy(machine);
+}
+
+static void pages_are_walked(void)
+{
+    struct mv_machine *machine = CREATE(MV_MODE_64, speak);
+    struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
+    struct mv_walk walk;
+    uint32_t word;
+
+    CHECK(mv_vcpu_translate(vcpu, RAM + 4, &walk) == 0);
+    CHECK(walk.mapped && walk.address == RAM + 4 && walk.page_size == 1 << 30);
+    CHECK(walk.levels == 1 && strcmp(walk.level[0].name, "level 1") == 0 && walk.executable);
+    CHECK(mv_vcpu_translate(vcpu, 16, &walk) == 0 && walk.mapped && !walk.executable);
+    CHECK(mv_vcpu_translate(vcpu, 1ull << 40, &walk) == 0 && !walk.mapped && walk.why[0]);
+    CHECK(mv_vcpu_translate(vcpu, ~0ull, &walk) == 0 && !walk.mapped && walk.why[0]);
+    CHECK(mv_vcpu_read(vcpu, RAM, &word, 4) == 0 && memcmp(&word, speak, 4) == 0);
+    mv_machine_destroy(machine);
+}
+
+static void stops(void)
+{
+    struct mv_machine *machine = CREATE(MV_MODE_64, points);
+    struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
+    const struct mv_debug debug = {
+        .software = true,
+        .count = 2,
+        .points = {{MV_BREAK_EXECUTE, RAM + 8, 4}, {MV_WATCH_WRITE, RAM + 0x4000, 4}}};
+    struct mv_exit exit = {0};
+
+    CHECK(mv_machine_breakpoints_work(machine));
+    CHECK(mv_vcpu_run(vcpu, MV_UNTIL_STEP, MV_FOREVER, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_DEBUG && exit.debug.reason == MV_DEBUG_STEP);
+    CHECK(exit.debug.address == RAM + 4 && get(machine, "pc") == RAM + 4);
+    CHECK(mv_vcpu_debug(vcpu, &debug) == 0);
+    CHECK(mv_vcpu_run(vcpu, MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_DEBUG && exit.debug.reason == MV_DEBUG_BREAKPOINT);
+    CHECK(exit.debug.address == RAM + 8);
+    CHECK(mv_vcpu_debug(vcpu, &(struct mv_debug){
+                                  .software = true, .count = 1, .points = {debug.points[1]}}) == 0);
+    CHECK(mv_vcpu_run(vcpu, MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_DEBUG && exit.debug.reason == MV_DEBUG_WATCHPOINT);
+    CHECK(exit.debug.address == RAM + 0x4000);
+    CHECK(mv_vcpu_debug(vcpu, &(struct mv_debug){.software = true}) == 0);
+    CHECK(mv_vcpu_run(vcpu, MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_DEBUG && exit.debug.reason == MV_DEBUG_SOFTWARE);
+    CHECK(exit.debug.address == RAM + 20);
+    mv_machine_destroy(machine);
+}
+
+static void time_is_over(void)
+{
+    struct mv_machine *machine = CREATE(MV_MODE_EL1, spin);
+    struct mv_exit exit = {0};
+
+    CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_EXIT, 5000000, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_TIMEOUT);
+    mv_machine_stop(machine, 3);
+    CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_END && exit.end.code == 3);
+    mv_machine_destroy(machine);
+}
+
+static void pauses_hold(void)
+{
+    struct mv_machine *machine =
+        create(MV_MODE_64, increment, increment_end, (struct mv_config){.cpus = 2});
+    volatile uint32_t *counter = mv_machine_memory(machine, RAM + 0x4000, 4);
+    struct timespec moment = {.tv_nsec = 2000000};
+    struct mv_error err = {0};
+    struct mv_end end;
+
+    CHECK(mv_machine_start(machine, &err) == 0);
+    for (int i = 0; i < 5; i++) {
+        uint32_t before = *counter;
+
+        while (*counter == before)
+            ;
+        mv_machine_pause(machine);
+        before = *counter;
+        nanosleep(&moment, NULL);
+        CHECK(*counter == before);
+        mv_machine_resume(machine);
+    }
+    mv_machine_stop(machine, 0);
+    CHECK(mv_machine_wait(machine, &end, &err) == 0 && end.reason == MV_END_STOPPED);
+    mv_machine_destroy(machine);
+}
+
+int main(void)
+{
+    exits_one_at_a_time(MV_MODE_EL1);
+    exits_one_at_a_time(MV_MODE_64);
+    hypercalls();
+    registers_have_names();
+    pages_are_walked();
+    stops();
+    time_is_over();
+    pauses_hold();
+    puts("ok bare machines");
+    return 0;
+}

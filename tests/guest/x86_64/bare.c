@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Bare machines as an embedder has them: a few bytes of code in each mode, exits one at a time
+ * and by hooks, devices of one's own, registers, page walks, steps, pauses and time-outs.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "minivmm/device.h"
+#include "minivmm/vcpu.h"
+
+#define CHECK(condition)                                                            \
+    do {                                                                            \
+        if (!(condition)) {                                                         \
+            fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition); \
+            abort();                                                                \
+        }                                                                           \
+    } while (0)
+
+#define BYTES(...)    \
+    (const uint8_t[]) \
+    {                 \
+        __VA_ARGS__   \
+    }
+#define FLAT(m, ...)                                                           \
+    &(struct mv_flat)                                                          \
+    {                                                                          \
+        .size = sizeof(struct mv_flat), .mode = m, .code = BYTES(__VA_ARGS__), \
+        .bytes = sizeof(BYTES(__VA_ARGS__))                                    \
+    }
+
+static struct mv_machine *create(struct mv_config config)
+{
+    struct mv_machine *machine = NULL;
+    struct mv_error err = {0};
+
+    config.size = sizeof(config);
+    config.bare = true;
+    config.memory = config.memory ? config.memory : 1 << 20;
+    if (mv_machine_create(&config, &machine, &err) < 0) {
+        fprintf(stderr, "%s (%s)\n", err.tried, err.hint);
+        abort();
+    }
+    return machine;
+}
+
+static struct mv_exit next(struct mv_machine *machine)
+{
+    static struct mv_exit exit;
+
+    CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
+    return exit;
+}
+
+static uint64_t get(struct mv_machine *machine, const char *name)
+{
+    uint64_t value = 0;
+
+    CHECK(mv_vcpu_get(mv_machine_vcpu(machine, 0), name, &value) == 0);
+    return value;
+}
+
+/* mov al, 42; out 0x10, al; in al, 0x11; out 0x12, al; hlt: in every mode the same bytes */
+#define SPEAK 0xb0, 42, 0xe6, 0x10, 0xe4, 0x11, 0xe6, 0x12, 0xf4
+
+static void exits_one_at_a_time(enum mv_mode mode)
+{
+    struct mv_config config = {.flat = FLAT(mode, SPEAK)};
+    struct mv_machine *machine = create(config);
+    struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
+    struct mv_exit exit = {0};
+
+    CHECK(mv_vcpu_run(vcpu, MV_UNTIL_UNKNOWN, MV_FOREVER, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_PORT && exit.access.write && exit.access.address == 0x10);
+    CHECK(exit.access.size == 1 && exit.access.value == 42 && !exit.handled);
+    CHECK(mv_vcpu_run(vcpu, MV_UNTIL_UNKNOWN, MV_FOREVER, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_PORT && !exit.access.write && exit.access.address == 0x11);
+    CHECK(exit.access.value == 0xff);
+    exit.access.value = 77;
+    CHECK(mv_vcpu_run(vcpu, MV_UNTIL_UNKNOWN, MV_FOREVER, &exit) == 0);
+    CHECK(exit.access.address == 0x12 && exit.access.value == 77);
+    CHECK(mv_vcpu_run(vcpu, MV_UNTIL_UNKNOWN, MV_FOREVER, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_HALT);
+    CHECK((get(machine, "rax") & 0xff) == 77);
+    mv_machine_destroy(machine);
+}
+
+static void halts_in_a_thread(void)
+{
+    struct mv_config config = {.flat = FLAT(MV_MODE_64, SPEAK), .cpus = 2};
+    struct mv_machine *machine = create(config);
+    struct pollfd ended = {.fd = mv_machine_end_fd(machine), .events = POLLIN};
+    struct mv_error err = {0};
+    struct mv_end end;
+
+    CHECK(poll(&ended, 1, 0) == 0);
+    CHECK(mv_machine_start(machine, &err) == 0);
+    CHECK(poll(&ended, 1, -1) == 1);
+    CHECK(mv_machine_wait(machine, &end, &err) == 0);
+    CHECK(end.reason == MV_END_HALT);
+    CHECK(mv_machine_start(machine, &err) == -EALREADY);
+    mv_machine_destroy(machine);
+}
+
+/* ---- hooks ---- */
+
+struct seen {
+    unsigned count;
+    uint64_t last;
+};
+
+static bool answer_seven(void *context, struct mv_vcpu *vcpu, struct mv_exit *exit)
+{
+    struct seen *seen = context;
+
+    CHECK(mv_vcpu_index(vcpu) == 0);
+    seen->count++;
+    if (exit->access.write)
+        seen->last = exit->access.value;
+    else
+        exit->access.value = 7;
+    return true;
+}
+
+static bool count_all(void *context, struct mv_vcpu *vcpu, struct mv_exit *exit)
+{
+    struct seen *seen = context;
+
+    (void)vcpu, (void)exit;
+    seen->count++;
+    return false;
+}
+
+static bool call(void *context, struct mv_vcpu *vcpu, struct mv_exit *exit)
+{
+    (void)context, (void)vcpu;
+    exit->hypercall.result = exit->hypercall.number + exit->hypercall.arguments[0];
+    return true;
+}
+
+/* mov eax, 5; mov edi, 30; out 0xf8, eax; out 0x20, al; in al, 0x21; out 0x20, al; hlt */
+#define CALL                                                                                    \
+    0xb8, 5, 0, 0, 0, 0xbf, 30, 0, 0, 0, 0xe7, MV_HYPERCALL_PORT, 0xe6, 0x20, 0xe4, 0x21, 0xe6, \
+        0x20, 0xf4
+
+static void hooks_serve(void)
+{
+    struct seen ports = {0}, all = {0};
+    const struct mv_hook hooks[] = {
+        {.kind = MV_EXIT_NONE, .fn = count_all, .context = &all},
+        {.kind = MV_EXIT_PORT, .first = 0x20, .last = 0x21, .fn = answer_seven, .context = &ports},
+        {.kind = MV_EXIT_HYPERCALL, .fn = call},
+    };
+    struct mv_config config = {.flat = FLAT(MV_MODE_64, CALL), .hooks = hooks, .hook_count = 3};
+    struct mv_machine *machine = create(config);
+    struct mv_error err = {0};
+    struct mv_end end;
+
+    CHECK(mv_machine_run(machine, &end, &err) == 0);
+    CHECK(end.reason == MV_END_HALT);
+    CHECK(ports.count == 3 && ports.last == 7);
+    CHECK(all.count == 5); /* and the hlt */
+    mv_machine_destroy(machine);
+}
+
+static void hypercalls_by_hand(void)
+{
+    struct mv_config config = {.flat = FLAT(MV_MODE_64, CALL)};
+    struct mv_machine *machine = create(config);
+    struct mv_exit exit = {0};
+
+    CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_HYPERCALL && exit.hypercall.number == 5);
+    CHECK(exit.hypercall.arguments[0] == 30);
+    exit.hypercall.result = 99;
+    CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_PORT && exit.access.value == 99);
+    mv_machine_destroy(machine);
+}
+
+/* ---- devices of one's own ---- */
+
+static uint64_t read_counter(void *state, uint64_t offset, unsigned size)
+{
+    CHECK(offset == 0 && size == 4);
+    return ++*(uint32_t *)state;
+}
+
+static void write_counter(void *state, uint64_t offset, unsigned size, uint64_t value)
+{
+    CHECK(offset == 4 && size == 4);
+    *(uint32_t *)state = (uint32_t)value;
+}
+
+static void destroy_counter(void *state)
+{
+    *(uint32_t *)state = 0xdead;
+}
+
+/* mov ebx, 0xe0000000; mov dword [rbx + 4], 40; mov eax, [rbx]; add eax, [rbx]; hlt */
+#define COUNT 0xbb, 0, 0, 0, 0xe0, 0xc7, 0x43, 4, 40, 0, 0, 0, 0x8b, 0x03, 0x03, 0x03, 0xf4
+
+static void devices_of_ones_own(void)
+{
+    static const struct mv_device_ops ops = {
+        .read = read_counter, .write = write_counter, .destroy = destroy_counter};
+    const struct mv_device_desc desc = {
+        .name = "counter", .base = MV_ANY_BASE, .size = 8, .irq = MV_NO_IRQ};
+    uint32_t counter = 0;
+    struct mv_own_device own = {.desc = &desc, .ops = &ops, .state = &counter};
+    struct mv_config config = {.flat = FLAT(MV_MODE_64, COUNT), .devices = &own, .device_count = 1};
+    struct mv_machine *machine = create(config);
+    struct mv_device_desc found;
+    struct mv_exit exit = {0};
+
+    CHECK(mv_machine_device(machine, "counter", &found) && found.base == 0xe0000000);
+    CHECK(!mv_machine_device(machine, "serial0", &found));
+    CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_UNKNOWN, MV_FOREVER, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_HALT && get(machine, "rax") == 41 + 42);
+    mv_machine_destroy(machine);
+    CHECK(counter == 0xdead);
+}
+
+/* ---- looking inside ---- */
+
+static void registers_have_names(void)
+{
+    struct mv_config config = {.flat = FLAT(MV_MODE_64, SPEAK)};
+    struct mv_machine *machine = create(config);
+    struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
+    uint8_t bytes[16] = {1, 2, 3}, back[16];
+    const struct mv_register *all;
+    uint64_t value;
+    size_t count;
+
+    all = mv_registers(&count);
+    CHECK(count > 60);
+    for (size_t i = 0; i < count; i++) {
+        CHECK(mv_vcpu_get_bytes(vcpu, i, back) == 0 || all[i].group == MV_REGISTERS_MSR);
+        if (strcmp(all[i].name, "xmm3") == 0) {
+            CHECK(mv_vcpu_set_bytes(vcpu, i, bytes) == 0);
+            CHECK(mv_vcpu_get_bytes(vcpu, i, back) == 0 && memcmp(bytes, back, 16) == 0);
+        }
+    }
+    CHECK(mv_vcpu_get(vcpu, "eax", &value) == -ENOENT);
+    CHECK(mv_vcpu_get(vcpu, "xmm0", &value) == -ERANGE);
+    CHECK(mv_vcpu_set(vcpu, "rbx", 0x1234567890) == 0 && get(machine, "rbx") == 0x1234567890);
+    CHECK(get(machine, "cs") == 0x10 && get(machine, "cs.attributes") == 0xa09b);
+    CHECK(mv_vcpu_set(vcpu, "lstar", 0xffffffff81000000) == 0);
+    CHECK(get(machine, "lstar") == 0xffffffff81000000);
+    CHECK(get(machine, "rip") == 0x10000);
+    mv_machine_destroy(machine);
+}
+
+static void pages_are_walked(void)
+{
+    struct mv_config config = {.flat = FLAT(MV_MODE_64, SPEAK)};
+    struct mv_machine *machine = create(config);
+    struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
+    struct mv_walk walk;
+    uint8_t bytes[4];
+
+    CHECK(mv_vcpu_translate(vcpu, 0x10002, &walk) == 0);
+    CHECK(walk.mapped && walk.address == 0x10002 && walk.page_size == 2 << 20);
+    CHECK(walk.levels == 3 && strcmp(walk.level[0].name, "PML4") == 0);
+    CHECK(walk.level[2].leaf && walk.writable && walk.executable && !walk.user);
+    CHECK(mv_vcpu_translate(vcpu, 1ull << 40, &walk) == 0 && !walk.mapped);
+    CHECK(strstr(walk.why, "PML4") && strstr(walk.why, "not present"));
+    CHECK(mv_vcpu_translate(vcpu, 1ull << 62, &walk) == 0 && !walk.mapped);
+    CHECK(mv_vcpu_read(vcpu, 0x10000, bytes, 4) == 0 && bytes[1] == 42);
+    CHECK(mv_vcpu_read(vcpu, 0xffffe, bytes, 4) == -EFAULT); /* half of it */
+    CHECK(mv_machine_read(machine, 0x10000, bytes, 2) == 0 && bytes[0] == 0xb0);
+    CHECK(mv_machine_read(machine, 1 << 20, bytes, 1) == -EFAULT);
+    CHECK(mv_machine_memory(machine, 0, 1 << 20) && !mv_machine_memory(machine, 1, 1 << 20));
+    mv_machine_destroy(machine);
+}
+
+static void steps(void)
+{
+    struct mv_config config = {.flat = FLAT(MV_MODE_64, 0x90, 0x90, SPEAK)};
+    struct mv_machine *machine = create(config);
+    struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
+    static const unsigned at[] = {1, 2, 4};
+    struct mv_exit exit = {0};
+
+    for (unsigned i = 0; i < 3; i++) {
+        CHECK(mv_vcpu_run(vcpu, MV_UNTIL_STEP, MV_FOREVER, &exit) == 0);
+        CHECK(exit.kind == MV_EXIT_DEBUG && exit.debug.reason == MV_DEBUG_STEP);
+        CHECK(exit.debug.address == 0x10000 + at[i] && get(machine, "rip") == 0x10000 + at[i]);
+    }
+    CHECK(next(machine).kind == MV_EXIT_PORT); /* no steps any more */
+    mv_machine_destroy(machine);
+}
+
+/* ---- time and pauses ---- */
+
+#define LOOP 0xeb, 0xfe /* jmp to itself */
+
+static void time_is_over(void)
+{
+    struct mv_config config = {.flat = FLAT(MV_MODE_32, LOOP)};
+    struct mv_machine *machine = create(config);
+    struct mv_exit exit = {0};
+
+    for (int i = 0; i < 3; i++) {
+        CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_EXIT, 5000000, &exit) == 0);
+        CHECK(exit.kind == MV_EXIT_TIMEOUT);
+    }
+    CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_EXIT, 0, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_TIMEOUT);
+    mv_machine_stop(machine, 3);
+    CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_END && exit.end.reason == MV_END_STOPPED && exit.end.code == 3);
+    mv_machine_destroy(machine);
+}
+
+/* lock inc dword [0x20000]; jmp to it */
+#define INCREMENT 0xf0, 0xff, 0x05, 0, 0, 2, 0, 0xeb, 0xf7
+
+static void pauses_hold(void)
+{
+    struct mv_config config = {.flat = FLAT(MV_MODE_32, INCREMENT), .cpus = 2};
+    struct mv_machine *machine = create(config);
+    volatile uint32_t *counter = mv_machine_memory(machine, 0x20000, 4);
+    struct timespec moment = {.tv_nsec = 2000000};
+    struct mv_error err = {0};
+    struct mv_end end;
+
+    mv_machine_pause(machine);
+    CHECK(mv_machine_start(machine, &err) == 0);
+    nanosleep(&moment, NULL);
+    CHECK(*counter == 0);
+    mv_machine_resume(machine);
+    for (int i = 0; i < 5; i++) {
+        uint32_t before = *counter;
+
+        while (*counter == before)
+            ;
+        mv_machine_pause(machine);
+        before = *counter;
+        nanosleep(&moment, NULL);
+        CHECK(*counter == before);
+        CHECK(get(machine, "rip") == 0x10000 || get(machine, "rip") == 0x10007);
+        mv_machine_resume(machine);
+    }
+    mv_machine_pause(machine);
+    mv_machine_stop(machine, 0); /* also when it is held */
+    CHECK(mv_machine_wait(machine, &end, &err) == 0 && end.reason == MV_END_STOPPED);
+    mv_machine_destroy(machine);
+}
+
+struct driver {
+    struct mv_machine *machine;
+    struct mv_exit exit;
+    pthread_t thread;
+};
+
+static void *drive(void *context)
+{
+    struct driver *driver = context;
+    struct mv_vcpu *vcpu = mv_machine_vcpu(driver->machine, 0);
+
+    do
+        CHECK(mv_vcpu_run(vcpu, MV_UNTIL_END, MV_FOREVER, &driver->exit) == 0);
+    while (driver->exit.kind == MV_EXIT_INTERRUPTED);
+    return NULL;
+}
+
+static void stopped_from_outside(void)
+{
+    struct mv_config config = {.flat = FLAT(MV_MODE_32, INCREMENT)};
+    struct driver driver = {.machine = create(config)};
+    volatile uint32_t *counter = mv_machine_memory(driver.machine, 0x20000, 4);
+
+    CHECK(pthread_create(&driver.thread, NULL, drive, &driver) == 0);
+    while (*counter == 0)
+        ;
+    mv_machine_pause(driver.machine);
+    mv_machine_resume(driver.machine);
+    mv_machine_stop(driver.machine, 9);
+    CHECK(pthread_join(driver.thread, NULL) == 0);
+    CHECK(driver.exit.kind == MV_EXIT_END && driver.exit.end.code == 9);
+    mv_machine_destroy(driver.machine);
+}
+
+static void crashes_are_told(void)
+{
+    struct mv_config config = {.flat = FLAT(MV_MODE_64, 0x0f, 0x0b)}; /* ud2, and no IDT */
+    struct mv_machine *machine = create(config);
+    struct mv_exit exit = next(machine);
+
+    CHECK(exit.kind == MV_EXIT_END && exit.end.reason == MV_END_TRIPLE_FAULT);
+    CHECK(next(machine).kind == MV_EXIT_END); /* for ever */
+    mv_machine_destroy(machine);
+}
+
+int main(void)
+{
+    exits_one_at_a_time(MV_MODE_16);
+    exits_one_at_a_time(MV_MODE_32);
+    exits_one_at_a_time(MV_MODE_64);
+    halts_in_a_thread();
+    hooks_serve();
+    hypercalls_by_hand();
+    devices_of_ones_own();
+    registers_have_names();
+    pages_are_walked();
+    steps();
+    time_is_over();
+    pauses_hold();
+    stopped_from_outside();
+    crashes_are_told();
+    puts("ok bare machines");
+    return 0;
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A kernel as hobbyists write them: 32-bit, by Multiboot 1, text on the screen of a PC, and an
+ * interrupt of its 8254 by way of its 8259.  Checks what it is told, and exits with 0, or with the
+ * number of the line that it failed in.
+ */
+#include <stdint.h>
+
+#define HEADER_MAGIC 0x1badb002u
+#define LOADER_MAGIC 0x2badb002u
+#define CHECK(condition)         \
+    do {                         \
+        if (!(condition))        \
+            exit_with(__LINE__); \
+    } while (0)
+
+/* With bit 16 of FLAGS it also tells where it belongs. */
+extern const char load_start[], load_end[], bss_end[], stack_top[];
+void start(void);
+
+__attribute__((section(".multiboot"), used)) static const struct {
+    uint32_t magic, flags, checksum;
+    const void *header, *load, *load_end, *bss_end, *entry;
+} header = {HEADER_MAGIC, FLAGS,   -(HEADER_MAGIC + FLAGS), &header, load_start,
+            load_end,     bss_end, (const void *)start};
+
+struct info {
+    uint32_t flags, mem_lower, mem_upper, boot_device;
+    const char *cmdline;
+    uint32_t mods_count;
+    const struct {
+        const char *start, *end;
+    } * mods;
+    uint32_t syms[4], mmap_length;
+    const uint8_t *mmap;
+    uint32_t drives_length, drives_addr, config_table;
+    const char *boot_loader_name;
+};
+
+static volatile uint32_t ticks;
+
+static void out(uint16_t port, uint8_t value)
+{
+    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");
+}
+
+__attribute__((noreturn)) static void exit_with(int code)
+{
+    out(0xf4, (uint8_t)code);
+    for (;;)
+        __asm__ volatile("cli; hlt");
+}
+
+static void say(const char *text)
+{
+    static volatile uint16_t *screen = (volatile uint16_t *)0xb8000;
+
+    for (; *text; text++) {
+        out(0x3f8, (uint8_t)*text);
+        if (*text != '\n')
+            *screen++ = (uint16_t)(0x0700 | (uint8_t)*text);
+    }
+}
+
+__attribute__((used)) static void count_tick(void)
+{
+    ticks++;
+    out(0x20, 0x20); /* end of interrupt */
+}
+
+__attribute__((naked)) static void on_tick(void)
+{
+    __asm__ volatile("pusha; cld; call count_tick; popa; iret");
+}
+
+static uint64_t gates[256];
+
+/* Vectors from 32 on, only line 0 open, 100 ticks a second. */
+static void start_timer(void)
+{
+    static const uint8_t words[][2] = {{0x20, 0x11}, {0xa0, 0x11}, {0x21, 32},   {0xa1, 40},
+                                       {0x21, 4},    {0xa1, 2},    {0x21, 1},    {0xa1, 1},
+                                       {0x21, 0xfe}, {0xa1, 0xff}, {0x43, 0x34}, {0x40, 0x9b},
+                                       {0x40, 0x2e}};
+    struct {
+        uint16_t limit;
+        uint32_t base;
+    } __attribute__((packed)) table = {sizeof(gates) - 1, (uint32_t)gates};
+    uint32_t handler = (uint32_t)on_tick;
+
+    gates[32] =
+        (uint64_t)(handler >> 16) << 48 | (uint64_t)0x8e00 << 32 | 0x10 << 16 | (handler & 0xffff);
+    __asm__ volatile("lidt %0" : : "m"(table));
+    for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        out(words[i][0], words[i][1]);
+    __asm__ volatile("sti");
+}
+
+static int same(const char *a, const char *b)
+{
+    while (*a && *a == *b)
+        a++, b++;
+    return *a == *b;
+}
+
+__attribute__((noreturn, used)) static void run(uint32_t magic, const struct info *info)
+{
+    uint64_t ram = 0;
+
+    CHECK(magic == LOADER_MAGIC);
+    CHECK((info->flags & 0x24d) == 0x24d);
+    CHECK(info->mem_lower >= 512 && info->mem_upper == 63 * 1024);
+    CHECK(same(info->boot_loader_name, "minivmm"));
+    for (uint32_t at = 0; at < info->mmap_length; at += *(const uint32_t *)(info->mmap + at) + 4)
+        if (*(const uint32_t *)(info->mmap + at + 20) == 1)
+            ram += *(const uint64_t *)(info->mmap + at + 12);
+    CHECK(ram > 63 << 20 && ram <= 64 << 20);
+    if (info->mods_count) {
+        CHECK(info->mods[0].end - info->mods[0].start == 5);
+        CHECK(info->mods[0].start[0] == 'h' && info->mods[0].start[4] == 'o');
+    }
+    say(info->cmdline);
+    say("\n");
+    start_timer();
+    while (ticks < 3)
+        __asm__ volatile("hlt");
+    say("three ticks\n");
+    exit_with(0);
+}
+
+/* The loader's ESP is undefined; its segments are flat, CS whatever (3.2). */
+__asm__(".globl start\n"
+        "start: mov $stack_top, %esp\n"
+        "push %ebx\n push %eax\n call run");

@@ -1,0 +1,525 @@
+# SPDX-License-Identifier: MIT
+"""
+Small KVM virtual machines.
+
+    import minivmm
+
+    code = bytes.fromhex("ba f8 03 00 d8 04 30 ee b0 0a ee f4")
+    with minivmm.Machine(code=code, mode=minivmm.Mode.REAL, bare=True, memory=1 << 20) as machine:
+        machine.vcpu.registers["rax"], machine.vcpu.registers["rbx"] = 2, 3
+        for exit in machine.vcpu.exits():
+            print(chr(exit.value), end="")
+
+What may be called when, and from which thread, the headers say: minivmm/minivmm.h and minivmm/vcpu.h.
+Functions that are called by a machine (hooks, devices, log) run in its threads; what they raise is raised again in
+the thread that runs the machine or waits for it, which stops.
+"""
+from __future__ import annotations
+
+import ctypes
+import enum
+import os
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Callable, Iterator, Mapping, MutableMapping, Optional, Sequence, Union
+
+from . import _abi
+
+_LIBRARY = _abi.load()
+ANY_BASE, ANY_IRQ, NO_IRQ = (1 << 64) - 1, -2, -1
+
+
+class Mode(enum.IntEnum):
+    """In which mode machine code begins."""
+    REAL, PROTECTED, LONG, EL1 = 0, 1, 2, 3
+
+
+class Kind(enum.IntEnum):
+    """Why a vCPU stopped running its guest."""
+    NONE, PORT, MMIO, HYPERCALL, HALT, DEBUG, TIMEOUT, INTERRUPTED, END = range(9)
+
+
+class Until(enum.IntEnum):
+    """How far Vcpu.run goes: to the next exit, to one that nobody has served, to the end, or over one instruction."""
+    EXIT, UNKNOWN, END, STEP = range(4)
+
+
+class Reason(enum.IntEnum):
+    """Why a machine ended."""
+    NONE, POWER_OFF, REBOOT, EXIT_CODE, PANIC, TRIPLE_FAULT, INTERNAL_ERROR, STOPPED, HALT = range(9)
+
+
+class DebugReason(enum.IntEnum):
+    """Why a vCPU stopped for a debugger."""
+    STEP, SOFTWARE, BREAKPOINT, WATCHPOINT = range(4)
+
+
+class Watch(enum.IntEnum):
+    """What a break- or watchpoint waits for."""
+    EXECUTE, WRITE, ACCESS = range(3)
+
+
+class Group(enum.IntEnum):
+    """Kinds of registers."""
+    GENERAL, SEGMENT, CONTROL, MSR, SYSTEM, FLOAT = range(6)
+
+
+class Error(OSError):
+    """A failure, with `hint`: what a person can do about it, or ''; and `call`: the system call that failed, or ''."""
+
+    def __init__(self, code: int, message: str, hint: str = "", call: str = "") -> None:
+        super().__init__(-code, message)
+        self.hint, self.call = hint, call
+
+    def __str__(self) -> str:
+        return (self.strerror or "") + (f" (hint: {self.hint})" if self.hint else "")
+
+
+def _check(result: int, what: str) -> int:
+    if result < 0:
+        raise Error(result, f"{what}: {os.strerror(-result)}")
+    return result
+
+
+def _raise(error: _abi.Error) -> None:
+    raise Error(error.code, error.tried.decode(), error.hint.decode(), error.call.decode())
+
+
+@dataclass(frozen=True)
+class End:
+    """How a machine ended; code: what the guest or stop() gave; vcpu: which ended it, or -1."""
+    reason: Reason
+    code: int
+    vcpu: int
+
+
+@dataclass(frozen=True)
+class Level:
+    """One entry of a page walk."""
+    name: str
+    address: int
+    entry: int
+    present: bool
+    writable: bool
+    user: bool
+    executable: bool
+    leaf: bool
+
+
+@dataclass(frozen=True)
+class Walk:
+    """How an address is translated; why: the reason, where it is not mapped."""
+    mapped: bool
+    address: int
+    page_size: int
+    writable: bool
+    user: bool
+    executable: bool
+    levels: tuple[Level, ...]
+    why: str
+
+
+class Exit:
+    """One exit. For PORT and MMIO: address, size, write, value; a hook, or whoever called Vcpu.run, sets value to answer a read.
+    For HYPERCALL: number, arguments, result. For DEBUG: reason, address. For END: end."""
+
+    def __init__(self, raw: _abi.Exit) -> None:
+        self._raw = raw
+
+    @property
+    def kind(self) -> Kind:
+        return Kind(self._raw.kind)
+
+    @property
+    def handled(self) -> bool:
+        """A hook or a device has served it."""
+        return bool(self._raw.handled)
+
+    @property
+    def pc(self) -> int:
+        return int(self._raw.pc)
+
+    @property
+    def address(self) -> int:
+        return int(self._raw.debug.address if self.kind == Kind.DEBUG else self._raw.access.address)
+
+    @property
+    def size(self) -> int:
+        return int(self._raw.access.size)
+
+    @property
+    def write(self) -> bool:
+        return bool(self._raw.access.write)
+
+    @property
+    def value(self) -> int:
+        return int(self._raw.access.value)
+
+    @value.setter
+    def value(self, value: int) -> None:
+        self._raw.access.value = value
+
+    @property
+    def number(self) -> int:
+        return int(self._raw.hypercall.number)
+
+    @property
+    def arguments(self) -> tuple[int, ...]:
+        return tuple(self._raw.hypercall.arguments)
+
+    @property
+    def result(self) -> int:
+        return int(self._raw.hypercall.result)
+
+    @result.setter
+    def result(self, value: int) -> None:
+        self._raw.hypercall.result = value
+
+    @property
+    def reason(self) -> DebugReason:
+        return DebugReason(self._raw.debug.reason)
+
+    @property
+    def end(self) -> End:
+        return End(Reason(self._raw.end.reason), self._raw.end.code, self._raw.end.vcpu)
+
+    def __repr__(self) -> str:
+        if self.kind in (Kind.PORT, Kind.MMIO):
+            return f"<{self.kind.name} {'write' if self.write else 'read'} {self.address:#x}, {self.size} bytes, {self.value:#x}>"
+        if self.kind == Kind.HYPERCALL:
+            return f"<HYPERCALL {self.number}>"
+        if self.kind == Kind.DEBUG:
+            return f"<DEBUG {self.reason.name} {self.address:#x}>"
+        return f"<END {self.end}>" if self.kind == Kind.END else f"<{self.kind.name}>"
+
+
+@dataclass
+class Hook:
+    """function(vcpu, exit) -> whether it has served the exit. first, last: addresses, for PORT and MMIO."""
+    function: Callable[["Vcpu", Exit], Optional[bool]]
+    kind: Kind = Kind.NONE
+    first: int = 0
+    last: int = (1 << 64) - 1
+
+
+@dataclass
+class Device:
+    """A device of one's own: override read and write. port: its registers are ports (x86) and not memory addresses.
+    base and irq become what the machine has chosen."""
+    name: str
+    size: int
+    base: int = ANY_BASE
+    irq: int = NO_IRQ
+    port: bool = False
+    compatible: Optional[str] = None
+    node: Optional[str] = None
+    hid: Optional[str] = None
+    acpi_name: Optional[str] = None
+
+    def read(self, offset: int, size: int) -> int:
+        """The register's value; all ones where there is none."""
+        return (1 << 8 * size) - 1
+
+    def write(self, offset: int, size: int, value: int) -> None:
+        """What the guest writes."""
+
+
+@dataclass
+class Disk:
+    """A disk from a raw image or a block device."""
+    path: str
+    read_only: bool = False
+    direct: bool = False
+    serial: Optional[str] = None
+    queues: int = 0
+
+
+class Registers(MutableMapping[str, int]):
+    """A vCPU's registers by their names in the manuals, as whole numbers."""
+    _numbers: Mapping[str, int] = {}
+    _table: Sequence[_abi.Register] = ()
+
+    def __init__(self, vcpu: "Vcpu") -> None:
+        self._vcpu = vcpu
+        if not Registers._numbers:
+            count = ctypes.c_size_t()
+            table = _LIBRARY.mv_registers(ctypes.byref(count))
+            Registers._table = [table[i] for i in range(count.value)]
+            Registers._numbers = {entry.name.decode(): i for i, entry in enumerate(Registers._table)}
+
+    def _size(self, name: str) -> int:
+        return (int(self._table[self._numbers[name]].bits) + 7) // 8
+
+    def group(self, name: str) -> Group:
+        """Which kind of register it is."""
+        return Group(self._table[self._numbers[name]].group)
+
+    def __getitem__(self, name: str) -> int:
+        data = (ctypes.c_uint8 * 16)()
+        _check(_LIBRARY.mv_vcpu_get_bytes(self._vcpu.handle, self._numbers[name], data), f"reading the register {name}")
+        return int.from_bytes(bytes(data)[:self._size(name)], "little")
+
+    def __setitem__(self, name: str, value: int) -> None:
+        data = (ctypes.c_uint8 * 16)(*value.to_bytes(self._size(name), "little"))
+        _check(_LIBRARY.mv_vcpu_set_bytes(self._vcpu.handle, self._numbers[name], data), f"writing the register {name}")
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("a processor keeps its registers")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+
+class Vcpu:
+    """A virtual CPU; the machine's."""
+
+    def __init__(self, machine: "Machine", index: int) -> None:
+        self.machine, self.index = machine, index
+        self._exit = _abi.Exit()
+        self.registers = Registers(self)
+
+    @property
+    def handle(self) -> int:
+        """Its address, for ctypes."""
+        handle = _LIBRARY.mv_machine_vcpu(self.machine.handle, self.index)
+        if not handle:
+            raise IndexError(f"there is no vCPU {self.index}")
+        return int(handle)
+
+    def run(self, until: Until = Until.UNKNOWN, timeout: Optional[float] = None) -> Exit:
+        """Runs the guest in this thread; timeout in seconds, or None. The Exit is the vCPU's own, and valid until the next call."""
+        nanoseconds = -1 if timeout is None else int(timeout * 1e9)
+        _check(_LIBRARY.mv_vcpu_run(self.handle, until, nanoseconds, ctypes.byref(self._exit)), "running a vCPU")
+        self.machine.raise_pending()
+        return Exit(self._exit)
+
+    def exits(self, until: Until = Until.UNKNOWN) -> Iterator[Exit]:
+        """Runs, and yields each exit until it halts or the machine ends."""
+        while True:
+            found = self.run(until)
+            if found.kind in (Kind.HALT, Kind.END):
+                return
+            if found.kind != Kind.INTERRUPTED:
+                yield found
+
+    def step(self) -> Exit:
+        """One instruction."""
+        return self.run(Until.STEP)
+
+    def read(self, address: int, size: int) -> bytes:
+        """Memory at a guest-virtual address."""
+        data = ctypes.create_string_buffer(size)
+        _check(_LIBRARY.mv_vcpu_read(self.handle, address, data, size), f"reading {size} bytes at {address:#x}")
+        return data.raw
+
+    def write(self, address: int, data: bytes) -> None:
+        """Changes memory at a guest-virtual address."""
+        _check(_LIBRARY.mv_vcpu_write(self.handle, address, data, len(data)), f"writing {len(data)} bytes at {address:#x}")
+
+    def translate(self, address: int) -> Walk:
+        """Walks the page tables."""
+        raw = _abi.Walk()
+        _check(_LIBRARY.mv_vcpu_translate(self.handle, address, ctypes.byref(raw)), f"translating {address:#x}")
+        levels = tuple(Level(one.name.decode(), one.address, one.entry, one.present, one.writable, one.user, one.executable, one.leaf)
+                       for one in raw.level[:raw.levels])
+        return Walk(raw.mapped, raw.address, raw.page_size, raw.writable, raw.user, raw.executable, levels, raw.why.decode())
+
+    def debug(self, *points: tuple[Watch, int, int], software: bool = False, step: bool = False) -> None:
+        """Sets what stops it: (Watch, address, size), at most 4; replaces what was set before."""
+        if len(points) > 4:
+            raise Error(-28, "at most 4 break- and watchpoints can be set")
+        raw = _abi.Debug(step=step, software=software, count=len(points))
+        for number, (kind, address, size) in enumerate(points):
+            raw.points[number] = _abi.DebugPoint(kind, address, size)
+        _check(_LIBRARY.mv_vcpu_debug(self.handle, ctypes.byref(raw)), "setting break- and watchpoints")
+
+    def disassemble(self, address: int) -> tuple[int, str]:
+        """(bytes, text) of the instruction there."""
+        text = ctypes.create_string_buffer(160)
+        return _check(_LIBRARY.mv_vcpu_disassemble(self.handle, address, text, len(text)), f"disassembling at {address:#x}"), \
+            text.value.decode()
+
+
+@dataclass
+class _Kept:
+    """What the library has pointers to."""
+    objects: list[object] = field(default_factory=list)
+
+    def keep(self, thing: object) -> object:
+        self.objects.append(thing)
+        return thing
+
+
+def _text(word: Optional[str]) -> Optional[bytes]:
+    return None if word is None else os.fsencode(word)
+
+
+class Machine:
+    """
+    A virtual machine, created by the constructor; `with` destroys it at the end, as close() does.
+
+    kernel, initrd, append, memory (bytes), cpus, disks: as the program's options.
+    code, mode, address: machine code instead of a kernel.  bare: without devices, interrupts and tables.
+    output, input: file descriptors of the serial console.  log: called with each message.
+    """
+
+    def __init__(self, kernel: Optional[str] = None, *, initrd: Optional[str] = None, append: Optional[str] = None,
+                 memory: int = 0, cpus: int = 1, code: Optional[bytes] = None, mode: Mode = Mode.LONG, address: int = 0,
+                 bare: bool = False, output: int = -1, input: int = -1,  # pylint: disable=redefined-builtin
+                 disks: Sequence[Disk] = (), hooks: Sequence[Hook] = (), devices: Sequence[Device] = (),
+                 log: Optional[Callable[[str], None]] = None) -> None:
+        self._handle: Optional[int] = None
+        self._kept = _Kept()
+        self._pending: Optional[BaseException] = None
+        self.devices = list(devices)
+        self.vcpus = [Vcpu(self, index) for index in range(cpus)]
+        config = _abi.Config(size=ctypes.sizeof(_abi.Config), kernel=_text(kernel), initrd=_text(initrd), append=_text(append),
+                             memory=memory, cpus=cpus, bare=bare)
+        if code is not None:
+            config.flat = ctypes.pointer(_abi.Flat(ctypes.sizeof(_abi.Flat), mode, address, code, len(code)))
+        if not bare:
+            config.console = ctypes.pointer(_abi.Console(input, output, None, None, False))
+        self._add_disks(config, disks)
+        self._add_hooks(config, hooks)
+        self._add_devices(config, devices)
+        if log:
+            config.log = self._kept.keep(_abi.LOG(lambda _context, _level, text: self._call(log, text.decode())))
+        handle, error = ctypes.c_void_p(), _abi.Error()
+        if _LIBRARY.mv_machine_create(ctypes.byref(config), ctypes.byref(handle), ctypes.byref(error)) < 0:
+            _raise(error)
+        self._handle = handle.value
+        for device in devices:
+            found = _abi.DeviceDesc()
+            if _LIBRARY.mv_machine_device(self.handle, device.name.encode(), ctypes.byref(found)):
+                device.base, device.irq = found.base, found.irq
+
+    def _add_disks(self, config: _abi.Config, disks: Sequence[Disk]) -> None:
+        raw = (_abi.Disk * len(disks))(*(_abi.Disk(ctypes.sizeof(_abi.Disk), _text(one.path), _text(one.serial), one.read_only, one.direct,
+                                                   one.queues) for one in disks))
+        config.disks, config.disk_count = raw, len(disks)
+
+    def _add_hooks(self, config: _abi.Config, hooks: Sequence[Hook]) -> None:
+        def called(hook: Hook) -> object:
+            return self._kept.keep(_abi.HOOK(lambda _context, vcpu, found: bool(
+                self._call(hook.function, self.vcpus[_LIBRARY.mv_vcpu_index(vcpu)], Exit(found.contents)))))
+        raw = (_abi.Hook * len(hooks))(*(_abi.Hook(one.kind, one.first, one.last, called(one)) for one in hooks))
+        config.hooks, config.hook_count = raw, len(hooks)
+
+    def _add_devices(self, config: _abi.Config, devices: Sequence[Device]) -> None:
+        raw = (_abi.OwnDevice * len(devices))()
+        for number, one in enumerate(devices):
+            desc = _abi.DeviceDesc(_text(one.name), _text(one.compatible), _text(one.node), _text(one.hid), _text(one.acpi_name),
+                                   int(one.port), one.base, one.size, one.irq)
+            ops = _abi.DeviceOps(
+                _abi.DEVICE_READ(lambda _state, offset, size, one=one: (self._call(one.read, offset, size) or 0) & (1 << 64) - 1),
+                _abi.DEVICE_WRITE(lambda _state, offset, size, value, one=one: self._call(one.write, offset, size, value)))
+            raw[number] = _abi.OwnDevice(ctypes.pointer(desc), ctypes.pointer(ops), None)
+            self._kept.keep((desc, ops))
+        config.devices, config.device_count = raw, len(devices)
+
+    def _call(self, function: Callable[..., object], *arguments: object) -> object:
+        """An exception cannot pass through C: it ends the machine, and is raised again outside."""
+        try:
+            return function(*arguments)
+        except BaseException as error:  # pylint: disable=broad-exception-caught
+            self._pending = self._pending or error
+            if self._handle:
+                self.stop()
+            return None
+
+    def raise_pending(self) -> None:
+        """Raises what a hook, device or log function has raised."""
+        pending, self._pending = self._pending, None
+        if pending:
+            raise pending
+
+    @property
+    def handle(self) -> int:
+        """Its address, for ctypes."""
+        if self._handle is None:
+            raise ValueError("the machine is closed")
+        return self._handle
+
+    @property
+    def vcpu(self) -> Vcpu:
+        """The first vCPU."""
+        return self.vcpus[0]
+
+    def _finish(self, call: Callable[..., int]) -> End:
+        end, error = _abi.End(), _abi.Error()
+        failed = call(self.handle, ctypes.byref(end), ctypes.byref(error)) < 0
+        self.raise_pending()
+        if failed:
+            _raise(error)
+        return End(Reason(end.reason), end.code, end.vcpu)
+
+    def run(self) -> End:
+        """Runs it in threads of its own until it ends."""
+        return self._finish(_LIBRARY.mv_machine_run)
+
+    def start(self) -> None:
+        """Runs it in threads of its own, beside the caller."""
+        error = _abi.Error()
+        if _LIBRARY.mv_machine_start(self.handle, ctypes.byref(error)) < 0:
+            _raise(error)
+
+    def wait(self) -> End:
+        """Until a machine that was started ends."""
+        return self._finish(_LIBRARY.mv_machine_wait)
+
+    def stop(self, code: int = 0) -> None:
+        """Ends it; from any thread."""
+        _LIBRARY.mv_machine_stop(self.handle, code)
+
+    def pause(self) -> None:
+        """Holds all vCPUs; each pause needs a resume."""
+        _LIBRARY.mv_machine_pause(self.handle)
+
+    def resume(self) -> None:
+        """The opposite."""
+        _LIBRARY.mv_machine_resume(self.handle)
+
+    def fileno(self) -> int:
+        """A file descriptor that is readable once it has ended: for select."""
+        return int(_LIBRARY.mv_machine_end_fd(self.handle))
+
+    def memory(self, address: Optional[int] = None, size: Optional[int] = None) -> memoryview:
+        """Guest memory from a guest-physical address, which the guest may change at any time; all of the first piece by default.
+        Do not use it after close()."""
+        base, have = ctypes.c_uint64(), ctypes.c_uint64()
+        _LIBRARY.mv_machine_memory_map(self.handle, 0, ctypes.byref(base), ctypes.byref(have))
+        address = base.value if address is None else address
+        size = base.value + have.value - address if size is None else size
+        at = _LIBRARY.mv_machine_memory(self.handle, address, size) if size > 0 else None
+        if not at:
+            raise Error(-14, f"{size} bytes at {address:#x} are not all memory")
+        return memoryview((ctypes.c_uint8 * size).from_address(at)).cast("B")
+
+    def set_irq(self, irq: int, level: Union[bool, int]) -> None:
+        """Drives the interrupt line of a device of one's own."""
+        _check(_LIBRARY.mv_machine_set_irq(self.handle, irq, bool(level)), f"setting interrupt {irq}")
+
+    def breakpoints_work(self) -> bool:
+        """Whether a guest stops at them here."""
+        return bool(_LIBRARY.mv_machine_breakpoints_work(self.handle))
+
+    def close(self) -> None:
+        """Stops and destroys it. May be called again."""
+        if self._handle is not None:
+            handle, self._handle = self._handle, None
+            _LIBRARY.mv_machine_destroy(handle)
+
+    def __enter__(self) -> "Machine":
+        return self
+
+    def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        self.close()
+
+
+def version() -> str:
+    """The library's."""
+    text: bytes = _LIBRARY.mv_version()
+    return text.decode()

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/* Single steps, breakpoints and watchpoints by KVM_SET_GUEST_DEBUG (api.rst, 4.87), and the debug
+ * registers that it loads (SDM volume 3, 17.2). */
+#include <errno.h>
+
+#include "vcpu.h"
+#include "x86.h"
+
+enum {
+    DR6_STEP = 1u << 14,
+    DR7_EXACT = 1u << 8 | 1u << 9,
+    DR7_RESERVED = 1u << 10,
+    EXCEPTION_BP = 3,
+};
+
+/* LEN of DR7: 0, 1, 3 for 1, 2, 4 bytes, and 2 for 8; or -1. */
+static int length_bits(uint32_t size)
+{
+    switch (size) {
+    case 1: return 0;
+    case 2: return 1;
+    case 4: return 3;
+    case 8: return 2;
+    default: return -1;
+    }
+}
+
+static int add_point(struct kvm_guest_debug *to, unsigned number,
+                     const struct mv_debug_point *point)
+{
+    static const unsigned kinds[] = {
+        [MV_BREAK_EXECUTE] = 0, [MV_WATCH_WRITE] = 1, [MV_WATCH_ACCESS] = 3};
+    int length = length_bits(point->size);
+
+    if ((size_t)point->access >= MV_COUNT(kinds) || length < 0 || point->address % point->size ||
+        (point->access == MV_BREAK_EXECUTE && point->size != 1))
+        return -EINVAL;
+    to->arch.debugreg[number] = point->address;
+    to->arch.debugreg[7] |= DR7_EXACT | DR7_RESERVED | 2ull << (2 * number) |
+                            (uint64_t)(kinds[point->access] | (unsigned)length << 2)
+                                << (16 + 4 * number);
+    return 0;
+}
+
+int mv_arch_set_debug(struct mv_vcpu *vcpu, const struct mv_debug *debug)
+{
+    struct kvm_guest_debug to = {0};
+
+    if (debug->count > MV_DEBUG_POINTS)
+        return -ENOSPC;
+    for (unsigned i = 0; i < debug->count; i++) {
+        int error = add_point(&to, i, &debug->points[i]);
+
+        if (error)
+            return error;
+    }
+    if (debug->step)
+        to.control |= KVM_GUESTDBG_SINGLESTEP;
+    if (debug->software)
+        to.control |= KVM_GUESTDBG_USE_SW_BP;
+    if (debug->count)
+        to.control |= KVM_GUESTDBG_USE_HW_BP;
+    if (to.control)
+        to.control |= KVM_GUESTDBG_ENABLE;
+    return MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_GUEST_DEBUG, &to);
+}
+
+/* DR6 says which of the four it was, DR7 what they are. */
+void mv_arch_debug_stop(struct mv_vcpu *vcpu, struct mv_debug_stop *ret_stop)
+{
+    const struct kvm_debug_exit_arch *exit = &vcpu->run->debug.arch;
+    unsigned hit = exit->dr6 & 0xf, number = hit ? (unsigned)__builtin_ctz(hit) : 0;
+
+    *ret_stop = (struct mv_debug_stop){.reason = MV_DEBUG_STEP, .address = exit->pc};
+    if (exit->exception == EXCEPTION_BP) {
+        ret_stop->reason = MV_DEBUG_SOFTWARE;
+    } else if (hit && !(exit->dr6 & DR6_STEP && vcpu->debug.step)) {
+        bool executes =
+            number < vcpu->debug.count && vcpu->debug.points[number].access == MV_BREAK_EXECUTE;
+
+        ret_stop->reason = executes ? MV_DEBUG_BREAKPOINT : MV_DEBUG_WATCHPOINT;
+        if (!executes && number < vcpu->debug.count)
+            ret_stop->address = vcpu->debug.points[number].address;
+    }
+}
+
+/* Seen with QEMU 7.2: its SVM intercepts no int3, and loads no DR7 for the guest. */
+bool mv_arch_breakpoints_work(void)
+{
+    return !mv_emulated_by_tcg();
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* Instructions as text, by capstone, where the library was built with it. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "arch/arch.h"
+#include "vcpu.h"
+
+#ifdef MV_HAVE_CAPSTONE
+#include <capstone/capstone.h>
+
+#define LONGEST 15 /* bytes of an instruction: x86 */
+
+/* What is readable of an instruction that begins here. */
+static size_t read_code(struct mv_vcpu *vcpu, uint64_t address, uint8_t *code)
+{
+    size_t size = LONGEST;
+
+    while (size > 0 && mv_vcpu_read(vcpu, address, code, size) < 0)
+        size--;
+    return size;
+}
+
+int mv_vcpu_disassemble(struct mv_vcpu *vcpu, uint64_t address, char *ret_text, size_t size)
+{
+    uint8_t code[LONGEST];
+    size_t readable = read_code(vcpu, address, code);
+    unsigned arch, mode;
+    int length = -EILSEQ;
+    cs_insn *found;
+    csh handle;
+
+    if (readable == 0)
+        return -EFAULT;
+    mv_arch_instruction_set(vcpu, &arch, &mode);
+    if (cs_open((cs_arch)arch, (cs_mode)mode, &handle) != CS_ERR_OK)
+        return -EOPNOTSUPP;
+    if (cs_disasm(handle, code, readable, address, 1, &found) == 1) {
+        snprintf(ret_text, size, "%s%s%s", found->mnemonic, *found->op_str ? " " : "",
+                 found->op_str);
+        length = found->size;
+        cs_free(found, 1);
+    }
+    cs_close(&handle);
+    return length;
+}
+#else
+int mv_vcpu_disassemble(struct mv_vcpu *vcpu, uint64_t address, char *ret_text, size_t size)
+{
+    (void)vcpu, (void)address, (void)ret_text, (void)size;
+    return -EOPNOTSUPP;
+}
+#endif

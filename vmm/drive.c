@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A vCPU in its caller's thread: see minivmm/vcpu.h.
+ *
+ * Whoever wants it back kicks it by a signal (vcpu.c), which is blocked in the thread but
+ * for KVM_RUN; so is the timer's, which is the same.  What comes too late is taken back
+ * before the caller has its own mask again.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <sys/syscall.h>
+
+#include "arch/arch.h"
+#include "vcpu.h"
+
+#ifndef sigev_notify_thread_id /* glibc has no name for it */
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+/* One call of mv_vcpu_run. */
+struct drive {
+    struct mv_vcpu *vcpu;
+    enum mv_until until;
+    uint64_t deadline; /* CLOCK_MONOTONIC; UINT64_MAX: none */
+    bool has_timer;
+    timer_t timer;
+    sigset_t mask; /* the caller's */
+};
+
+static int start_timer(struct drive *drive)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = mv_vcpu_kick_signal()};
+    struct itimerspec at = {.it_value = {.tv_sec = (time_t)(drive->deadline / 1000000000u),
+                                         .tv_nsec = (long)(drive->deadline % 1000000000u)}};
+
+    if (drive->deadline == UINT64_MAX)
+        return 0;
+    event.sigev_notify_thread_id = (int)syscall(SYS_gettid);
+    if (timer_create(CLOCK_MONOTONIC, &event, &drive->timer) < 0)
+        return -errno;
+    drive->has_timer = true;
+    return timer_settime(drive->timer, TIMER_ABSTIME, &at, NULL) < 0 ? -errno : 0;
+}
+
+static int begin(struct drive *drive)
+{
+    struct mv_vcpu *vcpu = drive->vcpu;
+    sigset_t kick;
+    int error = vcpu->host->drive(vcpu->host->context);
+
+    if (!error)
+        error = mv_vcpu_set_masks(vcpu);
+    if (error)
+        return error;
+    sigemptyset(&kick);
+    sigaddset(&kick, mv_vcpu_kick_signal());
+    pthread_sigmask(SIG_BLOCK, &kick, &drive->mask);
+    return 0;
+}
+
+static void finish(struct drive *drive)
+{
+    if (drive->has_timer)
+        timer_delete(drive->timer);
+    mv_vcpu_drain();
+    pthread_sigmask(SIG_SETMASK, &drive->mask, NULL);
+}
+
+/* What the caller answered to the last exit. */
+static int take_answer(struct mv_vcpu *vcpu, const struct mv_exit *exit)
+{
+    bool owed = vcpu->owed;
+
+    vcpu->owed = false;
+    if (!owed || exit->handled)
+        return 0;
+    mv_vcpu_answer(vcpu, exit);
+    if (exit->kind != MV_EXIT_HYPERCALL)
+        return 0;
+    return mv_vcpu_set(vcpu, mv_arch_call_registers[MV_CALL_RESULT], exit->hypercall.result);
+}
+
+static bool tells(const struct drive *drive, const struct mv_exit *exit)
+{
+    switch (drive->until) {
+    case MV_UNTIL_EXIT: return true;
+    case MV_UNTIL_UNKNOWN: return !exit->handled;
+    case MV_UNTIL_STEP: return exit->kind == MV_EXIT_DEBUG || !exit->handled;
+    default: return false;
+    }
+}
+
+/* Why KVM was left, or is not entered, without an exit. */
+static enum mv_exit_kind why_out(const struct drive *drive)
+{
+    if (atomic_load(drive->vcpu->host->ended))
+        return MV_EXIT_END;
+    if (drive->deadline != UINT64_MAX && mv_monotonic_ns() >= drive->deadline)
+        return MV_EXIT_TIMEOUT;
+    return MV_EXIT_INTERRUPTED;
+}
+
+/* Inside of the gate, until there is something to tell.  0 or an error. */
+static int go(struct drive *drive, struct mv_exit *exit)
+{
+    struct mv_vcpu *vcpu = drive->vcpu;
+    struct mv_gate *gate = vcpu->host->gate;
+    int error = 0;
+
+    for (;;) {
+        while (mv_vcpu_next(vcpu, exit)) {
+            vcpu->owed = tells(drive, exit);
+            if (vcpu->owed)
+                return 0;
+        }
+        if (error == -EINTR || mv_gate_held(gate) || atomic_load(vcpu->host->ended)) {
+            *exit = (struct mv_exit){.kind = why_out(drive)};
+            return 0;
+        }
+        error = mv_vcpu_enter(vcpu);
+        if (error && error != -EINTR)
+            return error;
+    }
+}
+
+static int go_inside(struct drive *drive, struct mv_exit *exit)
+{
+    struct mv_vcpu *vcpu = drive->vcpu;
+    int error;
+
+    if (!mv_gate_enter(vcpu->host->gate, &vcpu->inside, &vcpu->runner, drive->deadline)) {
+        *exit = (struct mv_exit){.kind = MV_EXIT_TIMEOUT};
+        return 0;
+    }
+    __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+    error = start_timer(drive);
+    if (!error)
+        error = take_answer(vcpu, exit);
+    if (!error)
+        error = go(drive, exit);
+    mv_gate_leave(vcpu->host->gate, &vcpu->inside);
+    return error;
+}
+
+static int step(struct mv_vcpu *vcpu, bool on)
+{
+    struct mv_debug debug = vcpu->debug;
+
+    debug.step |= on;
+    return mv_arch_set_debug(vcpu, &debug);
+}
+
+int mv_vcpu_run(struct mv_vcpu *vcpu, enum mv_until until, int64_t timeout, struct mv_exit *exit)
+{
+    struct drive drive = {.vcpu = vcpu, .until = until, .deadline = UINT64_MAX};
+    int error;
+
+    if (timeout >= 0 && mv_add_overflows(mv_monotonic_ns(), (uint64_t)timeout, &drive.deadline))
+        drive.deadline = UINT64_MAX;
+    error = begin(&drive);
+    if (error)
+        return error;
+    if (until == MV_UNTIL_STEP)
+        error = step(vcpu, true);
+    if (!error)
+        error = go_inside(&drive, exit);
+    if (until == MV_UNTIL_STEP && !atomic_load(vcpu->host->ended))
+        step(vcpu, false);
+    finish(&drive);
+    if (!error && exit->kind == MV_EXIT_END)
+        exit->end = *vcpu->host->how;
+    return error;
+}

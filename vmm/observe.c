@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* What can be seen of a machine from outside: its report, its timeline, its memory and its
+ * devices. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "vm.h"
+
+static void report_exits(const struct mv_vcpu *vcpu, FILE *to)
+{
+    unsigned long first = vcpu->exits > MV_EXIT_RECORDS ? vcpu->exits - MV_EXIT_RECORDS : 0;
+
+    fprintf(to, "last exits (oldest first):\n");
+    for (unsigned long i = first; i < vcpu->exits; i++) {
+        const struct mv_exit_record *exit = &vcpu->records[i % MV_EXIT_RECORDS];
+
+        fprintf(to, "  %-14s", mv_exit_name(exit->reason));
+        if (exit->pc)
+            fprintf(to, " at %#llx", (unsigned long long)exit->pc);
+        if (exit->size)
+            fprintf(to, ": %s %u bytes %#llx, value %#llx", exit->write ? "write" : "read",
+                    exit->size, (unsigned long long)exit->address, (unsigned long long)exit->value);
+        if (exit->repeats)
+            fprintf(to, ", and %llu times more", (unsigned long long)exit->repeats);
+        fputc('\n', to);
+    }
+}
+
+char *mv_machine_report(const struct mv_machine *machine)
+{
+    unsigned index = machine->end.vcpu >= 0 ? (unsigned)machine->end.vcpu : 0;
+    char *text = NULL;
+    size_t size;
+    FILE *to;
+
+    if (index >= machine->created)
+        return NULL;
+    to = open_memstream(&text, &size);
+    if (!to)
+        return NULL;
+    mv_arch_report(&machine->vcpus[index], &machine->mem, to);
+    report_exits(&machine->vcpus[index], to);
+    fclose(to);
+    return text;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const struct mv_mark *left = a, *right = b;
+
+    return left->ns < right->ns ? -1 : left->ns > right->ns;
+}
+
+size_t mv_machine_timeline(const struct mv_machine *machine, struct mv_mark *ret_marks, size_t most)
+{
+    struct mv_mark sorted[MV_TIMELINE_MARKS];
+    size_t count = mv_min(atomic_load(&machine->timeline.count), MV_TIMELINE_MARKS);
+
+    memcpy(sorted, machine->timeline.marks, count * sizeof(sorted[0]));
+    qsort(sorted, count, sizeof(sorted[0]), by_time);
+    if (most) /* (NULL, 0) asks how many there are */
+        memcpy(ret_marks, sorted, mv_min(count, most) * sizeof(sorted[0]));
+    return count;
+}
+
+unsigned mv_machine_memory_map(const struct mv_machine *machine, unsigned index,
+                               uint64_t *ret_address, uint64_t *ret_size)
+{
+    const struct mv_mem *mem = &machine->mem;
+
+    if (index < mem->count) {
+        *ret_address = mem->regions[index].base;
+        *ret_size = mem->regions[index].size;
+    }
+    return mem->count;
+}
+
+int mv_machine_read(const struct mv_machine *machine, uint64_t address, void *ret_data, size_t size)
+{
+    return mv_mem_read(&machine->mem, address, ret_data, size) ? 0 : -EFAULT;
+}
+
+int mv_machine_write(struct mv_machine *machine, uint64_t address, const void *data, size_t size)
+{
+    return mv_mem_write(&machine->mem, address, data, size) ? 0 : -EFAULT;
+}
+
+void *mv_machine_memory(struct mv_machine *machine, uint64_t address, size_t size)
+{
+    return mv_mem_host(&machine->mem, address, size);
+}
+
+bool mv_machine_device(const struct mv_machine *machine, const char *name,
+                       struct mv_device_desc *ret_desc)
+{
+    for (unsigned i = 0; i < machine->board.count; i++) {
+        const struct mv_device_desc *desc = &machine->board.devices[i].desc;
+
+        if (strcmp(desc->name, name) == 0) {
+            *ret_desc = *desc;
+            return true;
+        }
+    }
+    return false;
+}
+
+struct mv_vcpu *mv_machine_vcpu(const struct mv_machine *machine, unsigned index)
+{
+    return index < machine->created ? &machine->vcpus[index] : NULL;
+}
+
+unsigned mv_vcpu_index(const struct mv_vcpu *vcpu)
+{
+    return vcpu->index;
+}
+
+const char *mv_exit_kind_name(enum mv_exit_kind kind)
+{
+    static const char *const names[] = {
+        [MV_EXIT_NONE] = "none",       [MV_EXIT_PORT] = "port",
+        [MV_EXIT_MMIO] = "MMIO",       [MV_EXIT_HYPERCALL] = "hypercall",
+        [MV_EXIT_HALT] = "halt",       [MV_EXIT_DEBUG] = "debug",
+        [MV_EXIT_TIMEOUT] = "timeout", [MV_EXIT_INTERRUPTED] = "interrupted",
+        [MV_EXIT_END] = "end",
+    };
+
+    return (size_t)kind < MV_COUNT(names) ? names[kind] : "(other)";
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/* A machine from its first instruction to its end: threads, pauses, and how it stops. */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include "vm.h"
+
+#define STOPPED_FLUSH_MS 100 /* how long a stopped machine may try to deliver its output */
+
+void mv_machine_end(void *context, enum mv_end_reason reason, int code, int vcpu, int error)
+{
+    struct mv_machine *machine = context;
+
+    if (!atomic_exchange(&machine->claimed, true)) {
+        machine->end = (struct mv_end){.reason = reason, .code = code, .vcpu = vcpu};
+        machine->error = error;
+        atomic_store(&machine->ended, true); /* pairs with the loads in run_inside and wait */
+        eventfd_write(machine->end_source.fd, 1);
+    }
+    eventfd_write(machine->wake, 1);
+}
+
+/* Waits until somebody writes `wake`, at most timeout milliseconds (-1: no
+ * limit).  Returns false when the time is over. */
+static bool wait_for_wake(const struct mv_machine *machine, int timeout)
+{
+    struct pollfd wake = {.fd = machine->wake, .events = POLLIN};
+    eventfd_t count;
+
+    if (poll(&wake, 1, timeout) == 0)
+        return false;
+    eventfd_read(machine->wake, &count); /* EINTR and EAGAIN: the caller looks again */
+    return true;
+}
+
+/* Has every vCPU look at `holds` and `ended`, wherever it is. */
+static void kick_all(struct mv_machine *machine)
+{
+    pthread_mutex_lock(&machine->gate.lock);
+    for (unsigned i = 0; i < machine->created; i++)
+        mv_vcpu_kick(&machine->vcpus[i]);
+    pthread_cond_broadcast(&machine->gate.changed);
+    pthread_mutex_unlock(&machine->gate.lock);
+}
+
+/* ---- running ---- */
+
+/* Where nobody waits for the end, the loop sees to it that all vCPUs stop. */
+static void on_end(void *context, uint32_t events)
+{
+    struct mv_machine *machine = context;
+
+    (void)events;
+    mv_loop_change(&machine->loop, &machine->end_source, 0);
+    mv_board_quiesce(&machine->board);
+    kick_all(machine);
+}
+
+static int watch_end(struct mv_machine *machine)
+{
+    machine->end_source.fn = on_end;
+    machine->end_source.context = machine;
+    return mv_loop_watch(&machine->loop, &machine->end_source, EPOLLIN);
+}
+
+static int cannot_start(int error, struct mv_error *err)
+{
+    return mv_fail(err, error, "pthread_create", "raise the limit of processes (ulimit -u)",
+                   "cannot start a thread: %s", strerror(-error));
+}
+
+static int claim(struct mv_machine *machine, enum mv_run_mode mode, struct mv_error *err)
+{
+    enum mv_run_mode expected = MV_RUN_NOT;
+
+    if (!atomic_compare_exchange_strong(&machine->mode, &expected, mode))
+        return mv_fail(err, -EALREADY, NULL, "create another one", "a machine runs only once");
+    return 0;
+}
+
+static int start_threads(struct mv_machine *machine, struct mv_error *err)
+{
+    int error = mv_loop_start(&machine->loop);
+
+    for (unsigned i = 0; !error && i < machine->cpus; i++)
+        error = mv_vcpu_start(&machine->vcpus[i]);
+    return error ? cannot_start(error, err) : 0;
+}
+
+static int start_loop(struct mv_machine *machine)
+{
+    int error = watch_end(machine);
+
+    return error ? error : mv_loop_start(&machine->loop);
+}
+
+/* Several vCPUs may come for the first time at once. */
+int mv_machine_drive(void *context)
+{
+    struct mv_machine *machine = context;
+    int error = 0;
+
+    if (atomic_load(&machine->mode) == MV_RUN_DRIVEN)
+        return 0;
+    pthread_mutex_lock(&machine->gate.lock);
+    if (atomic_load(&machine->mode) != MV_RUN_DRIVEN) {
+        error = atomic_load(&machine->mode) == MV_RUN_NOT ? start_loop(machine) : -EALREADY;
+        machine->vcpu_host.hypercalls = true; /* the caller sees to them */
+        if (!error)
+            atomic_store(&machine->mode, MV_RUN_DRIVEN);
+    }
+    pthread_mutex_unlock(&machine->gate.lock);
+    return error;
+}
+
+/* Delivers the guest's last words, unless somebody calls stop (again). */
+static void flush_console(struct mv_machine *machine)
+{
+    struct mv_device *serial = mv_board_find(&machine->board, "serial0");
+    bool stopped = machine->end.reason == MV_END_STOPPED;
+    unsigned stops = atomic_load(&machine->stops);
+
+    while (serial && !mv_serial_flush(serial)) {
+        if (!wait_for_wake(machine, stopped ? STOPPED_FLUSH_MS : -1))
+            break;
+        if (atomic_load(&machine->stops) != stops)
+            break;
+    }
+}
+
+static int explain_host_failure(const struct mv_machine *machine, struct mv_error *err)
+{
+    int error = machine->error;
+
+    if (error == -EFAULT)
+        return mv_fail(err, error, "KVM_RUN",
+                       "was the kernel or initrd file truncated, or is the host out of memory?",
+                       "guest memory went away under vCPU %d", machine->end.vcpu);
+    return mv_fail(err, error, "KVM_RUN", "the kernel log of the host may say more (dmesg)",
+                   "KVM failed to run vCPU %d: %s", machine->end.vcpu, strerror(-error));
+}
+
+/* With `ended` set: all threads go. */
+static void take_down(struct mv_machine *machine, bool flush)
+{
+    mv_board_quiesce(&machine->board);
+    kick_all(machine);
+    for (unsigned i = 0; i < machine->created; i++)
+        mv_vcpu_join(&machine->vcpus[i]);
+    if (flush)
+        flush_console(machine);
+    mv_loop_stop(&machine->loop);
+}
+
+static int wait_for_end(struct mv_machine *machine, struct mv_end *ret_end, struct mv_error *err)
+{
+    while (!atomic_load(&machine->ended)) /* pairs with the store in mv_machine_end */
+        wait_for_wake(machine, -1);
+    mv_timeline_add(&machine->timeline, "end", 0);
+    take_down(machine, true);
+    mv_timeline_add(&machine->timeline, "threads gone", 0);
+    if (machine->error)
+        return explain_host_failure(machine, err);
+    *ret_end = machine->end;
+    return 0;
+}
+
+/* Threads that could be started are ended again; there may be no loop to deliver output. */
+static int give_up(struct mv_machine *machine, int error)
+{
+    mv_machine_end(machine, MV_END_STOPPED, 0, -1, 0);
+    take_down(machine, false);
+    return error;
+}
+
+int mv_machine_run(struct mv_machine *machine, struct mv_end *ret_end, struct mv_error *err)
+{
+    int error = claim(machine, MV_RUN_THREADS, err);
+
+    if (error)
+        return error;
+    error = start_threads(machine, err);
+    return error ? give_up(machine, error) : wait_for_end(machine, ret_end, err);
+}
+
+int mv_machine_start(struct mv_machine *machine, struct mv_error *err)
+{
+    int error = claim(machine, MV_RUN_THREADS, err);
+
+    if (error)
+        return error;
+    error = watch_end(machine);
+    error = error ? cannot_start(error, err) : start_threads(machine, err);
+    return error ? give_up(machine, error) : 0;
+}
+
+int mv_machine_wait(struct mv_machine *machine, struct mv_end *ret_end, struct mv_error *err)
+{
+    if (atomic_load(&machine->mode) == MV_RUN_NOT)
+        return mv_fail(err, -EINVAL, NULL, "call mv_machine_start before",
+                       "the machine was not started");
+    return wait_for_end(machine, ret_end, err);
+}
+
+int mv_machine_end_fd(const struct mv_machine *machine)
+{
+    return machine->end_source.fd;
+}
+
+/* ---- from other threads ---- */
+
+void mv_machine_stop(struct mv_machine *machine, int code)
+{
+    atomic_fetch_add(&machine->stops, 1); /* pairs with the loads in flush_console */
+    mv_machine_end(machine, MV_END_STOPPED, code, -1, 0);
+}
+
+void mv_machine_rescan(struct mv_machine *machine)
+{
+    if (machine->rescan.fd >= 0)
+        eventfd_write(machine->rescan.fd, 1);
+}
+
+void mv_machine_hold(struct mv_machine *machine)
+{
+    atomic_fetch_add(&machine->gate.holds, 1); /* pairs with mv_gate_held */
+    kick_all(machine);
+}
+
+void mv_machine_pause(struct mv_machine *machine)
+{
+    mv_machine_hold(machine);
+    mv_gate_wait(&machine->gate);
+}
+
+void mv_machine_resume(struct mv_machine *machine)
+{
+    pthread_mutex_lock(&machine->gate.lock);
+    if (mv_gate_held(&machine->gate))
+        atomic_fetch_sub(&machine->gate.holds, 1);
+    pthread_cond_broadcast(&machine->gate.changed);
+    pthread_mutex_unlock(&machine->gate.lock);
+}
+
+void mv_machine_quit(struct mv_machine *machine)
+{
+    if (!machine->loop.started)
+        return;
+    mv_machine_end(machine, MV_END_STOPPED, 0, -1, 0);
+    take_down(machine, false);
+}
