@@ -20,15 +20,20 @@ from common import guest_resident, mappings
 
 # The order is that of the work; what each section is, the docstring of tools/contrast says. Where there is no KVM, each list
 # has a lab of its own.
-LABS = {"timing": ("serial", "cold", "steady", "rate"), "probing": ("isolation", "surface"), "crowding": ("crowd", "memory")}
+LABS = {"timing": ("serial", "cold", "steady", "rate"), "probing": ("isolation", "surface", "crowd", "memory")}
 BLOCK = 5  # starts of a row, then the next row has its turn; one, if it takes SLOW ms
 SLOW = 500
 # See launch.c; after a virtual machine has ended, making the next one waits until the kernel has cleared it away.
 PHASES = ("-p", "-s", 40_000_000)
 CROWDS = (1, 10, 50)
 REST = 1  # seconds before the system's memory is looked at
-FEW = 3  # instead of 10, to weigh those that take long with --quick
+FEW = 2  # instead of 10, to weigh those that take long with --quick
+# With --quick: so many serial starts, and cold ones, of a row of which one takes less than so many milliseconds; how many
+# milliseconds a crowd may take in all, and how many one start, so as not to be left out of crowd and rate.
+QUICK_STARTS = ((30, 30, 3), (200, 12, 2), (500, 6, 2), (1000, 5, 1), (float("inf"), 3, 1))
+QUICK_CROWD, QUICK_ONE, QUICK_RATE = 1200, 600, 200
 SLOWNESS = 8  # an ordinary lab against one that counts instructions, and less than that against a real machine
+PANIC_WAIT = 120  # seconds, in an ordinary lab beside another one
 RETRIES = 3  # the emulator hangs a guest now and then
 # Milliseconds of one start in the deterministic lab, for estimates and limits.
 GUESS = {"posix_spawn": 3, "fork": 3, "nsrun": 6, "bwrap": 14, "crun": 20, "runc": 60, "lxc": 37, "nspawn": 320, "podman": 520,
@@ -90,10 +95,11 @@ class Journal:
 
 
 def starts_of(row, plan):
-    """How often a row is started serially: --quick does less for those that take long."""
-    if not plan["quick"] or guess(row) < 200:
-        return plan["starts"]
-    return 10 if guess(row) < 500 else 5
+    """How often a row is started serially, and with the page cache dropped: --quick does less for those that take long."""
+    if not plan["quick"]:
+        return plan["starts"], plan["cold"]
+    serially, with_cold = next(counts for limit, *counts in QUICK_STARTS if guess(row) < limit)
+    return min(serially, plan["starts"]), with_cold
 
 
 def block_of(row):
@@ -110,15 +116,15 @@ def units_of(table, plan):
     units = []
     sections = plan["sections"]
     if "serial" in sections:
-        for block in range(max(-(-starts_of(row, plan) // block_of(row)) for row in table)):
+        for block in range(max(-(-starts_of(row, plan)[0] // block_of(row)) for row in table)):
             for row in table:
-                left = starts_of(row, plan) - block * block_of(row)
+                left = starts_of(row, plan)[0] - block * block_of(row)
                 if left > 0:
                     count = min(block_of(row), left)
                     units.append(Unit("serial", row, block, count, count + warm_up(row)))
     if "cold" in sections:
         units += [Unit("cold", row, number, 1, 2) for number in range(plan["cold"]) for row in table
-                  if number < 2 or not (plan["quick"] and guess(row) >= SLOW)]
+                  if number < starts_of(row, plan)[1]]
     for section, cost in (("steady", 2), ("isolation", 5), ("surface", 3)):
         if section in sections:
             units += [Unit(section, row, 0, 0, cost) for row in table]
@@ -135,11 +141,16 @@ def units_of(table, plan):
 
 def in_a_hurry(row, n, plan):
     """Whether --quick leaves so many at once of this row out."""
-    return plan["quick"] and n * guess(row) > 2500
+    return plan["quick"] and n * guess(row) > QUICK_CROWD
 
 
 def too_much(unit, plan):
     """Why --quick leaves a piece of work out, or None."""
+    if not plan["quick"]:
+        return None
+    one = {"crowd": QUICK_ONE, "rate": QUICK_RATE}.get(unit.section)
+    if one and guess(unit.row) > one:
+        return "left out by --quick: one takes long here"
     if unit.section in ("crowd", "memory") and unit.number > FEW and in_a_hurry(unit.row, unit.number, plan):
         return f"left out by --quick: {unit.number} at once take long here"
     return None
@@ -206,7 +217,7 @@ def again(do, hung, tries=RETRIES):
     for number in range(tries):
         try:
             return do()
-        except RuntimeError as error:
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
             if number == tries - 1:
                 raise
             hung.append(str(error))
@@ -499,7 +510,7 @@ def isolate(place, unit, state):
     return {"seen": isolation.probe(runner(place, unit.row, state.numbers))}
 
 
-def count_surface(place, unit, _):
+def count_surface(place, unit, state):
     row = unit.row
     if row.group != "vm":
         return {"missing": "no monitor"}
@@ -507,7 +518,9 @@ def count_surface(place, unit, _):
     row.prepare(place, "payload", words, [0], False)
     command = [word.replace("{i}", "0") for word in row.command(place, "payload", words)]
     with port_held(place, row, 0):
-        return surface.count(command, 150)
+        # A guest that hangs makes the lab's clock slow: it is to be found out before the lab is taken for hung.
+        limit = 2 + 2 * guess(row) / 1000 * (SLOWNESS if place.slow else 1)
+        return again(lambda: surface.count(command, limit, enter=place.enter), state.hung)
 
 
 def panic(place, table, journal):
@@ -520,7 +533,7 @@ def panic(place, table, journal):
         journal.add(f"panic-begin/{row.name}")
         os.sync()
         try:
-            text = runner(place, row, numbers)(["panic"], timeout=30).text
+            text = runner(place, row, numbers)(["panic"], timeout=PANIC_WAIT).text
         except (RuntimeError, OSError, subprocess.SubprocessError) as error:
             text = str(error)
         time.sleep(1)
