@@ -115,8 +115,14 @@ def start_sentences(rows, short):
     base = r.median_start(process[0]) if process else None
 
     def against(group):
-        return f", {factors(group, r.median_start, base)} as long" if base and not short else ""
+        return f", {factors(group, r.median_start, base)} as long" if base else ""
 
+    if short:
+        parts = [f"{span(found, r.median_start, r.duration)} in {what}" for found, what in (
+            (process, "a process"), (container, "a container"), (vm, "a machine")) if found]
+        if parts:
+            yield "The payload's main begins after " + "; ".join(parts) + "."
+        return
     if process:
         yield f"A plain process ({brief(process[0])}) is at the first instruction of its main after {r.duration(base)}."
     if container:
@@ -128,11 +134,11 @@ def start_sentences(rows, short):
         yield "The fastest one of these is there " + (
             "before every container." if behind == len(container) else "after every container." if not behind else
             f"before {behind} of {plural(len(container), 'container')}.")
-    if bare and not short:
+    if bare:
         yield f"Without Linux, one reaches its guest's first mark after {span(bare, r.median_start, r.duration)}."
 
 
-def memory_sentence(rows):
+def memory_sentence(rows, short):
     parts = []
     for group, how in (("process", "as a process"), ("container", "in a container"), ("vm", "in a machine")):
         found = [row for row in rows if row["group"] == group and r.present(row.get("density")) and
@@ -140,7 +146,7 @@ def memory_sentence(rows):
         if found:
             parts.append(f"{how}, {span(found, lambda row: row['density']['each_kib'], r.size)}")
     if parts:
-        yield "One more idle instance takes, " + "; ".join(parts) + "."
+        yield ("One more takes, " if short else "One more idle instance takes, ") + "; ".join(parts) + "."
 
 
 def isolation_sentence(results, rows):
@@ -156,7 +162,7 @@ def isolation_sentence(results, rows):
               "; ".join(parts) + "."
 
 
-def surface_sentence(rows):
+def surface_sentence(rows, short):
     parts = []
     for group, how in (("process", "from a process"), ("container", "from a container")):
         found = [row for row in rows if row["group"] == group and r.present(row.get("surface"))]
@@ -165,28 +171,28 @@ def surface_sentence(rows):
     monitors = [row for row in rows if row["group"] == "vm" and r.present(row.get("surface")) and row.get("payload", True) and
                 "monitor_calls" in row["surface"]]
     if monitors:
-        parts.append("from a guest none, but its monitor makes so many kinds: " +
+        parts.append(("from a guest none; its monitor makes " if short else "from a guest none, but its monitor makes so many kinds: ") +
                      span(monitors, lambda row: len(row["surface"]["monitor_calls"]), str))
     if parts:
-        yield "System calls of the host in reach: " + "; ".join(parts) + "."
+        yield ("The host's system calls in reach: " if short else "System calls of the host in reach: ") + "; ".join(parts) + "."
 
 
-def panic_sentence(rows):
+def panic_sentence(rows, short):
     """Who took the host down, and who tried in vain."""
     tried = [row for row in rows if r.present(row.get("isolation")) and row["isolation"].get("panic", {}).get("verdict", "unknown") != "unknown"]
     died = [row for row in tried if row["isolation"]["panic"]["verdict"] == "host"]
     if tried:
         yield f"Told to panic the kernel, {len(died)} of {plural(len(tried), 'row')} took the host down" + (
-            f" ({', '.join(map(brief, died))})." if died else ".")
+            f" ({', '.join(map(brief, died))})." if died and not short else ".")
 
 
 def answer(results, short=False):
     """[(heading, sentences)]: what it costs, as far as the results go."""
     rows = [row for row in r.in_order(results) if not row["missing"]]
     missing = len(results["rows"]) - len(rows)
-    found = [("Start", list(start_sentences(rows, short))), ("Memory", list(memory_sentence(rows))),
-             ("Isolation", [*isolation_sentence(results, rows), *panic_sentence(rows)]),
-             ("Attack surface", list(surface_sentence(rows))),
+    found = [("Start", list(start_sentences(rows, short))), ("Memory", list(memory_sentence(rows, short))),
+             ("Isolation", [*isolation_sentence(results, rows), *panic_sentence(rows, short)]),
+             ("Attack surface", list(surface_sentence(rows, short))),
              ("Not here", [f"{missing} of {plural(len(results['rows']), 'row')} could not run."] if missing else [])]
     if not any(sentences for _, sentences in found[:-1]):
         found[0] = "Start", ["Nothing could be measured here."]
