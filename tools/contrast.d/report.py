@@ -121,7 +121,7 @@ def start_sentences(rows, short):
         parts = [f"{span(found, r.median_start, r.duration)} in {what}" for found, what in (
             (process, "a process"), (container, "a container"), (vm, "a machine")) if found]
         if parts:
-            yield "The payload's main begins after " + "; ".join(parts) + "."
+            yield "Main begins after " + "; ".join(parts) + "."
         return
     if process:
         yield f"A plain process ({brief(process[0])}) is at the first instruction of its main after {r.duration(base)}."
