@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "gdb.h"
 #include "minivmm/vcpu.h"
 #include "options.h"
 #include "term.h"
@@ -183,6 +184,25 @@ static int dump_tables(const char *path)
     return error ? EXIT_ERROR : EXIT_SUCCESS;
 }
 
+/* Under a debugger's hand, or at once. */
+static int run_machine(const struct mv_options *options, struct mv_gdb *gdb, struct mv_end *ret_end,
+                       struct mv_error *err)
+{
+    int error;
+
+    if (!options->gdb)
+        return mv_machine_run(machine, ret_end, err);
+    fprintf(stderr, "minivmm: waiting for GDB: target remote %s%s\r\n",
+            strspn(options->gdb, "0123456789") == strlen(options->gdb) ? ":" : "",
+            strncmp(options->gdb, "unix:", 5) == 0 ? options->gdb + 5 : options->gdb);
+    if (!mv_machine_breakpoints_work(machine))
+        fprintf(stderr, "minivmm: this processor is emulated: breakpoints and watchpoints will not "
+                        "stop the guest, single steps will\r\n");
+    error = mv_gdb_serve(gdb, machine, options->cpus ? options->cpus : 1, err);
+    mv_gdb_close(gdb);
+    return error ? error : mv_machine_wait(machine, ret_end, err);
+}
+
 static int run(const struct mv_options *options, uint64_t began)
 {
     struct mv_console console = {
@@ -206,12 +226,23 @@ static int run(const struct mv_options *options, uint64_t began)
         .disk_count = options->disk_count,
         .tables_only = options->dump != NULL,
     };
+    struct mv_gdb gdb;
+    struct mv_hook hook = mv_gdb_hook(&gdb);
     struct mv_error err;
     struct mv_end end;
     int status;
 
     if (console.interactive)
         console.filter = filter_keys;
+    if (options->gdb) {
+        config.hooks = &hook;
+        config.hook_count = 1;
+        if (mv_gdb_open(&gdb, options->gdb, &err) < 0) {
+            say(err.tried, err.hint);
+            mv_gdb_close(&gdb);
+            return EXIT_ERROR;
+        }
+    }
     if (mv_machine_create(&config, &machine, &err) < 0) {
         say(err.tried, err.hint);
         return EXIT_ERROR;
@@ -220,7 +251,7 @@ static int run(const struct mv_options *options, uint64_t began)
         return dump_tables(options->dump);
     catch_signals();
     mv_term_raw();
-    if (mv_machine_run(machine, &end, &err) < 0) {
+    if (run_machine(options, &gdb, &end, &err) < 0) {
         mv_term_restore();
         say(err.tried, err.hint);
         return EXIT_ERROR;

@@ -31,7 +31,7 @@ _minivmm()
     esac
     if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "-k --kernel -i --initrd -a --append -m --memory -c --cpus \
-            -d --disk --timeline --dump-acpi --dump-dtb --step -v --verbose -h --help -V --version" -- "$current")
+            -d --disk --timeline --dump-acpi --dump-dtb --step --gdb -v --verbose -h --help -V --version" -- "$current")
         return
     fi
     compopt -o filenames

@@ -45,6 +45,8 @@ const char mv_help_text[] =
     "                       neither a kernel nor KVM\n"
     "      --dump-dtb FILE  (arm64) the same with the device tree\n"
     "      --step           single-step the guest, to find a triple fault (very slow)\n"
+    "      --gdb ADDRESS    wait for GDB (target remote) before the first instruction; at\n"
+    "                       unix:PATH, or PORT of loopback, or IPv4:PORT\n"
     "  -v, --verbose        say what is done\n"
     "  -h, --help           this text\n"
     "  -V, --version        version\n"
@@ -308,6 +310,7 @@ static bool set_option(struct mv_options *options, int option, const char *word,
     case 'd': return add_disk(options, optarg, message);
     case 't': options->timeline = optarg; return true;
     case 's': options->step = true; return true;
+    case 'g': options->gdb = optarg; return true;
     case 'A': return set_dump(options, "acpi", message);
     case 'D': return set_dump(options, "dtb", message);
     case 'v': options->verbose = true; return true;
@@ -322,13 +325,21 @@ static bool set_option(struct mv_options *options, int option, const char *word,
 bool mv_options_parse(int argc, char **argv, struct mv_options *options, char message[2][256])
 {
     static const struct option long_options[] = {
-        {"kernel", required_argument, NULL, 'k'},    {"initrd", required_argument, NULL, 'i'},
-        {"append", required_argument, NULL, 'a'},    {"memory", required_argument, NULL, 'm'},
-        {"cpus", required_argument, NULL, 'c'},      {"disk", required_argument, NULL, 'd'},
-        {"timeline", required_argument, NULL, 't'},  {"step", no_argument, NULL, 's'},
-        {"verbose", no_argument, NULL, 'v'},         {"help", no_argument, NULL, 'h'},
-        {"dump-acpi", required_argument, NULL, 'A'}, {"dump-dtb", required_argument, NULL, 'D'},
-        {"version", no_argument, NULL, 'V'},         {NULL, 0, NULL, 0},
+        {"kernel", required_argument, NULL, 'k'},
+        {"initrd", required_argument, NULL, 'i'},
+        {"append", required_argument, NULL, 'a'},
+        {"memory", required_argument, NULL, 'm'},
+        {"cpus", required_argument, NULL, 'c'},
+        {"disk", required_argument, NULL, 'd'},
+        {"timeline", required_argument, NULL, 't'},
+        {"step", no_argument, NULL, 's'},
+        {"gdb", required_argument, NULL, 'g'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {"dump-acpi", required_argument, NULL, 'A'},
+        {"dump-dtb", required_argument, NULL, 'D'},
+        {"version", no_argument, NULL, 'V'},
+        {NULL, 0, NULL, 0},
     };
     static const char short_options[] = ":k:i:a:m:c:d:vhV";
     int option;

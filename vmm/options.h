@@ -16,7 +16,7 @@ enum mv_action {
 
 struct mv_options {
     enum mv_action action;
-    const char *kernel, *initrd, *timeline; /* point into argv; NULL: not given */
+    const char *kernel, *initrd, *timeline, *gdb; /* point into argv; NULL: not given */
     const char *dump; /* where to write the tables of the machine; NULL: run it */
     char *append;     /* what the kernel gets, completed; to be freed */
     uint64_t memory;  /* bytes; 0: default */

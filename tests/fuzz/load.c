@@ -82,6 +82,29 @@ static void check_arm64(const struct mv_load *load)
     require(load->initrd >= load->entry.data + FUZZ_TABLES, "the initrd is behind the tree");
 }
 
+/* The information that Multiboot gives, by its words: see multiboot.c. */
+static void check_multiboot(const struct mv_load *load)
+{
+    const uint32_t *words = mv_mem_host(load->mem, load->entry.data, 64);
+    const uint32_t *module = words ? mv_mem_host(load->mem, words[6], 8) : NULL;
+
+    require(words && load->entry.data == MV_START_INFO_GPA && module, "the information is there");
+    require(mv_mem_host(load->mem, load->entry.pc, 1), "the entry is in memory");
+    require(words[5] == (load->files->initrd >= 0), "the initrd is a module");
+    require(!words[5] || (module[1] - module[0] == load->files->initrd_size &&
+                          mv_mem_host(load->mem, module[0], load->files->initrd_size)),
+            "the initrd is in memory");
+    require(words[4] == MV_CMDLINE_GPA && mv_mem_host(load->mem, words[12], words[11]),
+            "command line and memory map");
+}
+
+static void check_executable(const struct mv_load *load)
+{
+    require(mv_mem_host(load->mem, load->entry.pc, 1), "the entry is in memory");
+    require(mv_mem_host(load->mem, load->entry.stack - 1, 1), "there is a stack");
+    require(load->files->initrd < 0, "nobody could tell of an initrd");
+}
+
 static void check_loaded(const struct mv_load *load)
 {
     const char *line = mv_mem_host(load->mem, MV_CMDLINE_GPA, MV_CMDLINE_SIZE);
@@ -91,10 +114,16 @@ static void check_loaded(const struct mv_load *load)
         return;
     }
     require(load->entry.pc >= MV_HIGH_RAM, "the entry is not below 1 MiB");
+    if (load->entry.mode == MV_ENTRY_FLAT32 || load->entry.mode == MV_ENTRY_FLAT64) {
+        check_executable(load);
+        return;
+    }
     require(load->entry.mode != MV_ENTRY_PVH || mv_mem_host(load->mem, load->entry.pc, 1),
             "the entry is in memory");
     require(strcmp(line, load->files->append) == 0, "the command line is there");
-    if (load->entry.mode == MV_ENTRY_PVH)
+    if (load->entry.mode == MV_ENTRY_MULTIBOOT)
+        check_multiboot(load);
+    else if (load->entry.mode == MV_ENTRY_PVH)
         require(load->entry.data == MV_START_INFO_GPA, "start info");
     else
         check_linux(load);

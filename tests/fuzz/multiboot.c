@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* Fuzz target: flat kernels by Multiboot. */
+#include "load.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    fuzz_load(data, size, mv_multiboot_load);
+    return 0;
+}
