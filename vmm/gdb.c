@@ -95,9 +95,11 @@ static bool take_char(const char **at, char wanted)
 static bool take_bytes(const char *at, uint8_t *ret_bytes, size_t size)
 {
     for (size_t i = 0; i < size; i++, at += 2) {
-        if (digit(at[0]) < 0 || digit(at[1]) < 0)
+        int high = digit(at[0]), low = high < 0 ? -1 : digit(at[1]);
+
+        if (high < 0 || low < 0)
             return false;
-        ret_bytes[i] = (uint8_t)(digit(at[0]) << 4 | digit(at[1]));
+        ret_bytes[i] = (uint8_t)((unsigned)high << 4 | (unsigned)low);
     }
     return *at == '\0';
 }
@@ -745,7 +747,7 @@ struct input {
 
 static void take_packet(struct mv_gdb *gdb, struct input *input, int last)
 {
-    bool good = input->first >= 0 && last >= 0 && (input->first << 4 | last) == input->sum;
+    bool good = input->first >= 0 && last >= 0 && input->first * 16 + last == input->sum;
 
     input->packet[input->length] = '\0';
     if (!gdb->no_acks)
