@@ -19,6 +19,15 @@ struct mv_gdb_register {
     const char *type; /* of the target description, or NULL for a number */
 };
 
+#define MV_GDB_FEATURE(name) \
+    {                        \
+        NULL, name, 0, NULL  \
+    }
+#define MV_GDB_SAME(name, bits) \
+    {                           \
+        name, name, bits, NULL  \
+    } /* what both call the same */
+
 /* The architecture's: its name, the registers of its target description in their order, and how a
  * breakpoint of one instruction is sized. */
 extern const char mv_gdb_architecture[];

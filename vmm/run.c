@@ -108,9 +108,10 @@ int mv_machine_drive(void *context)
     pthread_mutex_lock(&machine->gate.lock);
     if (atomic_load(&machine->mode) != MV_RUN_DRIVEN) {
         error = atomic_load(&machine->mode) == MV_RUN_NOT ? start_loop(machine) : -EALREADY;
-        machine->vcpu_host.hypercalls = true; /* the caller sees to them */
-        if (!error)
+        if (!error) {
+            machine->vcpu_host.hypercalls = true; /* the caller sees to them */
             atomic_store(&machine->mode, MV_RUN_DRIVEN);
+        }
     }
     pthread_mutex_unlock(&machine->gate.lock);
     return error;

@@ -50,8 +50,7 @@ void mv_vcpu_done(struct mv_vcpu *vcpu)
 
 int mv_vcpu_single_step(struct mv_vcpu *vcpu, struct mv_error *err)
 {
-    struct kvm_guest_debug debug = {.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP};
-    int error = MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_GUEST_DEBUG, &debug);
+    int error = mv_vcpu_debug(vcpu, &(struct mv_debug){.step = true});
 
     if (error)
         return mv_fail(err, error, "KVM_SET_GUEST_DEBUG", "leave out --step",
@@ -78,6 +77,11 @@ static void end(struct mv_vcpu *vcpu, enum mv_end_reason reason, int error)
 }
 
 /* ---- accesses ---- */
+
+static bool is_access(const struct mv_exit *exit)
+{
+    return exit->kind == MV_EXIT_PORT || exit->kind == MV_EXIT_MMIO;
+}
 
 /* `rep outsb` and the like come as one exit with a count. */
 static uint32_t count_accesses(const struct kvm_run *run)
@@ -117,7 +121,7 @@ static void take_access(struct mv_vcpu *vcpu, struct mv_exit *exit)
 
 void mv_vcpu_answer(struct mv_vcpu *vcpu, const struct mv_exit *exit)
 {
-    if ((exit->kind == MV_EXIT_PORT || exit->kind == MV_EXIT_MMIO) && !exit->access.write)
+    if (is_access(exit) && !exit->access.write)
         memcpy(access_data(vcpu, vcpu->served - 1), &exit->access.value, exit->access.size);
 }
 
@@ -129,7 +133,7 @@ static bool wants(const struct mv_hook *hook, const struct mv_exit *exit)
         return true;
     if (hook->kind != exit->kind)
         return false;
-    if (exit->kind != MV_EXIT_PORT && exit->kind != MV_EXIT_MMIO)
+    if (!is_access(exit))
         return true;
     return exit->access.address >= hook->first && exit->access.address <= hook->last;
 }
@@ -149,7 +153,7 @@ static bool ask_devices(const struct mv_vcpu_host *host, struct mv_exit *exit)
     const struct mv_bus *bus = exit->kind == MV_EXIT_PORT ? host->ports : host->mmio;
     struct mv_access *access = &exit->access;
 
-    if (exit->kind != MV_EXIT_PORT && exit->kind != MV_EXIT_MMIO)
+    if (!is_access(exit))
         return false;
     return access->write ? mv_bus_write(bus, access->address, access->size, access->value)
                          : mv_bus_read(bus, access->address, access->size, &access->value);
@@ -169,7 +173,6 @@ static void take_hypercall(struct mv_vcpu *vcpu, struct mv_exit *exit)
 static void serve(struct mv_vcpu *vcpu, struct mv_exit *exit)
 {
     struct mv_exit_record now = {.reason = vcpu->run->exit_reason, .pc = exit->pc};
-    bool is_access = exit->kind == MV_EXIT_PORT || exit->kind == MV_EXIT_MMIO;
 
     if (vcpu->host->hypercalls && mv_arch_is_hypercall(exit))
         take_hypercall(vcpu, exit);
@@ -179,7 +182,7 @@ static void serve(struct mv_vcpu *vcpu, struct mv_exit *exit)
         mv_vcpu_set(vcpu, mv_arch_call_registers[MV_CALL_RESULT], exit->hypercall.result);
     vcpu->serving = false;
     mv_vcpu_answer(vcpu, exit);
-    if (is_access && exit->kind != MV_EXIT_HYPERCALL) {
+    if (is_access(exit)) {
         now.address = exit->access.address;
         now.value = exit->access.value;
         now.size = (uint8_t)exit->access.size;

@@ -136,7 +136,7 @@ enum mv_mode {
  * MV_MODE_16) and in the last page of memory on arm64.  The stack pointer is the end of the
  * first piece of memory there, less 4 KiB for each vCPU before; in real mode it is 0x7000
  * if the code is above that, else 0xfff0.  Set every member to 0 and then size to
- * sizeof(struct mv_image).
+ * sizeof(struct mv_flat).
  */
 struct mv_flat {
     size_t size;

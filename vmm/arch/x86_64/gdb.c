@@ -3,14 +3,6 @@
  * and what only a machine has. */
 #include "gdb.h"
 
-#define FEATURE(name)       \
-    {                       \
-        NULL, name, 0, NULL \
-    }
-#define SAME(name, bits)       \
-    {                          \
-        name, name, bits, NULL \
-    }
 #define EXT(n)                           \
     {                                    \
         "st" #n, "st" #n, 80, "i387_ext" \
@@ -25,28 +17,28 @@ const unsigned mv_gdb_breakpoint_size = 1;
 
 /* clang-format off */
 const struct mv_gdb_register mv_gdb_registers[] = {
-    FEATURE("org.gnu.gdb.i386.core"),
-    SAME("rax", 64), SAME("rbx", 64), SAME("rcx", 64), SAME("rdx", 64), SAME("rsi", 64),
-    SAME("rdi", 64), {"rbp", "rbp", 64, "data_ptr"}, {"rsp", "rsp", 64, "data_ptr"},
-    SAME("r8", 64), SAME("r9", 64), SAME("r10", 64), SAME("r11", 64), SAME("r12", 64),
-    SAME("r13", 64), SAME("r14", 64), SAME("r15", 64), {"rip", "rip", 64, "code_ptr"},
-    {"eflags", "rflags", 32, NULL}, SAME("cs", 32), SAME("ss", 32), SAME("ds", 32),
-    SAME("es", 32), SAME("fs", 32), SAME("gs", 32),
+    MV_GDB_FEATURE("org.gnu.gdb.i386.core"),
+    MV_GDB_SAME("rax", 64), MV_GDB_SAME("rbx", 64), MV_GDB_SAME("rcx", 64), MV_GDB_SAME("rdx", 64), MV_GDB_SAME("rsi", 64),
+    MV_GDB_SAME("rdi", 64), {"rbp", "rbp", 64, "data_ptr"}, {"rsp", "rsp", 64, "data_ptr"},
+    MV_GDB_SAME("r8", 64), MV_GDB_SAME("r9", 64), MV_GDB_SAME("r10", 64), MV_GDB_SAME("r11", 64), MV_GDB_SAME("r12", 64),
+    MV_GDB_SAME("r13", 64), MV_GDB_SAME("r14", 64), MV_GDB_SAME("r15", 64), {"rip", "rip", 64, "code_ptr"},
+    {"eflags", "rflags", 32, NULL}, MV_GDB_SAME("cs", 32), MV_GDB_SAME("ss", 32), MV_GDB_SAME("ds", 32),
+    MV_GDB_SAME("es", 32), MV_GDB_SAME("fs", 32), MV_GDB_SAME("gs", 32),
     EXT(0), EXT(1), EXT(2), EXT(3), EXT(4), EXT(5), EXT(6), EXT(7),
     {"fctrl", "fcw", 32, NULL}, {"fstat", "fsw", 32, NULL}, {"ftag", "ftw", 32, NULL},
     {"fiseg", NULL, 32, NULL}, {"fioff", "fip", 32, NULL}, {"foseg", NULL, 32, NULL},
     {"fooff", "fdp", 32, NULL}, {"fop", "fop", 32, NULL},
-    FEATURE("org.gnu.gdb.i386.sse"),
+    MV_GDB_FEATURE("org.gnu.gdb.i386.sse"),
     VECTOR(0), VECTOR(1), VECTOR(2), VECTOR(3), VECTOR(4), VECTOR(5), VECTOR(6), VECTOR(7),
     VECTOR(8), VECTOR(9), VECTOR(10), VECTOR(11), VECTOR(12), VECTOR(13), VECTOR(14), VECTOR(15),
-    SAME("mxcsr", 32),
-    FEATURE("org.gnu.gdb.i386.segments"),
+    MV_GDB_SAME("mxcsr", 32),
+    MV_GDB_FEATURE("org.gnu.gdb.i386.segments"),
     {"fs_base", "fs.base", 64, NULL}, {"gs_base", "gs.base", 64, NULL},
-    FEATURE("org.minivmm.control"),
-    SAME("cr0", 64), SAME("cr2", 64), SAME("cr3", 64), SAME("cr4", 64), SAME("cr8", 64),
-    SAME("efer", 64), {"gdt_base", "gdt.base", 64, NULL}, {"gdt_limit", "gdt.limit", 32, NULL},
-    {"idt_base", "idt.base", 64, NULL}, {"idt_limit", "idt.limit", 32, NULL}, SAME("lstar", 64),
-    SAME("kernel_gs_base", 64),
+    MV_GDB_FEATURE("org.minivmm.control"),
+    MV_GDB_SAME("cr0", 64), MV_GDB_SAME("cr2", 64), MV_GDB_SAME("cr3", 64), MV_GDB_SAME("cr4", 64), MV_GDB_SAME("cr8", 64),
+    MV_GDB_SAME("efer", 64), {"gdt_base", "gdt.base", 64, NULL}, {"gdt_limit", "gdt.limit", 32, NULL},
+    {"idt_base", "idt.base", 64, NULL}, {"idt_limit", "idt.limit", 32, NULL}, MV_GDB_SAME("lstar", 64),
+    MV_GDB_SAME("kernel_gs_base", 64),
 };
 /* clang-format on */
 
