@@ -519,7 +519,7 @@ def count_surface(place, unit, state):
     command = [word.replace("{i}", "0") for word in row.command(place, "payload", words)]
     with port_held(place, row, 0):
         # A guest that hangs makes the lab's clock slow: it is to be found out before the lab is taken for hung.
-        limit = 2 + 2 * guess(row) / 1000 * (SLOWNESS if place.slow else 1)
+        limit = int(3 + 2 * guess(row) / 1000 * (SLOWNESS if place.slow else 1))
         return again(lambda: surface.count(command, limit, enter=place.enter), state.hung)
 
 

@@ -5,7 +5,7 @@
  * by being tried.  Whose the things are that it sees is for isolation.py to judge, which compares
  * with what the same program saw on the host.
  *
- *     probe [vm | vm-reboot] WHAT [ARGUMENT]...
+ *     probe [vm | vm-reboot] WHAT [ARGUMENT]... [and WHAT [ARGUMENT]...]...
  *
  *         observe          what it sees, what it can open, which privileged calls succeed
  *         calls            which system calls the seccomp filters above it let through
@@ -19,7 +19,7 @@
  * powers the machine off, or restarts it.
  *
  * Prints lines "probe: KEY=VALUE".  A value that is the answer of a call is "ok" or the name of its
- * error.  The last line is "probe: end=ok".  proc(5), capabilities(7), namespaces(7), seccomp(2).
+ * error.  The last line of each WHAT is "probe: end=ok".  proc(5), capabilities(7), namespaces(7), seccomp(2).
  */
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -1230,7 +1230,7 @@ static _Noreturn void end_machine(bool restart)
         pause();
 }
 
-static bool run(int count, char **words, bool in_vm)
+static bool run_one(int count, char **words, bool in_vm)
 {
     const char *what = count > 0 ? words[0] : "";
     long first = count > 1 ? atol(words[1]) : 0, second = count > 2 ? atol(words[2]) : 0;
@@ -1255,6 +1255,18 @@ static bool run(int count, char **words, bool in_vm)
     return true;
 }
 
+/* One after the other, with "and" between them. */
+static bool run(int count, char **words, bool in_vm)
+{
+    int length = 0;
+
+    while (length < count && strcmp(words[length], "and") != 0)
+        length++;
+    if (!run_one(length, words, in_vm))
+        return false;
+    return length == count || run(count - length - 1, words + length + 1, in_vm);
+}
+
 int main(int argc, char **argv)
 {
     bool restart = false, in_vm = false, good;
@@ -1273,7 +1285,7 @@ int main(int argc, char **argv)
     good = run(argc - first, argv + first, in_vm);
     if (!good)
         say("error", "usage: probe [vm | vm-reboot] observe | calls | memory MIB | cpu MS | "
-                     "forks N | listen PORT MS | panic");
+                     "forks N | listen PORT MS | panic [and ...]");
     if (in_vm)
         end_machine(restart);
     return good ? 0 : 2;

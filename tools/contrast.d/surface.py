@@ -3,7 +3,7 @@
 What of the host's kernel an instance reaches, counted and not estimated.
 
     direct(seen, host_seen) -> (reached, all)     system calls that it can make itself
-    count(command, timeout) -> {...}              a monitor: the calls that it makes, the exits that come to it
+    count(command, limit) -> {...}                a monitor: the calls that it makes, the exits that come to it
 """
 import collections
 import contextlib
@@ -11,12 +11,15 @@ import ctypes
 import os
 import platform
 import re
+import resource
 import shutil
+import signal
 import struct
 import subprocess
 import tempfile
 
 TRACING = "/sys/kernel/tracing"
+PATIENCE = 30  # a run may wait so many times as long as it may work
 PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241}  # its number
 
 
@@ -39,22 +42,26 @@ def direct(seen, host_seen):
     return (of if unfiltered else None), of
 
 
-def run(command, timeout, kill_after):
-    """Runs it to its end, or kills it after kill_after seconds, which is an end, too."""
+def run(command, limit, kill_after):
+    """Runs it to its end, or kills it after kill_after seconds, which is an end, too.  One that takes more than limit seconds of
+    the processor's time hangs.  (Of time that passes it may take more: the clock of a lab leaps while that waits for files.)"""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                               start_new_session=True)
+                               start_new_session=True, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1)))
+    killed = False
     try:
         try:
-            errors = process.communicate(timeout=kill_after or timeout)[1]
+            errors = process.communicate(timeout=kill_after or PATIENCE * limit)[1]
         except subprocess.TimeoutExpired:
             if not kill_after:
                 raise
-            errors = b""
+            errors, killed = b"", True
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, 9)  # what it may have left, too: nobody else is in its session
         if process.poll() is None:
             process.communicate()
+    if process.returncode in (-signal.SIGXCPU, -signal.SIGKILL) and not killed:
+        raise subprocess.TimeoutExpired(command, limit)
     return process.returncode, errors.decode(errors="replace")
 
 
@@ -80,12 +87,12 @@ def counted(lines, program):
     return dict(calls.most_common()), dict(exits.most_common())
 
 
-def strace(command, timeout, kill_after, enter):
+def strace(command, limit, kill_after, enter):
     if not shutil.which("strace"):
         raise RuntimeError("strace is not installed")
     with tempfile.NamedTemporaryFile(mode="r", errors="replace") as trace:
         options = ["-f", "-qq", "-e", "trace=all", "-e", "signal=none", "-e", "kvm=vcpu", "-o", trace.name]
-        status, errors = run(["strace", *options, "--", *enter, *command], timeout, kill_after)
+        status, errors = run(["strace", *options, "--", *enter, *command], limit, kill_after)
         calls, exits = counted(trace, command[0])
     if not calls:
         raise RuntimeError(f"strace counted nothing, status {status}: {errors.strip()[-200:]}")
@@ -132,23 +139,24 @@ def open_counter(number):
     return file if file >= 0 else None
 
 
-def all_exits(command, timeout, kill_after):
+def all_exits(command, limit, kill_after):
     """How often the guest was left, also where KVM did what was needed and the monitor heard nothing; None: not possible."""
     number = tracepoint("kvm/kvm_exit")
     file = open_counter(number) if number is not None else None
     if file is None:
         return None
     try:
-        run(command, timeout, kill_after)
+        run(command, limit, kill_after)
         return struct.unpack("Q", os.read(file, 8))[0]
     finally:
         os.close(file)
 
 
-def count(command, timeout, kill_after=None, enter=()):
+def count(command, limit, kill_after=None, enter=()):
     """Runs a monitor's command twice: under strace, which counts the system calls that it makes and why KVM came back to it,
-    and without, while all exits are counted.  A guest that does not end is killed after kill_after seconds.
+    and without, while all exits are counted.  limit: whole seconds of the processor's time, after which it is taken for hung.  A
+    guest that is not meant to end is killed after kill_after seconds.
     enter: words before the command, which are not counted ("chroot", FOLDER).
     {"monitor_calls": {name: times}, "exits": {reason: times}, "kvm_exits": times, or None}"""
-    calls, exits = strace(command, timeout, kill_after, list(enter))
-    return {"monitor_calls": calls, "exits": exits, "kvm_exits": all_exits([*enter, *command], timeout, kill_after)}
+    calls, exits = strace(command, limit, kill_after, list(enter))
+    return {"monitor_calls": calls, "exits": exits, "kvm_exits": all_exits([*enter, *command], limit, kill_after)}
