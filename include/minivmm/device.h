@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @file
  * How a device looks to minivmm: two functions for its registers, and a
  * description as plain data.  The firmware tables that tell the guest about a
  * device (the ACPI namespace on x86-64, the device tree on arm64) are written
@@ -15,34 +16,38 @@
 extern "C" {
 #endif
 
-/* Which address space a device's registers are in. */
+/** Which address space a device's registers are in. */
 enum mv_space {
-    MV_SPACE_MMIO, /* guest-physical addresses */
-    MV_SPACE_PORT, /* x86 port I/O, 0 to 0xffff */
+    MV_SPACE_MMIO, /**< guest-physical addresses */
+    MV_SPACE_PORT, /**< x86 port I/O, 0 to 0xffff */
 };
 
-/* "This device has no interrupt line." */
+/** "This device has no interrupt line." */
 #define MV_NO_IRQ (-1)
 
-/* For devices of one's own: a free line, and a free place, are found for it, and told by
+/** The interrupt of a device of one's own: a free line is found for it, and told by
  * mv_machine_device. */
-#define MV_ANY_IRQ  (-2)
+#define MV_ANY_IRQ (-2)
+
+/** The base of a device of one's own: likewise a free place. */
 #define MV_ANY_BASE UINT64_MAX
 
+/** What a device is and where.  A device of one's own gives it; what it points to is copied. */
 struct mv_device_desc {
-    const char *name;       /* unique on its machine, at most 15 characters: "serial0" */
-    const char *compatible; /* the device tree's name for the programming model; NULL: not listed */
-    const char *node;       /* the device tree's generic name for such a thing, "serial"; NULL
+    const char *name;       /**< unique on its machine, at most 15 characters: "serial0" */
+    const char *compatible; /**< the device tree's name for the programming model; NULL: not
+                             * listed */
+    const char *node;       /**< the device tree's generic name for such a thing, "serial"; NULL
                              * where compatible is NULL */
-    const char *hid;        /* ACPI _HID (EISA or ACPI id); NULL: not in the ACPI namespace */
-    const char *acpi_name;  /* four characters, unique: "COM1"; NULL where hid is NULL */
-    enum mv_space space;
-    uint64_t base; /* first address */
-    uint64_t size; /* bytes, at least 1; ranges of two devices never overlap */
-    int irq;       /* global system interrupt, or MV_NO_IRQ */
+    const char *hid;        /**< ACPI _HID (EISA or ACPI id); NULL: not in the ACPI namespace */
+    const char *acpi_name;  /**< four characters, unique: "COM1"; NULL where hid is NULL */
+    enum mv_space space;    /**< where its registers are; MV_SPACE_PORT is x86 only */
+    uint64_t base;          /**< first address; or MV_ANY_BASE */
+    uint64_t size;          /**< bytes, at least 1; ranges of two devices never overlap */
+    int irq;                /**< global system interrupt, MV_NO_IRQ or MV_ANY_IRQ */
 };
 
-/*
+/**
  * What a device does.  Every function is called with the device's lock held,
  * by the vCPU thread that made the access or by the loop thread; so a device
  * needs no lock of its own.  Offsets are always inside of [0, desc.size), and
@@ -51,29 +56,29 @@ struct mv_device_desc {
  * or 8.
  */
 struct mv_device_ops {
-    /* Returns the register's value; only its low 8 * size bits count.  A
+    /** Returns the register's value; only its low 8 * size bits count.  A
      * register that is not there reads as all ones. */
     uint64_t (*read)(void *state, uint64_t offset, unsigned size);
 
-    /* value has no bits set above 8 * size. */
+    /** value has no bits set above 8 * size. */
     void (*write)(void *state, uint64_t offset, unsigned size, uint64_t value);
 
-    /*
+    /**
      * Optional; called after each write, still under the lock.  It may wait on
      * a condition variable with that lock, and so hold the vCPU back until the
      * host has taken what the guest wrote.  It must return soon after quiesce.
      */
     void (*settle)(void *state, pthread_mutex_t *lock);
 
-    /* Optional; the machine is about to stop: nothing may wait in settle from
+    /** Optional; the machine is about to stop: nothing may wait in settle from
      * now on. */
     void (*quiesce)(void *state);
 
-    /* Optional; the host's side of the device may have changed (mv_machine_rescan):
+    /** Optional; the host's side of the device may have changed (mv_machine_rescan):
      * look again.  By the loop thread. */
     void (*rescan)(void *state);
 
-    /* Optional; frees state.  No thread uses the device any more; not under
+    /** Optional; frees state.  No thread uses the device any more; not under
      * the lock. */
     void (*destroy)(void *state);
 };

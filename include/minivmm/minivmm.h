@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @file
  * libminivmm: a small KVM virtual machine monitor as a library.
  *
  * A machine is configured by one struct, created, run until it ends, and
@@ -21,114 +22,117 @@
 extern "C" {
 #endif
 
+/** Marks what the shared library exports: all that is declared with it, and nothing else. */
 #define MV_API __attribute__((visibility("default")))
 
-/* The version of this library, as "major.minor.patch".  Static storage. */
+/** The version of this library, as "major.minor.patch".  Static storage. */
 MV_API const char *mv_version(void);
 
-/* What went wrong, for a person. */
+/** What went wrong, for a person. */
 struct mv_error {
-    int code;        /* negative errno value, the same as the function's result */
-    char call[40];   /* the system call or ioctl that failed; "" if none did */
-    char tried[400]; /* what was tried and why it failed, one line, no full stop */
-    char hint[400];  /* what a person can do about it; "" if nothing better is known */
+    int code;        /**< negative errno value, the same as the function's result */
+    char call[40];   /**< the system call or ioctl that failed; "" if none did */
+    char tried[400]; /**< what was tried and why it failed, one line, no full stop */
+    char hint[400];  /**< what a person can do about it; "" if nothing better is known */
 };
 
+/** How detailed a message is. */
 enum mv_log_level {
-    MV_LOG_WARNING,
-    MV_LOG_INFO,
-    MV_LOG_DEBUG,
+    MV_LOG_WARNING, /**< something is not as it should be; the machine goes on */
+    MV_LOG_INFO,    /**< what was made, and how it ended */
+    MV_LOG_DEBUG,   /**< each step */
 };
 
-/* Receives one message without a newline.  Called from any thread of the
+/** Receives one message without a newline.  Called from any thread of the
  * machine, never from two at once for one machine. */
 typedef void mv_log_fn(void *context, enum mv_log_level level, const char *message);
 
-/* Why a machine ended. */
+/** Why a machine ended. */
 enum mv_end_reason {
-    MV_END_NONE,           /* it has not ended */
-    MV_END_POWER_OFF,      /* the guest turned the machine off */
-    MV_END_REBOOT,         /* the guest asked for a reset */
-    MV_END_EXIT_CODE,      /* the guest wrote an exit status; see mv_end.code */
-    MV_END_PANIC,          /* the guest's kernel reported a panic (pvpanic) */
-    MV_END_TRIPLE_FAULT,   /* a vCPU shut down: an exception that it could not deliver */
-    MV_END_INTERNAL_ERROR, /* KVM could not go on with a vCPU */
-    MV_END_STOPPED,        /* mv_machine_stop was called, or the console's output closed */
-    MV_END_HALT,           /* a bare machine: every vCPU has halted, and nothing can wake one */
+    MV_END_NONE,           /**< it has not ended */
+    MV_END_POWER_OFF,      /**< the guest turned the machine off */
+    MV_END_REBOOT,         /**< the guest asked for a reset */
+    MV_END_EXIT_CODE,      /**< the guest wrote an exit status; see mv_end.code */
+    MV_END_PANIC,          /**< the guest's kernel reported a panic (pvpanic) */
+    MV_END_TRIPLE_FAULT,   /**< a vCPU shut down: an exception that it could not deliver */
+    MV_END_INTERNAL_ERROR, /**< KVM could not go on with a vCPU */
+    MV_END_STOPPED,        /**< mv_machine_stop was called, or the console's output closed */
+    MV_END_HALT,           /**< a bare machine: every vCPU has halted, and nothing can wake one */
 };
 
+/** How a machine ended. */
 struct mv_end {
-    enum mv_end_reason reason;
-    int code; /* MV_END_EXIT_CODE: 0 to 255; MV_END_STOPPED: as given to mv_machine_stop, or
+    enum mv_end_reason reason; /**< what it was; MV_END_NONE: it has not ended */
+    int code; /**< MV_END_EXIT_CODE: 0 to 255; MV_END_STOPPED: as given to mv_machine_stop, or
                * 128 + SIGPIPE when the console's output closed; else 0 */
-    int vcpu; /* the vCPU that ended it, from 0; -1 if none did */
+    int vcpu; /**< the vCPU that ended it, from 0; -1 if none did */
 };
 
-/*
+/**
  * The host's side of the serial console.  The file descriptors stay the
  * caller's, are used between create and the end of run, and may be -1 for
  * none.  The library does not change their flags or the terminal's mode.
  */
 struct mv_console {
-    int in;  /* bytes for the guest are read from here, as fast as the guest takes them */
-    int out; /* the guest's output is written here; while it blocks, the guest waits; when nobody
+    int in;  /**< bytes for the guest are read from here, as fast as the guest takes them */
+    int out; /**< the guest's output is written here; while it blocks, the guest waits; when nobody
               * can read it any more (EPIPE), the machine is stopped */
 
-    /*
+    /**
      * Optional.  Sees what was read from `in` before the guest does: it may
      * change the *count bytes at data, and lower *count.  It may call
      * mv_machine_stop; a return value of true sends a break to the guest at
      * the end of these bytes.  Called from the machine's loop thread.
      */
     bool (*filter)(void *context, uint8_t *data, size_t *count);
-    void *context;
+    void *context; /**< what filter gets; the caller's, until destroy */
 
-    /* A person types at `in`: keep reading even while the guest takes nothing,
+    /** A person types at `in`: keep reading even while the guest takes nothing,
      * so that the filter sees every key; what does not fit is dropped.
      * Otherwise nothing is read that cannot be kept. */
     bool interactive;
 };
 
-/* When a disk's writes are on stable storage. */
+/** When a disk's writes are on stable storage. */
 enum mv_disk_cache {
-    MV_CACHE_WRITEBACK,    /* when the guest flushes; it may choose the other (CONFIG_WCE) */
-    MV_CACHE_WRITETHROUGH, /* when they complete; the guest may choose the other */
-    MV_CACHE_UNSAFE,       /* when the host sees fit: a flush does nothing */
+    MV_CACHE_WRITEBACK,    /**< when the guest flushes; it may choose the other (CONFIG_WCE) */
+    MV_CACHE_WRITETHROUGH, /**< when they complete; the guest may choose the other */
+    MV_CACHE_UNSAFE,       /**< when the host sees fit: a flush does nothing */
 };
 
-/* How a disk's image is read and written. */
+/** How a disk's image is read and written. */
 enum mv_disk_io {
-    MV_DISK_IO_AUTO,    /* by io_uring where the host lets us, else by threads */
-    MV_DISK_IO_URING,   /* io_uring(7), or not at all */
-    MV_DISK_IO_THREADS, /* threads that wait */
+    MV_DISK_IO_AUTO,    /**< by io_uring where the host lets us, else by threads */
+    MV_DISK_IO_URING,   /**< io_uring(7), or not at all */
+    MV_DISK_IO_THREADS, /**< threads that wait */
 };
 
-/*
+/**
  * A disk: virtio-blk on a raw image, which is a regular file or a block device of
  * a multiple of 512 bytes.  The image is locked (F_OFD_SETLK) until destroy.  Set
  * every member to 0 and then size to sizeof(struct mv_disk).
  */
 struct mv_disk {
-    size_t size;
-    const char *path;
-    const char *serial; /* 1 to 20 bytes, what GET_ID tells; NULL: none */
-    bool read_only;     /* also for the host: the file is opened for reading only */
-    bool direct;        /* past the host's page cache (O_DIRECT) */
-    unsigned queues;    /* 1 to 64; 0: one for each vCPU */
-    enum mv_disk_cache cache;
-    enum mv_disk_io io;
+    size_t size;              /**< sizeof(struct mv_disk) */
+    const char *path;         /**< of the image; copied */
+    const char *serial;       /**< 1 to 20 bytes, what GET_ID tells; NULL: none */
+    bool read_only;           /**< also for the host: the file is opened for reading only */
+    bool direct;              /**< past the host's page cache (O_DIRECT) */
+    unsigned queues;          /**< 1 to 64; 0: one for each vCPU */
+    enum mv_disk_cache cache; /**< when writes are stable */
+    enum mv_disk_io io;       /**< how they are done */
 };
 
-/* The mode in which a flat binary's first instruction is executed. */
+/** The mode in which a flat binary's first instruction is executed. */
 enum mv_mode {
-    MV_MODE_16, /* x86: real mode */
-    MV_MODE_32, /* x86: protected mode, flat segments, no paging */
-    MV_MODE_64, /* x86: long mode, the first 4 GiB mapped to themselves in pages of 2 MiB.  arm64:
+    MV_MODE_16, /**< x86: real mode */
+    MV_MODE_32, /**< x86: protected mode, flat segments, no paging */
+    MV_MODE_64, /**< x86: long mode, the first 4 GiB mapped to themselves in pages of 2 MiB.  arm64:
                  * EL1, the first 4 GiB mapped to themselves, memory as cacheable */
-    MV_MODE_EL1 /* arm64: EL1 with the MMU off */
+    MV_MODE_EL1 /**< arm64: EL1 with the MMU off */
 };
 
-/*
+/**
  * Machine code instead of a kernel: copied to `address`, where vCPU 0 begins; on a bare
  * machine all vCPUs do, with their number in EDI (AX in real mode) or X0.  GDT, page
  * tables and segments are made for it where the mode has them, below 64 KiB on x86 (so
@@ -139,82 +143,83 @@ enum mv_mode {
  * sizeof(struct mv_flat).
  */
 struct mv_flat {
-    size_t size;
-    enum mv_mode mode;
-    uint64_t address; /* guest-physical; 0: where memory begins, after what is ours */
-    const void *code;
-    size_t bytes;
+    size_t size;       /**< sizeof(struct mv_flat) */
+    enum mv_mode mode; /**< of this architecture */
+    uint64_t address;  /**< guest-physical; 0: where memory begins, after what is ours */
+    const void *code;  /**< copied by create */
+    size_t bytes;      /**< of code, at least 1 */
 };
 
 struct mv_device_ops; /* device.h */
 struct mv_device_desc;
 struct mv_hook; /* vcpu.h */
 
-/*
+/**
  * A device of one's own.  The machine keeps a copy of the description and of what it
  * points to.  ops stays the caller's until the machine is destroyed, which calls
  * ops->destroy(state); if create fails, state stays the caller's, and destroy is not called.
  */
 struct mv_own_device {
-    const struct mv_device_desc *desc;
-    const struct mv_device_ops *ops;
-    void *state;
+    const struct mv_device_desc *desc; /**< what it is and where */
+    const struct mv_device_ops *ops;   /**< what it does; `read` and `write` are required */
+    void *state;                       /**< what ops get */
 };
 
-#define MV_OWN_MAX    16 /* devices of one's own */
-#define MV_HOOKS_MAX  32
-#define MV_DISKS_MAX  16
-#define MV_QUEUES_MAX 64 /* of one disk */
-#define MV_SERIAL_MAX 20 /* bytes of a disk's serial number */
+#define MV_OWN_MAX    16 /**< devices of one's own */
+#define MV_HOOKS_MAX  32 /**< hooks of one machine */
+#define MV_DISKS_MAX  16 /**< disks of one machine */
+#define MV_QUEUES_MAX 64 /**< of one disk */
+#define MV_SERIAL_MAX 20 /**< bytes of a disk's serial number */
 
-/*
+/**
  * All that makes a machine.  Set every member to 0 and then size to
  * sizeof(struct mv_config); zero means the default.  The struct grows at its
  * end only.  Strings and structs pointed to must stay until create returns
  * (console.context and log_context: until destroy).
  */
 struct mv_config {
-    size_t size;
-    const char *kernel;               /* path: on x86-64 bzImage, or ELF with a PVH note; on arm64
+    size_t size;                      /**< sizeof(struct mv_config) */
+    const char *kernel;               /**< path: on x86-64 bzImage, or ELF with a PVH note; on arm64
                                        * Image, Image.gz or an EFI zboot image */
-    const char *initrd;               /* path, or NULL */
-    const char *append;               /* kernel command line, or NULL for none */
-    uint64_t memory;                  /* bytes, 16 MiB and more, whole pages; 0: 256 MiB */
-    unsigned cpus;                    /* vCPUs, from 1; 0: one */
-    const struct mv_console *console; /* NULL: output is dropped, input is empty */
-    mv_log_fn *log;                   /* NULL: no messages */
-    void *log_context;
-    enum mv_log_level log_level; /* the most detailed level that log receives */
-    const char *kvm_path;        /* NULL: /dev/kvm */
-    bool timeline;               /* record the times that mv_machine_timeline reads */
-    bool single_step;            /* an exit after each instruction, so that the report of a triple
+    const char *initrd;               /**< path, or NULL */
+    const char *append;               /**< kernel command line, or NULL for none */
+    uint64_t memory;                  /**< bytes, 16 MiB and more, whole pages; 0: 256 MiB */
+    unsigned cpus;                    /**< vCPUs, from 1; 0: one */
+    const struct mv_console *console; /**< NULL: output is dropped, input is empty */
+    mv_log_fn *log;                   /**< NULL: no messages */
+    void *log_context;                /**< what log gets */
+    enum mv_log_level log_level;      /**< the most detailed level that log receives */
+    const char *kvm_path;             /**< NULL: /dev/kvm */
+    bool timeline;                    /**< record the times that mv_machine_timeline reads */
+    bool single_step;            /**< an exit after each instruction, so that the report of a triple
                                   * fault can show the last one; some microseconds for each */
-    const struct mv_disk *disks; /* an array: vda, vdb...; all of the same size */
-    size_t disk_count;           /* 0 to MV_DISKS_MAX */
-    bool tables_only;            /* for mv_machine_dump_tables: the machine does not run, and needs
-                                  * neither a kernel nor KVM */
-    bool bare;                   /* vCPUs, memory and devices of one's own, and nothing else: no
-                                  * interrupt controllers, tables and devices of ours; x86: `hlt` is
-                                  * an exit.  With a flat binary, or with neither that nor a kernel:
-                                  * then the vCPUs are as KVM makes them. */
-    const struct mv_flat *flat;  /* in place of a kernel */
-    const struct mv_own_device *devices; /* an array */
-    size_t device_count;                 /* 0 to MV_OWN_MAX */
-    const struct mv_hook *hooks;         /* an array, asked in its order */
-    size_t hook_count;                   /* 0 to MV_HOOKS_MAX */
+    const struct mv_disk *disks; /**< an array: vda, vdb...; all of the same size */
+    size_t disk_count;           /**< 0 to MV_DISKS_MAX */
+    bool tables_only;           /**< for mv_machine_dump_tables: the machine does not run, and needs
+                                 * neither a kernel nor KVM */
+    bool bare;                  /**< vCPUs, memory and devices of one's own, and nothing else: no
+                                 * interrupt controllers, tables and devices of ours; x86: `hlt` is
+                                 * an exit.  With a flat binary, or with neither that nor a kernel:
+                                 * then the vCPUs are as KVM makes them. */
+    const struct mv_flat *flat; /**< in place of a kernel */
+    const struct mv_own_device *devices; /**< an array */
+    size_t device_count;                 /**< 0 to MV_OWN_MAX */
+    const struct mv_hook *hooks;         /**< an array, asked in its order */
+    size_t hook_count;                   /**< 0 to MV_HOOKS_MAX */
 };
 
+/** A machine: what mv_machine_create makes and mv_machine_destroy ends. */
 struct mv_machine;
 
-#define MV_DEFAULT_MEMORY (256ull << 20)
-#define MV_MINIMUM_MEMORY (16ull << 20)
-#define MV_BARE_MINIMUM   (64ull << 10) /* of a bare machine */
+#define MV_DEFAULT_MEMORY (256ull << 20) /**< bytes of memory where the configuration has 0 */
+#define MV_MINIMUM_MEMORY (16ull << 20)  /**< bytes of memory, the least */
+#define MV_BARE_MINIMUM   (64ull << 10)  /**< the least of a bare machine */
 
-/* Looks for what is wrong with a configuration, without KVM and without opening its files.
+/** Looks for what is wrong with a configuration, without KVM and without opening its files.
  * 0 or -EINVAL. */
 MV_API int mv_config_validate(const struct mv_config *config, struct mv_error *err);
 
-/*
+/**
  * Opens KVM, sets up memory, devices and vCPUs and loads the kernel; nothing
  * runs yet.  On success *ret_machine is the caller's, to be destroyed.
  * Errors: -EINVAL (configuration), -ENOEXEC (the kernel is not one, or lies in
@@ -224,11 +229,11 @@ MV_API int mv_config_validate(const struct mv_config *config, struct mv_error *e
 MV_API int mv_machine_create(const struct mv_config *config, struct mv_machine **ret_machine,
                              struct mv_error *err);
 
-/* Which tables tell the guest what its machine has: "acpi" (x86-64), or "dtb", a flattened
+/** Which tables tell the guest what its machine has: "acpi" (x86-64), or "dtb", a flattened
  * device tree (arm64). */
 MV_API const char *mv_tables(void);
 
-/*
+/**
  * Writes these tables as they are before the guest runs: a device tree into the file
  * `path`; ACPI tables into files in the folder `path`, which is made if missing, each
  * with the signature for its name: facp.dat, apic.dat...  Where KVM could not be
@@ -238,7 +243,7 @@ MV_API const char *mv_tables(void);
 MV_API int mv_machine_dump_tables(const struct mv_machine *machine, const char *path,
                                   struct mv_error *err);
 
-/*
+/**
  * Runs the machine until it ends.  Blocks the calling thread; the vCPUs and
  * the devices' I/O have threads of their own, which are gone when it returns.
  * A machine runs once.  Output that the guest has written is delivered before
@@ -248,75 +253,84 @@ MV_API int mv_machine_dump_tables(const struct mv_machine *machine, const char *
  */
 MV_API int mv_machine_run(struct mv_machine *machine, struct mv_end *ret_end, struct mv_error *err);
 
-/*
- * The same in two steps: start returns when the vCPUs' threads are there, wait when the
- * machine has ended and they are gone.  wait is to be called once after a start that
- * succeeded, by one thread.
+/**
+ * The first half of mv_machine_run: returns when the vCPUs' threads are there.  Errors: as of
+ * mv_machine_run; after one there is nothing to wait for.
  */
 MV_API int mv_machine_start(struct mv_machine *machine, struct mv_error *err);
+
+/**
+ * The second half: returns when the machine has ended and its threads are gone.  To be called
+ * once after a start that succeeded, by one thread, which may be another one.  Errors: as of
+ * mv_machine_run.
+ */
 MV_API int mv_machine_wait(struct mv_machine *machine, struct mv_end *ret_end,
                            struct mv_error *err);
 
-/* A file descriptor, the machine's, that is readable (POLLIN) once the machine has ended:
+/** A file descriptor, the machine's, that is readable (POLLIN) once the machine has ended:
  * to wait for many things at once.  Do not read it.  mv_machine_wait then returns soon. */
 MV_API int mv_machine_end_fd(const struct mv_machine *machine);
 
-/*
+/**
  * Holds all vCPUs: when pause returns, none runs its guest, and what their last
  * instructions did is done.  Timers of KVM's and the devices' I/O go on.  Pauses count: as
- * many calls of resume are needed.  From any thread but a vCPU's, while the machine exists;
- * in hooks mv_machine_hold asks for the same without waiting.  Pausing a machine that does
- * not run yet makes its vCPUs wait at their first instruction.
+ * many calls of mv_machine_resume are needed.  From any thread but a vCPU's, while the
+ * machine exists.  Pausing a machine that does not run yet makes its vCPUs wait at their
+ * first instruction.
  */
 MV_API void mv_machine_pause(struct mv_machine *machine);
+
+/** Asks for the same without waiting; for hooks, from any thread. */
 MV_API void mv_machine_hold(struct mv_machine *machine);
+
+/** Takes back one pause or hold.  From any thread. */
 MV_API void mv_machine_resume(struct mv_machine *machine);
 
-/* Sets the level of the interrupt line of a device of one's own, by its number (desc.irq).
+/** Sets the level of the interrupt line of a device of one's own, by its number (desc.irq).
  * From any thread.  -EINVAL where there is no such line: a bare machine has none. */
 MV_API int mv_machine_set_irq(struct mv_machine *machine, int irq, bool level);
 
-/* What is known of a device, ours or one's own, by its name; false if there is none. */
+/** What is known of a device, ours or one's own, by its name; false if there is none. */
 MV_API bool mv_machine_device(const struct mv_machine *machine, const char *name,
                               struct mv_device_desc *ret_desc);
 
-/*
+/**
  * Makes a running machine end with MV_END_STOPPED and this code, unless it has
  * ended already.  From any thread, at any time between create and destroy, also
  * from a signal handler.
  */
 MV_API void mv_machine_stop(struct mv_machine *machine, int code);
 
-/*
+/**
  * Tells the machine that something of the host's has changed: it looks at its
  * disks, and announces to the guest those that have another size.  From any
  * thread while the machine exists, also from a signal handler.
  */
 MV_API void mv_machine_rescan(struct mv_machine *machine);
 
-/*
+/**
  * After a run that ended badly: the registers of the vCPU that ended it, the
  * bytes at its instruction pointer and its last exits, as lines of text.
  * Returns a string to be freed by the caller, or NULL if there is no memory.
  */
 MV_API char *mv_machine_report(const struct mv_machine *machine);
 
-/* One entry of the timeline. */
+/** One entry of the timeline. */
 struct mv_mark {
-    uint64_t ns;      /* CLOCK_MONOTONIC when it happened (or ended), in nanoseconds */
-    uint64_t took;    /* for a call to KVM: how long it took, in nanoseconds; else 0 */
-    const char *name; /* static storage: "kvm_run", "guest mark", "KVM_CREATE_VM"... */
-    int64_t value;    /* for "guest mark": the byte that the guest wrote; else 0 */
+    uint64_t ns;      /**< CLOCK_MONOTONIC when it happened (or ended), in nanoseconds */
+    uint64_t took;    /**< for a call to KVM: how long it took, in nanoseconds; else 0 */
+    const char *name; /**< static storage: "kvm_run", "guest mark", "KVM_CREATE_VM"... */
+    int64_t value;    /**< for "guest mark": the byte that the guest wrote; else 0 */
 };
 
-/*
+/**
  * Copies up to `most` entries, in order of time, and returns how many there
  * are in all (at most 128 are kept).  Not while the machine runs.
  */
 MV_API size_t mv_machine_timeline(const struct mv_machine *machine, struct mv_mark *ret_marks,
                                   size_t most);
 
-/* Frees everything.  Accepts NULL.  Not while the machine runs. */
+/** Frees everything.  Accepts NULL.  Not while the machine runs. */
 MV_API void mv_machine_destroy(struct mv_machine *machine);
 
 #ifdef __cplusplus

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/*
+/**
+ * @file
  * A vCPU from near by: run it by hand, one exit at a time, hook its exits, and look
  * inside: registers, memory as it sees it, single steps, breakpoints.
  *
@@ -20,45 +21,47 @@
 extern "C" {
 #endif
 
-/* The machine's, and no longer there than it. */
+/** A vCPU: the machine's, and no longer there than it. */
 struct mv_vcpu;
 
-/* index: from 0 to the configured number - 1; else NULL. */
+/** A machine's vCPU.  index: from 0 to the configured number - 1; else NULL.  Any thread. */
 MV_API struct mv_vcpu *mv_machine_vcpu(const struct mv_machine *machine, unsigned index);
+
+/** Its number, from 0.  Any thread. */
 MV_API unsigned mv_vcpu_index(const struct mv_vcpu *vcpu);
 
 /* ---- exits ---- */
 
-/* Why a vCPU stopped running its guest. */
+/** Why a vCPU stopped running its guest. */
 enum mv_exit_kind {
-    MV_EXIT_NONE,        /* in a hook: any of those below; in an exit: there was none yet */
-    MV_EXIT_PORT,        /* x86: `in` or `out`; see access */
-    MV_EXIT_MMIO,        /* an address where there is no memory; see access */
-    MV_EXIT_HYPERCALL,   /* see hypercall */
-    MV_EXIT_HALT,        /* x86, bare machines: `hlt` */
-    MV_EXIT_DEBUG,       /* a step, breakpoint or watchpoint; see debug */
-    MV_EXIT_TIMEOUT,     /* the time given to mv_vcpu_run is over */
-    MV_EXIT_INTERRUPTED, /* a signal of the process's came to the thread, or mv_machine_pause */
-    MV_EXIT_END,         /* the machine has ended; see end */
+    MV_EXIT_NONE,        /**< in a hook: any of those below; in an exit: there was none yet */
+    MV_EXIT_PORT,        /**< x86: `in` or `out`; see access */
+    MV_EXIT_MMIO,        /**< an address where there is no memory; see access */
+    MV_EXIT_HYPERCALL,   /**< see hypercall */
+    MV_EXIT_HALT,        /**< x86, bare machines: `hlt` */
+    MV_EXIT_DEBUG,       /**< a step, breakpoint or watchpoint; see debug */
+    MV_EXIT_TIMEOUT,     /**< the time given to mv_vcpu_run is over */
+    MV_EXIT_INTERRUPTED, /**< a signal of the process's came to the thread, or mv_machine_pause */
+    MV_EXIT_END,         /**< the machine has ended; see end */
 };
 
-/* Why a vCPU stopped for a debugger. */
+/** Why a vCPU stopped for a debugger. */
 enum mv_debug_reason {
-    MV_DEBUG_STEP,
-    MV_DEBUG_SOFTWARE,   /* a breakpoint instruction: int3, brk */
-    MV_DEBUG_BREAKPOINT, /* one of mv_debug's */
-    MV_DEBUG_WATCHPOINT, /* one of mv_debug's */
+    MV_DEBUG_STEP,       /**< one instruction is done */
+    MV_DEBUG_SOFTWARE,   /**< a breakpoint instruction: int3, brk */
+    MV_DEBUG_BREAKPOINT, /**< one of mv_debug's */
+    MV_DEBUG_WATCHPOINT, /**< one of mv_debug's */
 };
 
-/* One access to a port or to an address without memory. */
+/** One access to a port or to an address without memory. */
 struct mv_access {
-    uint64_t address; /* port, or guest-physical address */
-    uint32_t size;    /* bytes: 1, 2, 4 or 8 */
-    bool write;       /* by the guest */
-    uint64_t value;   /* written; or what the guest will read: all ones, until somebody sets it */
+    uint64_t address; /**< port, or guest-physical address */
+    uint32_t size;    /**< bytes: 1, 2, 4 or 8 */
+    bool write;       /**< by the guest */
+    uint64_t value;   /**< written; or what the guest will read: all ones, until somebody sets it */
 };
 
-/*
+/**
  * KVM does not show us vmcall and hvc, which it answers by itself.  So a hypercall is
  * a write of four bytes to a device of the machine's: on x86-64 `out` to the port
  * MV_HYPERCALL_PORT, on arm64 a store to the address MV_HYPERCALL_ADDRESS.  The value
@@ -67,33 +70,35 @@ struct mv_access {
  * machine without a hook for it nothing is there.
  */
 struct mv_hypercall {
-    uint64_t number;
-    uint64_t arguments[4];
-    uint64_t result; /* what the guest gets; 0 until somebody sets it */
+    uint64_t number;       /**< 32 bits, as the guest wrote them */
+    uint64_t arguments[4]; /**< from the registers */
+    uint64_t result;       /**< what the guest gets; 0 until somebody sets it */
 };
 
-#define MV_HYPERCALL_PORT    0xf8
-#define MV_HYPERCALL_ADDRESS 0x01050000
+#define MV_HYPERCALL_PORT    0xf8       /**< x86-64 */
+#define MV_HYPERCALL_ADDRESS 0x01050000 /**< arm64 */
 
+/** Where a vCPU stopped for a debugger. */
 struct mv_debug_stop {
-    enum mv_debug_reason reason;
-    uint64_t address; /* of the instruction, or of the data watched; guest-virtual */
+    enum mv_debug_reason reason; /**< why */
+    uint64_t address;            /**< of the instruction, or of the data watched; guest-virtual */
 };
 
+/** One exit of a vCPU: which member of the union holds goes by kind. */
 struct mv_exit {
-    enum mv_exit_kind kind;
-    bool handled; /* a hook or a device has served it */
-    uint64_t pc;  /* guest-virtual address of the instruction, or 0 where finding it out takes a
-                   * call to KVM: then the register "rip" or "pc" has it */
+    enum mv_exit_kind kind; /**< why it stopped */
+    bool handled;           /**< a hook or a device has served it */
+    uint64_t pc; /**< guest-virtual address of the instruction, or 0 where finding it out takes a
+                  * call to KVM: then the register "rip" or "pc" has it */
     union {
-        struct mv_access access;
-        struct mv_hypercall hypercall;
-        struct mv_debug_stop debug;
-        struct mv_end end;
+        struct mv_access access;       /**< MV_EXIT_PORT, MV_EXIT_MMIO */
+        struct mv_hypercall hypercall; /**< MV_EXIT_HYPERCALL */
+        struct mv_debug_stop debug;    /**< MV_EXIT_DEBUG */
+        struct mv_end end;             /**< MV_EXIT_END */
     };
 };
 
-/*
+/**
  * A hook sees an exit before the devices do, in the vCPU's thread.  It returns true if
  * it has served the exit, which then goes no further; of several the first one in
  * the configuration that says so counts.  It may call whatever is allowed for a vCPU that
@@ -102,24 +107,27 @@ struct mv_exit {
  */
 typedef bool mv_hook_fn(void *context, struct mv_vcpu *vcpu, struct mv_exit *exit);
 
+/** A hook: which exits it sees, and what it does. */
 struct mv_hook {
-    enum mv_exit_kind kind; /* MV_EXIT_NONE: every exit up to and with MV_EXIT_DEBUG */
-    uint64_t first, last;   /* for MV_EXIT_PORT and MV_EXIT_MMIO: the addresses, both inclusive */
-    mv_hook_fn *fn;
-    void *context;
+    enum mv_exit_kind kind; /**< MV_EXIT_NONE: every exit up to and with MV_EXIT_DEBUG */
+    uint64_t first;         /**< MV_EXIT_PORT and MV_EXIT_MMIO: the lowest address */
+    uint64_t last;          /**< and the highest, inclusive */
+    mv_hook_fn *fn;         /**< what it does; required */
+    void *context;          /**< what fn gets; the caller's, until destroy */
 };
 
-/* How far mv_vcpu_run goes. */
+/** How far mv_vcpu_run goes. */
 enum mv_until {
-    MV_UNTIL_EXIT,    /* to the next exit, also if a hook or device has served it */
-    MV_UNTIL_UNKNOWN, /* to the next exit that neither has served */
-    MV_UNTIL_END,     /* to the end of the machine */
-    MV_UNTIL_STEP,    /* over one instruction, or to an exit that comes before its end */
+    MV_UNTIL_EXIT,    /**< to the next exit, also if a hook or device has served it */
+    MV_UNTIL_UNKNOWN, /**< to the next exit that neither has served */
+    MV_UNTIL_END,     /**< to the end of the machine */
+    MV_UNTIL_STEP,    /**< over one instruction, or to an exit that comes before its end */
 };
 
+/** A timeout that never comes. */
 #define MV_FOREVER (-1)
 
-/*
+/**
  * Runs the guest in this thread, until there is something to tell.  The first call
  * makes the machine one whose vCPUs have no threads of their own.
  *
@@ -135,122 +143,142 @@ enum mv_until {
 MV_API int mv_vcpu_run(struct mv_vcpu *vcpu, enum mv_until until, int64_t timeout,
                        struct mv_exit *exit);
 
-/* The name of an exit, "port"; static storage. */
+/** The name of an exit, "port"; static storage. */
 MV_API const char *mv_exit_kind_name(enum mv_exit_kind kind);
 
 /* ---- memory ---- */
 
-/* Copies size bytes at a guest-physical address.  -EFAULT, and nothing is copied, unless
+/** Copies size bytes at a guest-physical address.  -EFAULT, and nothing is copied, unless
  * all of them are memory.  Any thread, also while the guest runs and changes it. */
 MV_API int mv_machine_read(const struct mv_machine *machine, uint64_t address, void *ret_data,
                            size_t size);
+
+/** The other way round. */
 MV_API int mv_machine_write(struct mv_machine *machine, uint64_t address, const void *data,
                             size_t size);
 
-/* Where these bytes are in this process until the machine is destroyed, or NULL unless
+/** Where these bytes are in this process until the machine is destroyed, or NULL unless
  * all of them are memory, in one piece.  The guest may change them at any time. */
 MV_API void *mv_machine_memory(struct mv_machine *machine, uint64_t address, size_t size);
 
-/* The number of pieces of memory; *ret_address and *ret_size of piece `index` where it
+/** The number of pieces of memory; *ret_address and *ret_size of piece `index` where it
  * is one. */
 MV_API unsigned mv_machine_memory_map(const struct mv_machine *machine, unsigned index,
                                       uint64_t *ret_address, uint64_t *ret_size);
 
-/* The same by guest-virtual addresses, as the vCPU sees them now, whatever the access
- * rights say: for debuggers.  -EFAULT: not all of it is mapped, to memory. */
+/** Copies size bytes at a guest-virtual address, as the vCPU sees it now, whatever the access
+ * rights say: for debuggers.  -EFAULT, and nothing is copied: not all of it is mapped, to
+ * memory. */
 MV_API int mv_vcpu_read(struct mv_vcpu *vcpu, uint64_t address, void *ret_data, size_t size);
+
+/** The other way round. */
 MV_API int mv_vcpu_write(struct mv_vcpu *vcpu, uint64_t address, const void *data, size_t size);
 
-#define MV_WALK_LEVELS 5
+#define MV_WALK_LEVELS 5 /**< the most that there are */
 
-/* One entry that the processor looks at. */
+/** One entry that the processor looks at. */
 struct mv_walk_level {
-    const char *name; /* "PML4", "PDPT"...; static storage */
-    uint64_t address; /* guest-physical, of the entry */
-    uint64_t entry;   /* as it is there; all ones where there is no memory */
-    bool present, writable, user, executable, leaf;
+    const char *name; /**< "PML4", "PDPT"...; static storage */
+    uint64_t address; /**< guest-physical, of the entry */
+    uint64_t entry;   /**< as it is there; all ones where there is no memory */
+    bool present;     /**< without it nothing else counts */
+    bool writable;    /**< as this entry has it; other levels may forbid it */
+    bool user;        /**< x86: in ring 3; arm64: at EL0.  As this entry has it */
+    bool executable;  /**< as this entry has it */
+    bool leaf;        /**< it maps a page; the walk ends here */
 };
 
-/* How an address is translated: SDM volume 3, 4; Arm ARM, D8. */
+/** How an address is translated: SDM volume 3, 4; Arm ARM, D8. */
 struct mv_walk {
-    bool mapped;
-    uint64_t address;   /* guest-physical; where mapped */
-    uint64_t page_size; /* bytes; 0: translation is off, and the address is the physical one */
-    bool writable, user, executable; /* over all levels; where mapped */
-    unsigned levels;                 /* how many there are in level */
-    struct mv_walk_level level[MV_WALK_LEVELS];
-    char why[120]; /* for a person, where it is not mapped: "the PDPT's entry is not present" */
+    bool mapped;        /**< there is a translation */
+    uint64_t address;   /**< guest-physical; where mapped */
+    uint64_t page_size; /**< bytes; 0: translation is off, and the address is the physical one */
+    bool writable;      /**< over all levels; where mapped */
+    bool user;          /**< over all levels; where mapped */
+    bool executable;    /**< over all levels; where mapped */
+    unsigned levels;    /**< how many there are in level */
+    struct mv_walk_level level[MV_WALK_LEVELS]; /**< the entries, in the processor's order */
+    char why[120]; /**< for a person, where it is not mapped: "the PDPT's entry is not present" */
 };
 
-/* Walks the page tables for a guest-virtual address (x86: a linear one).  Returns 0 also
+/** Walks the page tables for a guest-virtual address (x86: a linear one).  Returns 0 also
  * when it is not mapped. */
 MV_API int mv_vcpu_translate(struct mv_vcpu *vcpu, uint64_t address, struct mv_walk *ret_walk);
 
 /* ---- registers ---- */
 
+/** What kind of register it is. */
 enum mv_register_group {
-    MV_REGISTERS_GENERAL,
-    MV_REGISTERS_SEGMENT, /* x86: selectors, and base, limit and attributes of each: "cs.base" */
-    MV_REGISTERS_CONTROL, /* x86: CR0..., EFER, GDT and IDT */
-    MV_REGISTERS_MSR,     /* x86: model-specific ones */
-    MV_REGISTERS_SYSTEM,  /* arm64: of EL1 */
-    MV_REGISTERS_FLOAT,   /* x87 and SSE; FP and SIMD */
+    MV_REGISTERS_GENERAL, /**< general purpose, instruction pointer, flags */
+    MV_REGISTERS_SEGMENT, /**< x86: selectors, and base, limit and attributes of each: "cs.base" */
+    MV_REGISTERS_CONTROL, /**< x86: CR0..., EFER, GDT and IDT */
+    MV_REGISTERS_MSR,     /**< x86: model-specific ones */
+    MV_REGISTERS_SYSTEM,  /**< arm64: of EL1 */
+    MV_REGISTERS_FLOAT,   /**< x87 and SSE; FP and SIMD */
 };
 
+/** A register, as the table has it. */
 struct mv_register {
-    const char *name; /* lower case, as the manuals have it: "rax", "cs", "cr3", "sctlr_el1" */
-    enum mv_register_group group;
-    unsigned bits; /* 16, 32, 64, 80 or 128 */
+    const char *name; /**< lower case, as the manuals have it: "rax", "cs", "cr3", "sctlr_el1" */
+    enum mv_register_group group; /**< what kind it is */
+    unsigned bits;                /**< 16, 32, 64, 80 or 128 */
 };
 
-/* All that this architecture has here; static storage. */
+/** All that this architecture has here; static storage. */
 MV_API const struct mv_register *mv_registers(size_t *ret_count);
 
-/* By name.  -ENOENT: there is no such register; -EOPNOTSUPP: this processor lacks it;
- * -ERANGE: it has more than 64 bits; -EINVAL: KVM refuses the value. */
+/** Reads a register by name.  -ENOENT: there is no such register; -EOPNOTSUPP: this processor
+ * lacks it; -ERANGE: it has more than 64 bits. */
 MV_API int mv_vcpu_get(struct mv_vcpu *vcpu, const char *name, uint64_t *ret_value);
+
+/** Sets it.  Errors: the same, and -EINVAL: KVM refuses the value. */
 MV_API int mv_vcpu_set(struct mv_vcpu *vcpu, const char *name, uint64_t value);
 
-/* By its place in the table, all its bits, the lowest byte first: (bits + 7) / 8 bytes. */
+/** Reads a register by its place in the table, all its bits, the lowest byte first:
+ * (bits + 7) / 8 bytes.  Errors: -ENOENT and -EOPNOTSUPP as above. */
 MV_API int mv_vcpu_get_bytes(struct mv_vcpu *vcpu, size_t number, void *ret_bytes);
+
+/** Sets it.  Errors: the same, and -EINVAL: KVM refuses the value. */
 MV_API int mv_vcpu_set_bytes(struct mv_vcpu *vcpu, size_t number, const void *bytes);
 
 /* ---- debugging ---- */
 
-#define MV_DEBUG_POINTS 4
+#define MV_DEBUG_POINTS 4 /**< of one vCPU, the most */
 
+/** What a point waits for. */
 enum mv_debug_access {
-    MV_BREAK_EXECUTE,
-    MV_WATCH_WRITE,
-    MV_WATCH_ACCESS, /* reads and writes */
+    MV_BREAK_EXECUTE, /**< an instruction is about to be executed */
+    MV_WATCH_WRITE,   /**< data is written */
+    MV_WATCH_ACCESS,  /**< reads and writes */
 };
 
+/** A hardware breakpoint or watchpoint. */
 struct mv_debug_point {
-    enum mv_debug_access access;
-    uint64_t address; /* guest-virtual; a multiple of size */
-    uint32_t size;    /* bytes watched: 1, 2, 4 or 8; 1 (x86) or 4 (arm64) for MV_BREAK_EXECUTE */
+    enum mv_debug_access access; /**< what it waits for */
+    uint64_t address;            /**< guest-virtual; a multiple of size */
+    uint32_t size; /**< bytes watched: 1, 2, 4 or 8; 1 (x86) or 4 (arm64) for MV_BREAK_EXECUTE */
 };
 
-/* What makes the vCPU stop with MV_EXIT_DEBUG; all zero: nothing. */
+/** What makes the vCPU stop with MV_EXIT_DEBUG; all zero: nothing. */
 struct mv_debug {
-    bool step;     /* after each instruction */
-    bool software; /* a breakpoint instruction is ours, not the guest's */
-    unsigned count;
-    struct mv_debug_point points[MV_DEBUG_POINTS];
+    bool step;      /**< after each instruction */
+    bool software;  /**< a breakpoint instruction is ours, not the guest's */
+    unsigned count; /**< how many points there are, 0 to MV_DEBUG_POINTS */
+    struct mv_debug_point points[MV_DEBUG_POINTS]; /**< these */
 };
 
-/* Replaces what was set before.  -ENOSPC: the processor has not so many; -EINVAL: a
+/** Replaces what was set before.  -ENOSPC: the processor has not so many; -EINVAL: a
  * size or address that it cannot watch; -EOPNOTSUPP. */
 MV_API int mv_vcpu_debug(struct mv_vcpu *vcpu, const struct mv_debug *debug);
 
-/*
+/**
  * Whether breakpoints work here.  Where KVM itself runs on a processor that QEMU
  * emulates (nested SVM under TCG), guests' breakpoint instructions go to the guest,
  * and debug registers do not fire: single steps alone work.
  */
 MV_API bool mv_machine_breakpoints_work(const struct mv_machine *machine);
 
-/*
+/**
  * The instruction at a guest-virtual address as a line of text, in the mode that the
  * vCPU is in.  Returns its length in bytes; -EFAULT (nothing is mapped there), -EILSEQ
  * (no instruction), -EOPNOTSUPP (the library was built without capstone).
