@@ -560,7 +560,7 @@ def say_progress(done, left, label):
 
 def make_place(plan, table):
     if plan["lab_root"]:
-        enter, folder = labroot.make(table), labroot.SCRATCH
+        enter, folder = labroot.make(table, lambda text: say_progress(0, 0, text)), labroot.SCRATCH
     else:
         enter, folder = [], tempfile.mkdtemp(prefix="minivmm-contrast-", dir=plan["scratch"])
         os.chmod(folder, 0o755)

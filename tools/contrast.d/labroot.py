@@ -60,8 +60,9 @@ def copy(path):
         shutil.copy2(path, target)
 
 
-def make(rows):
-    """Makes it, with all that these rows need, and returns the command that runs another one in there."""
+def make(rows, say):
+    """Makes it, with all that these rows need, and returns the command that runs another one in there.  say(text): how far it is,
+    since on a busy computer the copying takes minutes."""
     for words in (["modprobe", "ext4"],
                   ["modprobe", "null_blk", "nr_devices=1", "gb=4", "memory_backed=1", "irqmode=1", "submit_queues=1"],
                   ["mkfs.ext4", "-q", "-O", "^has_journal", "-E", "nodiscard,lazy_itable_init=0", "-N", "60000", "/dev/nullb0", "1500M"],
@@ -76,6 +77,7 @@ def make(rows):
         for pattern in row.data:
             wanted.update(glob.glob(pattern))
     for path in sorted(with_libraries([path for path in wanted if path and os.path.exists(path)])):
+        say(f"copying {path}")
         copy(path)
     for name in ("proc", "sys", "dev", "run", "tmp", "var/tmp", "var/lib", "var/log", "var/run", "root", "old"):
         os.makedirs(f"{ROOT}/{name}", exist_ok=True)
