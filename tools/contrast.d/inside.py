@@ -620,6 +620,7 @@ def main(path):
             return
         journal.add("manifest", machine=manifest.machine())
         for row in list(table):
+            say_progress(0, 0, f"preparing {row.title}")
             try:
                 row.begin(place)
                 journal.add(f"row/{row.name}", version=row.version(place), command=row.command(
