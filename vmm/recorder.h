@@ -49,7 +49,8 @@ static inline void mv_recorder_rest(struct mv_recorder *recorder)
     recorder->from = 0;
 }
 
-/* The caller of mv_vcpu_run has had the last exit until now; read: what the guest reads, or NULL. */
+/* The caller of mv_vcpu_run has had the last exit until now; read: what the guest reads, or NULL.
+ */
 void mv_recorder_answer(struct mv_recorder *recorder, const struct mv_access *read);
 
 #endif

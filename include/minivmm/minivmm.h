@@ -202,9 +202,9 @@ struct mv_config {
     size_t device_count;                 /* 0 to MV_OWN_MAX */
     const struct mv_hook *hooks;         /* an array, asked in its order */
     size_t hook_count;                   /* 0 to MV_HOOKS_MAX */
-    size_t trace_records; /* how many exits to keep for each vCPU, see trace.h; rounded up to a power
-                           * of two, at most MV_TRACE_MAX; 48 bytes each, none before it is needed.
-                           * 0: none */
+    size_t trace_records; /* how many exits to keep for each vCPU, see trace.h; rounded up to a
+                           * power of two, at most MV_TRACE_MAX; 48 bytes each, none before it is
+                           * needed. 0: none */
 };
 
 struct mv_machine;

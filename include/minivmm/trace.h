@@ -51,8 +51,8 @@ MV_API uint64_t mv_machine_trace_count(const struct mv_machine *machine, unsigne
 MV_API size_t mv_machine_trace(const struct mv_machine *machine, unsigned vcpu, uint64_t first,
                                struct mv_trace_record *ret_records, size_t most);
 
-/* The name of a reason as in <linux/kvm.h>, without KVM_EXIT_: "IO", "MMIO".  "(other)" for one that
- * has none here.  Static storage. */
+/* The name of a reason as in <linux/kvm.h>, without KVM_EXIT_: "IO", "MMIO".  "(other)" for one
+ * that has none here.  Static storage. */
 MV_API const char *mv_exit_name(uint32_t reason);
 
 #ifdef __cplusplus
