@@ -131,7 +131,7 @@ function duration(ns) {
   return (unit === 0 ? String(Math.round(ns)) : ns.toPrecision(3).replace(/e.*/, "")) + " " + units[unit];
 }
 
-const number = (value) => value.toLocaleString("en");
+const number = (value) => value.toLocaleString("en", {maximumFractionDigits: 3});
 
 function element(name, words, attributes = {}) {
   const made = document.createElement(name);
@@ -410,7 +410,7 @@ function drawBlocks(vcpu, y, seen) {
     const more = characterOf.has(i) ? ` ${JSON.stringify(String.fromCharCode(field.byte(i)))}` : "";
     pen.fillStyle = colours["on-" + kind];
     pen.textAlign = "left";
-    pen.fillText(clip(`${key.what} ${key.where}${more}`, at[1] - 8), at[0] + 4, y + rowHeight / 2);
+    pen.fillText(clip(`${key.what}${more} ${key.where}`, at[1] - 8), at[0] + 4, y + rowHeight / 2);
   }
 }
 
@@ -525,7 +525,7 @@ function describe(i) {
   if (characterOf.has(i)) rows_.push(["Character", JSON.stringify(String.fromCharCode(field.byte(i)))]);
   if (field.more(i)) rows_.push(["Access", "one more of the exit before: a string instruction"]);
   const phase = phases.find((p) => T.left[i] < p.to);
-  rows_.push(["At", duration(T.left[i])], ["Guest before", duration(T.left[i] - T.entered[i])], ["Monitor", duration(T.done[i] - T.left[i])]);
+  rows_.push(["At", `${number(T.left[i] / 1e6)} ms`], ["Guest before", duration(T.left[i] - T.entered[i])], ["Monitor", duration(T.done[i] - T.left[i])]);
   if (phase) rows_.push(["Phase", phase.name]);
   return rows_;
 }
