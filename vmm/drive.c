@@ -66,12 +66,22 @@ static void finish(struct drive *drive)
     pthread_sigmask(SIG_SETMASK, &drive->mask, NULL);
 }
 
+/* Whether the guest gets a value from the caller. */
+static bool reads(const struct mv_exit *exit)
+{
+    return (exit->kind == MV_EXIT_PORT || exit->kind == MV_EXIT_MMIO) && !exit->access.write;
+}
+
 /* What the caller answered to the last exit. */
 static int take_answer(struct mv_vcpu *vcpu, const struct mv_exit *exit)
 {
     bool owed = vcpu->owed;
 
     vcpu->owed = false;
+    if (owed)
+        mv_recorder_answer(&vcpu->recorder, reads(exit) ? &exit->access : NULL);
+    else
+        mv_recorder_rest(&vcpu->recorder);
     if (!owed || exit->handled)
         return 0;
     mv_vcpu_answer(vcpu, exit);

@@ -15,6 +15,7 @@
 #include "minivmm/vcpu.h"
 #include "options.h"
 #include "term.h"
+#include "trace/format.h"
 #include "util.h"
 
 /* Exit statuses; see minivmm(1). */
@@ -111,6 +112,25 @@ static bool write_timeline(const char *path, uint64_t began)
                 (unsigned long long)marks[i].took, (long long)marks[i].value, marks[i].name);
     good = !ferror(file);
     return fclose(file) == 0 && good;
+}
+
+/* However it ended.  Returns the exit status: `status`, or that of an error. */
+static int write_trace(const struct mv_options *options, uint64_t began, int status,
+                       enum mv_end_reason reason)
+{
+    const struct mv_trace_run run = {
+        .kernel = options->kernel,
+        .began = began,
+        .vcpus = options->cpus ? options->cpus : 1,
+        .status = status,
+        .reason = reason,
+    };
+    int error = options->trace ? mv_trace_write(options->trace, machine, &run) : 0;
+
+    if (!error)
+        return status;
+    fprintf(stderr, "minivmm: cannot write the trace %s: %s\n", options->trace, strerror(-error));
+    return EXIT_ERROR;
 }
 
 static void say_report(const char *what)
@@ -220,11 +240,12 @@ static int run(const struct mv_options *options, uint64_t began)
         .console = &console,
         .log = on_log,
         .log_level = options->verbose ? MV_LOG_DEBUG : MV_LOG_WARNING,
-        .timeline = options->timeline != NULL,
+        .timeline = options->timeline || options->trace,
         .single_step = options->step,
         .disks = options->disks,
         .disk_count = options->disk_count,
         .tables_only = options->dump != NULL,
+        .trace_records = options->trace_records,
     };
     struct mv_gdb gdb;
     struct mv_hook hook = mv_gdb_hook(&gdb);
@@ -254,10 +275,10 @@ static int run(const struct mv_options *options, uint64_t began)
     if (run_machine(options, &gdb, &end, &err) < 0) {
         mv_term_restore();
         say(err.tried, err.hint);
-        return EXIT_ERROR;
+        return write_trace(options, began, EXIT_ERROR, MV_END_INTERNAL_ERROR);
     }
     mv_term_restore();
-    status = conclude(&end);
+    status = write_trace(options, began, conclude(&end), end.reason);
     show_screen();
     if (options->timeline && !write_timeline(options->timeline, began)) {
         fprintf(stderr, "minivmm: cannot write the timeline %s: %s\n", options->timeline,
@@ -290,6 +311,8 @@ int main(int argc, char **argv)
     int status;
 
     open_standard_streams();
+    if (argc > 1 && strcmp(argv[1], "trace") == 0)
+        return mv_trace_command(argc - 1, argv + 1);
     if (!mv_options_parse(argc, argv, &options, message)) {
         say(message[0], message[1]);
         mv_options_done(&options);

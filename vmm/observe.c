@@ -105,6 +105,46 @@ bool mv_machine_device(const struct mv_machine *machine, const char *name,
     return false;
 }
 
+unsigned mv_machine_devices(const struct mv_machine *machine, unsigned index,
+                            struct mv_device_desc *ret_desc)
+{
+    if (index < machine->board.count)
+        *ret_desc = machine->board.devices[index].desc;
+    return machine->board.count;
+}
+
+/* ---- the trace ---- */
+
+/* Of a vCPU that is there and traced; or NULL. */
+static const struct mv_recorder *find_recorder(const struct mv_machine *machine, unsigned vcpu)
+{
+    if (vcpu >= machine->created || !machine->vcpus[vcpu].recorder.ring)
+        return NULL;
+    return &machine->vcpus[vcpu].recorder;
+}
+
+uint64_t mv_machine_trace_count(const struct mv_machine *machine, unsigned vcpu, uint64_t *ret_lost)
+{
+    const struct mv_recorder *recorder = find_recorder(machine, vcpu);
+    uint64_t kept = recorder ? mv_min(recorder->count, recorder->mask + 1) : 0;
+
+    if (ret_lost)
+        *ret_lost = recorder ? recorder->count - kept : 0;
+    return kept;
+}
+
+size_t mv_machine_trace(const struct mv_machine *machine, unsigned vcpu, uint64_t first,
+                        struct mv_trace_record *ret_records, size_t most)
+{
+    const struct mv_recorder *recorder = find_recorder(machine, vcpu);
+    uint64_t lost, kept = mv_machine_trace_count(machine, vcpu, &lost);
+    size_t count = first < kept ? (size_t)mv_min(kept - first, most) : 0;
+
+    for (size_t i = 0; i < count; i++)
+        ret_records[i] = recorder->ring[(lost + first + i) & recorder->mask];
+    return count;
+}
+
 struct mv_vcpu *mv_machine_vcpu(const struct mv_machine *machine, unsigned index)
 {
     return index < machine->created ? &machine->vcpus[index] : NULL;

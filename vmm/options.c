@@ -12,13 +12,16 @@
 #include <string.h>
 
 #include "minivmm/minivmm.h"
+#include "minivmm/trace.h"
 #include "util.h"
 
 #define DEFAULT_CONSOLE "console=ttyS0"
 #define DEFAULT_PANIC   "panic=-1"
+#define DEFAULT_TRACE   (1u << 20) /* records for each vCPU */
 
 const char mv_help_text[] =
     "usage: minivmm [options] [-k] KERNEL\n"
+    "       minivmm trace [options] TRACE\n"
     "Boots a kernel in a virtual machine, with its serial console on this terminal.\n"
     "\n"
     "  -k, --kernel FILE    x86-64: bzImage (vmlinuz), an ELF vmlinux with a PVH note, a\n"
@@ -41,6 +44,9 @@ const char mv_help_text[] =
     "                                      flushes), writethrough, or unsafe (never)\n"
     "                         io=HOW       uring or threads (the first where possible)\n"
     "      --timeline FILE  write when each step of the start and end happened\n"
+    "      --trace FILE[,records=N]\n"
+    "                       write every exit with its times, the newest N (1048576) of each\n"
+    "                       vCPU, for: minivmm trace FILE\n"
     "      --dump-acpi DIR  (x86-64) write the ACPI tables into this folder, and end; needs\n"
     "                       neither a kernel nor KVM\n"
     "      --dump-dtb FILE  (arm64) the same with the device tree\n"
@@ -288,6 +294,33 @@ static bool add_disk(struct mv_options *options, const char *text, char message[
     return true;
 }
 
+static bool set_trace(struct mv_options *options, const char *text, char message[2][256])
+{
+    char *rest = strdup(text), *word;
+
+    if (!rest)
+        return fail(message, "", "no memory");
+    free(options->trace_words);
+    options->trace_words = rest;
+    options->trace_records = DEFAULT_TRACE;
+    options->trace = next_part(&rest);
+    if (!*options->trace)
+        return fail(message, "for example: --trace boot.trace", "a trace without a file: %s", text);
+    while ((word = next_part(&rest)) != NULL) {
+        const char *value = value_of(word, "records"), *end;
+        uint64_t number;
+
+        if (!value)
+            return fail(message, "records=; a comma in a path is written twice",
+                        "unknown word for a trace: %s", word);
+        if (!parse_number(value, &end, &number) || *end || number == 0 || number > MV_TRACE_MAX)
+            return fail(message, "1048576 is the default", "a trace has 1 to %u records: %s",
+                        MV_TRACE_MAX, value);
+        options->trace_records = (size_t)number;
+    }
+    return true;
+}
+
 static bool set_dump(struct mv_options *options, const char *tables, char message[2][256])
 {
     if (strcmp(tables, mv_tables()) != 0)
@@ -309,6 +342,7 @@ static bool set_option(struct mv_options *options, int option, const char *word,
     case 'c': return set_cpus(options, optarg, message);
     case 'd': return add_disk(options, optarg, message);
     case 't': options->timeline = optarg; return true;
+    case 'T': return set_trace(options, optarg, message);
     case 's': options->step = true; return true;
     case 'g': options->gdb = optarg; return true;
     case 'A': return set_dump(options, "acpi", message);
@@ -332,6 +366,7 @@ bool mv_options_parse(int argc, char **argv, struct mv_options *options, char me
         {"cpus", required_argument, NULL, 'c'},
         {"disk", required_argument, NULL, 'd'},
         {"timeline", required_argument, NULL, 't'},
+        {"trace", required_argument, NULL, 'T'},
         {"step", no_argument, NULL, 's'},
         {"gdb", required_argument, NULL, 'g'},
         {"verbose", no_argument, NULL, 'v'},
@@ -375,6 +410,8 @@ void mv_options_done(struct mv_options *options)
 {
     free(options->append);
     options->append = NULL;
+    free(options->trace_words);
+    options->trace_words = NULL;
     while (options->disk_count)
         free(options->disk_words[--options->disk_count]);
 }

@@ -17,10 +17,13 @@ enum mv_action {
 struct mv_options {
     enum mv_action action;
     const char *kernel, *initrd, *timeline, *gdb; /* point into argv; NULL: not given */
-    const char *dump; /* where to write the tables of the machine; NULL: run it */
-    char *append;     /* what the kernel gets, completed; to be freed */
-    uint64_t memory;  /* bytes; 0: default */
-    unsigned cpus;    /* 0: default */
+    const char *dump;  /* where to write the tables of the machine; NULL: run it */
+    const char *trace; /* where to write the trace, points into trace_words; NULL: not given */
+    size_t trace_records;
+    char *trace_words; /* to be freed */
+    char *append;      /* what the kernel gets, completed; to be freed */
+    uint64_t memory;   /* bytes; 0: default */
+    unsigned cpus;     /* 0: default */
     bool verbose, step;
     struct mv_disk disks[MV_DISKS_MAX];
     char *disk_words[MV_DISKS_MAX]; /* what the disks' strings point into; to be freed */

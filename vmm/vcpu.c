@@ -42,6 +42,7 @@ int mv_vcpu_init(struct mv_vcpu *vcpu, unsigned index, const struct mv_vcpu_host
 
 void mv_vcpu_done(struct mv_vcpu *vcpu)
 {
+    mv_recorder_done(&vcpu->recorder);
     if (vcpu->run)
         munmap(vcpu->run, vcpu->host->kvm->run_size);
     vcpu->run = NULL;
@@ -56,6 +57,21 @@ int mv_vcpu_single_step(struct mv_vcpu *vcpu, struct mv_error *err)
         return mv_fail(err, error, "KVM_SET_GUEST_DEBUG", "leave out --step",
                        "this KVM cannot single-step a guest: %s", strerror(-error));
     return 0;
+}
+
+/* For the trace, until `now`. */
+static void trace(struct mv_vcpu *vcpu, const struct mv_exit_record *what, uint64_t now)
+{
+    const struct mv_trace_record record = {
+        .address = what->address,
+        .value = what->value,
+        .reason = what->reason,
+        .size = what->size,
+        .write = what->write,
+        .more = what->size > 0 && vcpu->served > 1,
+    };
+
+    mv_recorder_add(&vcpu->recorder, &record, now);
 }
 
 static void record(struct mv_vcpu *vcpu, const struct mv_exit_record *now)
@@ -174,6 +190,12 @@ static void serve(struct mv_vcpu *vcpu, struct mv_exit *exit)
 {
     struct mv_exit_record now = {.reason = vcpu->run->exit_reason, .pc = exit->pc};
 
+    if (is_access(exit)) {
+        now.address = exit->access.address;
+        now.value = exit->access.value;
+        now.size = (uint8_t)exit->access.size;
+        now.write = exit->access.write;
+    }
     if (vcpu->host->hypercalls && mv_arch_is_hypercall(exit))
         take_hypercall(vcpu, exit);
     vcpu->serving = true;
@@ -182,12 +204,10 @@ static void serve(struct mv_vcpu *vcpu, struct mv_exit *exit)
         mv_vcpu_set(vcpu, mv_arch_call_registers[MV_CALL_RESULT], exit->hypercall.result);
     vcpu->serving = false;
     mv_vcpu_answer(vcpu, exit);
-    if (is_access(exit)) {
-        now.address = exit->access.address;
+    if (is_access(exit))
         now.value = exit->access.value;
-        now.size = (uint8_t)exit->access.size;
-        now.write = exit->access.write;
-    }
+    if (vcpu->recorder.ring)
+        trace(vcpu, &now, mv_monotonic_ns());
     if (exit->kind != MV_EXIT_DEBUG) /* no exit of the guest's own */
         record(vcpu, &now);
 }
@@ -216,20 +236,27 @@ static void do_last(struct mv_vcpu *vcpu)
     default: end(vcpu, MV_END_INTERNAL_ERROR, 0); break;
     }
     record(vcpu, &now);
+    if (vcpu->recorder.ring)
+        trace(vcpu, &now, mv_monotonic_ns());
 }
 
 int mv_vcpu_enter(struct mv_vcpu *vcpu)
 {
     bool shut_down; /* its registers may be gone */
-    int error = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? -errno : 0;
+    int error;
 
+    mv_recorder_enter(&vcpu->recorder);
+    error = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? -errno : 0;
+    mv_recorder_leave(&vcpu->recorder);
     if (error == -EAGAIN)
         error = -EINTR;
     if (error && error != -EINTR)
         return error;
     vcpu->pending = false;
-    if (error)
+    if (error) {
+        trace(vcpu, &(struct mv_exit_record){.reason = KVM_EXIT_INTR}, vcpu->recorder.left);
         return error;
+    }
     shut_down = vcpu->run->exit_reason == KVM_EXIT_SHUTDOWN;
     vcpu->last_pc = 0;
     mv_arch_synced_regs(vcpu->run, shut_down ? NULL : &vcpu->last, &vcpu->last_pc);
@@ -304,6 +331,7 @@ static int pass_gate(struct mv_vcpu *vcpu)
     if (error)
         return error;
     mv_gate_leave(gate, &vcpu->inside);
+    mv_recorder_rest(&vcpu->recorder);
     mv_vcpu_drain();
     mv_gate_enter(gate, &vcpu->inside, &vcpu->runner, UINT64_MAX);
     __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
@@ -397,26 +425,4 @@ void mv_vcpu_join(struct mv_vcpu *vcpu)
         return;
     pthread_join(vcpu->thread, NULL);
     vcpu->started = false;
-}
-
-const char *mv_exit_name(uint32_t reason)
-{
-    static const char *const names[] = {
-        [KVM_EXIT_UNKNOWN] = "UNKNOWN",
-        [KVM_EXIT_EXCEPTION] = "EXCEPTION",
-        [KVM_EXIT_IO] = "IO",
-        [KVM_EXIT_HYPERCALL] = "HYPERCALL",
-        [KVM_EXIT_DEBUG] = "DEBUG",
-        [KVM_EXIT_HLT] = "HLT",
-        [KVM_EXIT_MMIO] = "MMIO",
-        [KVM_EXIT_IRQ_WINDOW_OPEN] = "IRQ_WINDOW_OPEN",
-        [KVM_EXIT_SHUTDOWN] = "SHUTDOWN",
-        [KVM_EXIT_FAIL_ENTRY] = "FAIL_ENTRY",
-        [KVM_EXIT_INTR] = "INTR",
-        [KVM_EXIT_INTERNAL_ERROR] = "INTERNAL_ERROR",
-        [KVM_EXIT_SYSTEM_EVENT] = "SYSTEM_EVENT",
-        [KVM_EXIT_ARM_NISV] = "ARM_NISV",
-    };
-
-    return reason < MV_COUNT(names) && names[reason] ? names[reason] : "(other)";
 }

@@ -16,6 +16,7 @@
 #include "kvm.h"
 #include "mem.h"
 #include "minivmm/vcpu.h"
+#include "recorder.h"
 
 /* One of the last exits, for a report. */
 struct mv_exit_record {
@@ -73,6 +74,7 @@ struct mv_vcpu {
     struct mv_debug debug;
     struct mv_exit_record records[MV_EXIT_RECORDS]; /* a ring */
     unsigned long exits;                            /* how many there were, repeats counted once */
+    struct mv_recorder recorder;                    /* all of them, if somebody asked for a trace */
     /* Registers at the last exit that was no triple fault: an AMD host clears
      * them then. */
     struct mv_synced last;
@@ -116,8 +118,5 @@ bool mv_vcpu_next(struct mv_vcpu *vcpu, struct mv_exit *exit);
 
 /* Puts the answer to a read into what KVM will complete. */
 void mv_vcpu_answer(struct mv_vcpu *vcpu, const struct mv_exit *exit);
-
-/* The name of an exit reason, as in linux/kvm.h without KVM_EXIT_. */
-const char *mv_exit_name(uint32_t reason);
 
 #endif

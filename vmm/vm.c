@@ -189,6 +189,9 @@ static int check_config(const struct mv_config *config, struct mv_error *err)
 {
     int error = check_guest(config, err);
 
+    if (config->trace_records > MV_TRACE_MAX)
+        return mv_fail(err, -EINVAL, NULL, NULL, "a trace of %zu records is more than %u",
+                       config->trace_records, MV_TRACE_MAX);
     if (!error)
         error = check_memory(config, err);
     return error ? error : check_counts(config, err);
@@ -374,6 +377,10 @@ static int init_vcpus(struct mv_machine *machine, const struct mv_config *config
             return mv_fail(err, error, "KVM_CREATE_VCPU",
                            error == -EMFILE ? "raise the limit of open files (ulimit -n)" : NULL,
                            "cannot create vCPU %u: %s", i, strerror(-error));
+        error = mv_recorder_init(&machine->vcpus[i].recorder, config->trace_records);
+        if (error)
+            return mv_fail(err, error, "mmap", "keep fewer records",
+                           "no memory for a trace of %zu records", config->trace_records);
         error = mv_arch_init_vcpu(machine->arch, &machine->mem, &machine->vcpus[i], err);
         if (!error && config->single_step)
             error = mv_vcpu_single_step(&machine->vcpus[i], err);

@@ -206,6 +206,9 @@ struct mv_config {
     size_t device_count;                 /**< 0 to MV_OWN_MAX */
     const struct mv_hook *hooks;         /**< an array, asked in its order */
     size_t hook_count;                   /**< 0 to MV_HOOKS_MAX */
+    size_t trace_records; /**< how many exits to keep for each vCPU, see trace.h; rounded up to a
+                           * power of two, at most MV_TRACE_MAX; 48 bytes each, none before it is
+                           * needed. 0: none */
 };
 
 /** A machine: what mv_machine_create makes and mv_machine_destroy ends. */
@@ -293,6 +296,11 @@ MV_API int mv_machine_set_irq(struct mv_machine *machine, int irq, bool level);
 /** What is known of a device, ours or one's own, by its name; false if there is none. */
 MV_API bool mv_machine_device(const struct mv_machine *machine, const char *name,
                               struct mv_device_desc *ret_desc);
+
+/** The same by number, from 0 on, of all devices: returns how many there are, and leaves
+ * *ret_desc alone where `index` is none of them.  The words belong to the machine. */
+MV_API unsigned mv_machine_devices(const struct mv_machine *machine, unsigned index,
+                                   struct mv_device_desc *ret_desc);
 
 /**
  * Makes a running machine end with MV_END_STOPPED and this code, unless it has

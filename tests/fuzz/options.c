@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "minivmm/minivmm.h"
+#include "minivmm/trace.h"
 
 #define MOST 32
 
@@ -46,6 +47,9 @@ static void check(bool parsed, const struct mv_options *options, char message[2]
     require(options->append && strstr(options->append, "console="), "there is a console");
     require(!options->memory || options->memory >= MV_MINIMUM_MEMORY, "enough memory");
     require(options->memory % 4096 == 0, "whole pages");
+    require(!options->trace || (options->trace[0] && options->trace_records &&
+                                options->trace_records <= MV_TRACE_MAX),
+            "a trace has a file and a size");
     require(options->disk_count <= MV_DISKS_MAX, "not too many disks");
     for (unsigned i = 0; i < options->disk_count; i++)
         check_disk(&options->disks[i]);

@@ -7,6 +7,7 @@
 
 #include "images.h"
 #include "load.h"
+#include "traces.h"
 #include "virtio.h"
 
 static struct image image;
@@ -125,6 +126,7 @@ static bool write_others(void)
     static const char words[] = "-k\0bzImage\0-i\0initrd\0-a\0quiet console=hvc0\0-m\0"
                                 "64M\0-c\0002\0--verbose\0--step\0--timeline\0t\0-vh";
     static const char more[] = "bzImage\0--append=x\0--memory\0001G\0--cpus=4\0--\0--version";
+    static const char traces[] = "--trace\0t,records=5\0--trace=a,,b\0k";
     static const char disks[] = "-d\0a,,b.img,ro,direct,serial=x\0--disk=c,queues=2,cache=unsafe,"
                                 "io=threads\0-d\0d,cache=writethrough,io=uring\0k";
     static const uint8_t traffic[] = {
@@ -135,7 +137,15 @@ static bool write_others(void)
     return write_seed("options", 0, NULL, words, sizeof(words)) &&
            write_seed("options", 1, NULL, more, sizeof(more)) &&
            write_seed("options", 2, NULL, disks, sizeof(disks)) &&
+           write_seed("options", 3, NULL, traces, sizeof(traces)) &&
            write_seed("uart", 0, NULL, traffic, sizeof(traffic));
+}
+
+static bool write_traces(void)
+{
+    struct trace_file file = trace_make();
+
+    return write_seed("trace", 0, NULL, &file, sizeof(file));
 }
 
 /* clang-format off */
@@ -225,6 +235,7 @@ int main(int argc, char **argv)
     good = write_elves() && good;
     good = write_arm64() && good;
     good = write_others() && good;
+    good = write_traces() && good;
     good = write_virtio() && good;
     if (!good)
         fprintf(stderr, "fuzz-seeds: cannot write to %s\n", root);

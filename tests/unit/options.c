@@ -53,6 +53,8 @@ Test(options, a_kernel_is_enough)
     cr_expect_eq(options.action, MV_ACTION_RUN);
     cr_expect_null(options.initrd);
     cr_expect_null(options.timeline);
+    cr_expect_null(options.trace);
+    cr_expect_eq(options.trace_records, 0);
     cr_expect_eq(options.memory, 0);
     cr_expect_eq(options.cpus, 0);
     cr_expect(!options.verbose && !options.step);
@@ -493,4 +495,20 @@ Test(options, the_help_names_every_option)
 
     for (unsigned i = 0; i < MV_COUNT(names); i++)
         cr_expect(strstr(mv_help_text, names[i]), "%s", names[i]);
+}
+
+Test(options, a_trace_has_a_file_and_a_size)
+{
+    cr_assert(parse("-k", "a", "--trace", "boot,,1.trace", NULL));
+    cr_expect_str_eq(options.trace, "boot,1.trace");
+    cr_expect_eq(options.trace_records, 1 << 20);
+    cr_assert(parse("-k", "a", "--trace=t,records=1", "--trace", "u,records=67108864", NULL));
+    cr_expect_str_eq(options.trace, "u");
+    cr_expect_eq(options.trace_records, 67108864);
+    expect_refused(parse("-k", "a", "--trace", "", NULL), "without a file");
+    expect_refused(parse("-k", "a", "--trace", ",records=5", NULL), "without a file");
+    expect_refused(parse("-k", "a", "--trace", "t,records=0", NULL), "records: 0");
+    expect_refused(parse("-k", "a", "--trace", "t,records=67108865", NULL), "records: 67108865");
+    expect_refused(parse("-k", "a", "--trace", "t,records=5k", NULL), "records: 5k");
+    expect_refused(parse("-k", "a", "--trace", "t,size=5", NULL), "size=5");
 }

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "minivmm/device.h"
+#include "minivmm/trace.h"
 #include "minivmm/vcpu.h"
 
 #define CHECK(condition)                                                            \
@@ -400,8 +401,38 @@ static void crashes_are_told(void)
     mv_machine_destroy(machine);
 }
 
+static void exits_are_traced(void)
+{
+    /* the last two of: mov al, 42; out 0x10, al; in al, 0x11; out 0x12, al; hlt */
+    struct mv_config config = {.flat = FLAT(MV_MODE_64, SPEAK), .trace_records = 2};
+    struct mv_machine *machine = create(config);
+    struct mv_trace_record records[4] = {0};
+    struct mv_device_desc desc;
+    struct mv_exit exit = {0};
+    uint64_t lost;
+
+    for (int i = 0; i < 3; i++) { /* the guest reads 77; the caller has it for a while */
+        CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
+        if (!exit.access.write)
+            exit.access.value = 77;
+    }
+    CHECK(mv_machine_trace_count(machine, 0, &lost) == 2 && lost == 1);
+    CHECK(mv_machine_trace_count(machine, 1, &lost) == 0 && lost == 0);
+    CHECK(mv_machine_trace(machine, 0, 0, records, 4) == 2);
+    CHECK(!records[0].write && records[0].address == 0x11 && records[0].value == 77);
+    CHECK(records[1].write && records[1].address == 0x12 && records[1].value == 77);
+    CHECK(records[0].size == 1 && strcmp(mv_exit_name(records[0].reason), "IO") == 0);
+    CHECK(records[0].entered <= records[0].left && records[0].left < records[0].done);
+    CHECK(records[0].done == records[1].entered && records[1].entered < records[1].left);
+    CHECK(mv_machine_trace(machine, 0, 1, records, 4) == 1 && records[0].address == 0x12);
+    CHECK(mv_machine_trace(machine, 0, 2, records, 4) == 0);
+    CHECK(mv_machine_devices(machine, 0, &desc) == 0);
+    mv_machine_destroy(machine);
+}
+
 int main(void)
 {
+    exits_are_traced();
     exits_one_at_a_time(MV_MODE_16);
     exits_one_at_a_time(MV_MODE_32);
     exits_one_at_a_time(MV_MODE_64);
