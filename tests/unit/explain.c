@@ -381,6 +381,31 @@ static void ldt_missing(struct mv_x86_state *state)
     state->regs.rax = 0xc;
 }
 
+static void user_without_iopl(struct mv_x86_state *state)
+{
+    user(state);
+    state->regs.rflags = 0x1002;
+}
+
+static void wild_stack(struct mv_x86_state *state)
+{
+    no_idt(state);
+    put(STACK, 1ull << 47);
+}
+
+static void wild_selector(struct mv_x86_state *state)
+{
+    no_idt(state);
+    put(STACK, 0x80);
+}
+
+static void busy_tss(struct mv_x86_state *state)
+{
+    no_idt(state);
+    put(GDT + 24, 0x00008b3000000067);
+    state->regs.rax = 0x18;
+}
+
 static const struct {
     void (*tweak)(struct mv_x86_state *state);
     const char *code;
@@ -440,6 +465,13 @@ static const struct {
     {idt_not_mapped,
      CODE_IS("\x0f\x0b"),
      {"the IDT's entry is read at 0x10060, which is not mapped", "#PF"}},
+    {user_without_iopl, CODE_IS("\xfa"), {"ring 3 may not do this: RFLAGS.IOPL is 1"}},
+    {wild_stack, CODE_IS("\xc3"), {"it goes to 0x800000000000, which is not canonical"}},
+    {wild_selector,
+     CODE_IS("\x0f\xa9"),
+     {"it loads GS: the segment, selector 0x80, lies outside of the GDT"}},
+    {busy_tss, CODE_IS("\x0f\x00\xd8"), {"is a TSS that is busy"}},
+    {no_idt, CODE_IS("\x0f\x05"), {"EFER.SCE is 0"}},
     {real_idt,
      CODE_IS("\x0f\x0b"),
      {"its entry in the IDT, at 0x30, is empty", "as after a reset"}},

@@ -33,169 +33,42 @@ enum {
     DS = 3,
 };
 
-struct row {
-    uint8_t first, last;
-    unsigned what;
+/* clang-format off */
+
+/* The letters of the maps; a dot is an opcode that touches no memory. */
+static const unsigned letters[128] = {
+    ['r'] = M,       ['R'] = M | B,       ['w'] = M | W,       ['W'] = M | W | B,
+    ['k'] = M | I1,  ['x'] = M | IZ,      ['i'] = M | W | I1,  ['I'] = M | W | B | I1,
+    ['z'] = M | W | IZ, ['e'] = M | NONE, ['y'] = I1,          ['P'] = M | W | POP,
+    ['p'] = PUSH,    ['q'] = PUSH | NOT64, ['o'] = POP,        ['O'] = POP | NOT64,
+    ['n'] = NOT64,   ['l'] = M | NOT64,   ['f'] = FAR_POINTER, ['F'] = FAR_POINTER | PUSH,
+    ['a'] = OFFSET,  ['A'] = OFFSET | B,  ['b'] = OFFSET | W,  ['B'] = OFFSET | W | B,
+    ['s'] = FROM,    ['S'] = FROM | B,    ['t'] = TO,          ['T'] = TO | B,
+    ['m'] = FROM | TO, ['M'] = FROM | TO | B, ['0'] = CPL0,    ['u'] = UD,
+    ['8'] = M | FPU, ['v'] = M | SSE,     ['V'] = M | W | SSE, ['K'] = M | I1 | SSE,
+    ['d'] = M | SSE | ALIGNED,            ['D'] = M | W | SSE | ALIGNED,
 };
 
-/* The first row that has an opcode counts. */
-static const struct row one_byte[] = {
-    {0x06, 0x06, PUSH | NOT64},
-    {0x07, 0x07, POP | NOT64},
-    {0x0e, 0x0e, PUSH | NOT64},
-    {0x16, 0x16, PUSH | NOT64},
-    {0x17, 0x17, POP | NOT64},
-    {0x1e, 0x1e, PUSH | NOT64},
-    {0x1f, 0x1f, POP | NOT64},
-    {0x27, 0x27, NOT64},
-    {0x2f, 0x2f, NOT64},
-    {0x37, 0x37, NOT64},
-    {0x3f, 0x3f, NOT64},
-    {0x50, 0x57, PUSH},
-    {0x58, 0x5f, POP},
-    {0x60, 0x60, PUSH | NOT64},
-    {0x61, 0x61, POP | NOT64},
-    {0x62, 0x62, M | NOT64},
-    {0x63, 0x63, M},
-    {0x68, 0x68, PUSH},
-    {0x69, 0x69, M | IZ},
-    {0x6a, 0x6a, PUSH},
-    {0x6b, 0x6b, M | I1},
-    {0x6c, 0x6c, TO | B},
-    {0x6d, 0x6d, TO},
-    {0x6e, 0x6e, FROM | B},
-    {0x6f, 0x6f, FROM},
-    {0x80, 0x80, M | W | B | I1},
-    {0x81, 0x81, M | W | IZ},
-    {0x82, 0x82, NOT64},
-    {0x83, 0x83, M | W | I1},
-    {0x84, 0x84, M | B},
-    {0x85, 0x85, M},
-    {0x86, 0x86, M | W | B},
-    {0x87, 0x87, M | W},
-    {0x88, 0x88, M | W | B},
-    {0x89, 0x89, M | W},
-    {0x8a, 0x8a, M | B},
-    {0x8b, 0x8b, M},
-    {0x8c, 0x8c, M | W},
-    {0x8d, 0x8d, M | NONE},
-    {0x8e, 0x8e, M},
-    {0x8f, 0x8f, M | W | POP},
-    {0x9a, 0x9a, FAR_POINTER | PUSH},
-    {0x9c, 0x9c, PUSH},
-    {0x9d, 0x9d, POP},
-    {0xa0, 0xa0, OFFSET | B},
-    {0xa1, 0xa1, OFFSET},
-    {0xa2, 0xa2, OFFSET | B | W},
-    {0xa3, 0xa3, OFFSET | W},
-    {0xa4, 0xa4, FROM | TO | B},
-    {0xa5, 0xa5, FROM | TO},
-    {0xa6, 0xa6, FROM | B},
-    {0xa7, 0xa7, FROM},
-    {0xaa, 0xaa, TO | B},
-    {0xab, 0xab, TO},
-    {0xac, 0xac, FROM | B},
-    {0xad, 0xad, FROM},
-    {0xc0, 0xc0, M | W | B | I1},
-    {0xc1, 0xc1, M | W | I1},
-    {0xc2, 0xc3, POP},
-    {0xc4, 0xc5, M | NOT64},
-    {0xc6, 0xc6, M | W | B | I1},
-    {0xc7, 0xc7, M | W | IZ},
-    {0xc8, 0xc8, PUSH},
-    {0xca, 0xcb, POP},
-    {0xcd, 0xcd, I1},
-    {0xce, 0xce, NOT64},
-    {0xcf, 0xcf, POP},
-    {0xd0, 0xd0, M | W | B},
-    {0xd1, 0xd1, M | W},
-    {0xd2, 0xd2, M | W | B},
-    {0xd3, 0xd3, M | W},
-    {0xd4, 0xd6, NOT64},
-    {0xd8, 0xdf, M | FPU},
-    {0xe8, 0xe8, PUSH},
-    {0xea, 0xea, FAR_POINTER},
-    {0xf4, 0xf4, CPL0},
-    {0xf6, 0xf6, M | B},
-    {0xf7, 0xf7, M},
-    {0xfe, 0xfe, M | W | B},
-    {0xff, 0xff, M},
+/* Opcodes of one byte, and of two after 0F: a row for each first digit. */
+static const char *const maps[2][16] = {
+    {"WwRr..qOWwRr..q.", "WwRr..qOWwRr..qO", "WwRr...nWwRr...n", "WwRr...nRrRr...n",
+     "................", "ppppppppoooooooo", "qOlr....pxpkTtSs", "................",
+     "IzniRrWwWwRrwerP", "..........F.po..", "AaBbMmSs..TtSs..", "................",
+     "IioollIzp.oo.yno", "WwWwnnn.88888888", "........p.f.....", "....0.Rr......Wr"},
+    {"rrrr..0.00.u.e..", "vVvVvvvVeeeeeeee", "0000....dDvDvvvv", "0.0.............",
+     "rrrrrrrrrrrrrrrr", "vvvvvvvvvvvvvvvv", "vvvvvvvvvvvvvvvv", "KKKKvvv.......VV",
+     "................", "WWWWWWWWWWWWWWWW", "po.riw..po.wiwrr", "WwrwrrRrruiwrrrr",
+     "WwKwKKKr........", "vvvvvvVvvvvvvvvv", "vvvvvvvDvvvvvvvv", "vvvvvvvvvvvvvvvu"},
 };
-
-static const struct row two_bytes[] = {
-    {0x00, 0x03, M},
-    {0x06, 0x06, CPL0},
-    {0x08, 0x09, CPL0},
-    {0x0b, 0x0b, UD},
-    {0x0d, 0x0d, M | NONE},
-    {0x11, 0x11, M | W | SSE},
-    {0x13, 0x13, M | W | SSE},
-    {0x17, 0x17, M | W | SSE},
-    {0x10, 0x16, M | SSE},
-    {0x18, 0x1f, M | NONE},
-    {0x20, 0x23, CPL0},
-    {0x28, 0x28, M | SSE | ALIGNED},
-    {0x29, 0x29, M | W | SSE | ALIGNED},
-    {0x2b, 0x2b, M | W | SSE | ALIGNED},
-    {0x2a, 0x2f, M | SSE},
-    {0x30, 0x30, CPL0},
-    {0x32, 0x32, CPL0},
-    {0x40, 0x4f, M},
-    {0x50, 0x6f, M | SSE},
-    {0x70, 0x73, M | I1 | SSE},
-    {0x74, 0x76, M | SSE},
-    {0x7e, 0x7f, M | W | SSE},
-    {0x90, 0x9f, M | W | B},
-    {0xa0, 0xa0, PUSH},
-    {0xa1, 0xa1, POP},
-    {0xa3, 0xa3, M},
-    {0xa4, 0xa4, M | W | I1},
-    {0xa5, 0xa5, M | W},
-    {0xa8, 0xa8, PUSH},
-    {0xa9, 0xa9, POP},
-    {0xab, 0xab, M | W},
-    {0xac, 0xac, M | W | I1},
-    {0xad, 0xad, M | W},
-    {0xb0, 0xb0, M | W | B},
-    {0xb1, 0xb1, M | W},
-    {0xb3, 0xb3, M | W},
-    {0xb6, 0xb6, M | B},
-    {0xb9, 0xb9, UD},
-    {0xba, 0xba, M | W | I1},
-    {0xbb, 0xbb, M | W},
-    {0xae, 0xbf, M},
-    {0xc0, 0xc0, M | W | B},
-    {0xc1, 0xc1, M | W},
-    {0xc3, 0xc3, M | W},
-    {0xc2, 0xc2, M | I1 | SSE},
-    {0xc4, 0xc6, M | I1 | SSE},
-    {0xc7, 0xc7, M},
-    {0xd6, 0xd6, M | W | SSE},
-    {0xe7, 0xe7, M | W | SSE | ALIGNED},
-    {0xd0, 0xfe, M | SSE},
-    {0xff, 0xff, UD},
-};
-
-static unsigned look_up(const struct row *rows, size_t count, uint8_t opcode)
-{
-    for (size_t i = 0; i < count; i++)
-        if (opcode >= rows[i].first && opcode <= rows[i].last)
-            return rows[i].what;
-    return 0;
-}
+/* clang-format on */
 
 static unsigned what_of(const struct mv_x86_instruction *i)
 {
-    uint8_t opcode = i->opcode;
-
+    if (i->map == 2 && i->opcode >= 0xf0) /* MOVBE, CRC32 and the like */
+        return M;
     if (i->map > 1)
         return M | SSE | (i->map == 3 ? (unsigned)I1 : 0);
-    if (i->map == 1)
-        return look_up(two_bytes, MV_COUNT(two_bytes), opcode);
-    if (opcode < 0x40 && (opcode & 7) < 4) /* ADD to CMP, which does not write */
-        return M | (opcode & 1 ? 0 : (unsigned)B) |
-               (opcode & 2 || opcode >= 0x38 ? 0 : (unsigned)W);
-    return look_up(one_byte, MV_COUNT(one_byte), opcode);
+    return letters[(unsigned char)maps[i->map][i->opcode >> 4][i->opcode & 15]];
 }
 
 /* Where ModRM's middle bits choose among instructions. */
@@ -204,8 +77,9 @@ static void adjust_group(struct mv_x86_instruction *i)
     unsigned choice = i->modrm >> 3 & 7;
 
     if (i->map == 1) {
-        if ((i->opcode == 0x00 && (choice == 2 || choice == 3)) ||              /* LLDT, LTR */
-            (i->opcode == 0x01 && (choice == 2 || choice == 3 || choice >= 6))) /* LGDT, LIDT... */
+        if ((i->opcode == 0x00 && (choice == 2 || choice == 3)) ||               /* LLDT, LTR */
+            (i->opcode == 0x01 && choice == 6) ||                                /* LMSW */
+            (i->opcode == 0x01 && i->modrm < 0xc0 && choice != 4 && choice > 1)) /* LGDT... */
             i->what |= CPL0;
         if (i->opcode == 0x01 && choice < 2)
             i->what |= W;

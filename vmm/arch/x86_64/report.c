@@ -123,7 +123,7 @@ static void report_before_reset(const struct mv_vcpu *vcpu, const struct mv_mem 
                                                          : "its last exit before that");
     if (!vcpu->host->single_step)
         fprintf(to,
-                "  hint: minivmm explain, or --step, runs the guest step by step and tells more\n");
+                "  hint: --step, or minivmm explain, runs the guest step by step and tells more\n");
     report_regs(&last.regs, to);
     if (!last.have_sregs)
         return;
