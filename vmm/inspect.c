@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Registers, memory and instructions as a vCPU has them: the portable part of minivmm/vcpu.h. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "arch/arch.h"
@@ -73,6 +74,18 @@ int mv_vcpu_set_bytes(struct mv_vcpu *vcpu, size_t number, const void *bytes)
         return -ENOENT;
     error = mv_vcpu_settle(vcpu);
     return error ? error : mv_arch_set_register(vcpu, number, bytes);
+}
+
+char *mv_vcpu_explain(struct mv_vcpu *vcpu)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *to = open_memstream(&text, &size);
+
+    if (!to)
+        return NULL;
+    mv_arch_explain_state(vcpu, to);
+    return fclose(to) == 0 ? text : NULL;
 }
 
 /* ---- memory ---- */

@@ -133,6 +133,26 @@ static int write_trace(const struct mv_options *options, uint64_t began, int sta
     return EXIT_ERROR;
 }
 
+/* Before the guest runs: a state that its processor would refuse. */
+static void explain_state(void)
+{
+    MV_CLEANUP_FREE char *broken = mv_vcpu_explain(mv_machine_vcpu(machine, 0));
+
+    if (broken && *broken)
+        fprintf(stderr, "minivmm: the state of vCPU 0 breaks rules of its processor:\n%s", broken);
+    else
+        fprintf(stderr, "minivmm: the state of vCPU 0 keeps the rules of its processor\n");
+}
+
+/* How a guest that somebody has stopped was doing. */
+static void explain_stop(void)
+{
+    MV_CLEANUP_FREE char *words = NULL;
+
+    if (mv_machine_explain(machine, &words) == 0)
+        fputs(words, stderr);
+}
+
 static void say_report(const char *what)
 {
     MV_CLEANUP_FREE char *report = mv_machine_report(machine);
@@ -223,6 +243,38 @@ static int run_machine(const struct mv_options *options, struct mv_gdb *gdb, str
     return error ? error : mv_machine_wait(machine, ret_end, err);
 }
 
+/*
+ * Where the host's KVM has lost the registers, the guest runs once more, by single steps, without
+ * input, and its output, which is known, is dropped.
+ */
+static int explain_by_steps(struct mv_config *config, struct mv_end *end, struct mv_error *err)
+{
+    MV_CLEANUP_FREE char *words = NULL;
+    sigset_t all, before;
+    int error;
+
+    if (end->reason != MV_END_TRIPLE_FAULT || config->single_step ||
+        mv_machine_explain(machine, &words) != -ENODATA)
+        return 0;
+    for (size_t i = 0; i < config->disk_count; i++)
+        if (!config->disks[i].read_only) {
+            say("this host's KVM has lost the registers, and a second run would change the disks",
+                "minivmm explain --step needs one run only");
+            return 0;
+        }
+    fprintf(stderr, "minivmm: this host's KVM has lost the registers: once more, step by step\n");
+    sigfillset(&all); /* their handlers need a machine */
+    sigprocmask(SIG_BLOCK, &all, &before);
+    mv_machine_destroy(machine);
+    config->single_step = true;
+    config->console = NULL;
+    error = mv_machine_create(config, &machine, err);
+    if (error)
+        return error;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return mv_machine_run(machine, end, err);
+}
+
 static int run(const struct mv_options *options, uint64_t began)
 {
     struct mv_console console = {
@@ -270,6 +322,8 @@ static int run(const struct mv_options *options, uint64_t began)
     }
     if (options->dump)
         return dump_tables(options->dump);
+    if (options->explain)
+        explain_state();
     catch_signals();
     mv_term_raw();
     if (run_machine(options, &gdb, &end, &err) < 0) {
@@ -278,6 +332,12 @@ static int run(const struct mv_options *options, uint64_t began)
         return write_trace(options, began, EXIT_ERROR, MV_END_INTERNAL_ERROR);
     }
     mv_term_restore();
+    if (options->explain && explain_by_steps(&config, &end, &err) < 0) {
+        say(err.tried, err.hint);
+        return EXIT_ERROR;
+    }
+    if (options->explain && end.reason == MV_END_STOPPED)
+        explain_stop();
     status = write_trace(options, began, conclude(&end), end.reason);
     show_screen();
     if (options->timeline && !write_timeline(options->timeline, began)) {

@@ -29,6 +29,10 @@ _minivmm()
         return
         ;;
     esac
+    if [[ $COMP_CWORD -eq 1 && -n $current && explain == "$current"* ]]; then
+        COMPREPLY=(explain)
+        return
+    fi
     if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "-k --kernel -i --initrd -a --append -m --memory -c --cpus \
             -d --disk --timeline --dump-acpi --dump-dtb --step --gdb -v --verbose -h --help -V --version" -- "$current")

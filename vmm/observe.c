@@ -45,6 +45,29 @@ char *mv_machine_report(const struct mv_machine *machine)
     return text;
 }
 
+int mv_machine_explain(const struct mv_machine *machine, char **ret_text)
+{
+    unsigned index = machine->end.vcpu >= 0 ? (unsigned)machine->end.vcpu : 0;
+    char *text = NULL;
+    size_t size;
+    FILE *to;
+    int error;
+
+    if (index >= machine->created)
+        return -EINVAL;
+    to = open_memstream(&text, &size);
+    if (!to)
+        return -ENOMEM;
+    error = mv_arch_explain_end(&machine->vcpus[index], &machine->mem, to);
+    if (fclose(to) != 0)
+        error = -ENOMEM;
+    if (error)
+        free(text);
+    else
+        *ret_text = text;
+    return error;
+}
+
 static int by_time(const void *a, const void *b)
 {
     const struct mv_mark *left = a, *right = b;

@@ -22,7 +22,9 @@
 const char mv_help_text[] =
     "usage: minivmm [options] [-k] KERNEL\n"
     "       minivmm trace [options] TRACE\n"
+    "       minivmm explain [options] [-k] KERNEL\n"
     "Boots a kernel in a virtual machine, with its serial console on this terminal.\n"
+    "explain: checks the vCPU's state before, and after a crash tells in words what happened.\n"
     "\n"
     "  -k, --kernel FILE    x86-64: bzImage (vmlinuz), an ELF vmlinux with a PVH note, a\n"
     "                       Multiboot 1 kernel, or a bare ELF executable;\n"
@@ -380,6 +382,11 @@ bool mv_options_parse(int argc, char **argv, struct mv_options *options, char me
     int option;
 
     *options = (struct mv_options){.action = MV_ACTION_RUN};
+    if (argc > 1 && strcmp(argv[1], "explain") == 0) {
+        options->explain = true;
+        argc--;
+        argv++;
+    }
     opterr = 0;
     optind = 0; /* glibc: start anew, for callers that parse twice */
     while ((option = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {

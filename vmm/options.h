@@ -25,6 +25,7 @@ struct mv_options {
     uint64_t memory;   /* bytes; 0: default */
     unsigned cpus;     /* 0: default */
     bool verbose, step;
+    bool explain; /* tell what is wrong, before and after */
     struct mv_disk disks[MV_DISKS_MAX];
     char *disk_words[MV_DISKS_MAX]; /* what the disks' strings point into; to be freed */
     unsigned disk_count;

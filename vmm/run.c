@@ -135,12 +135,18 @@ static void flush_console(struct mv_machine *machine)
 static int explain_host_failure(const struct mv_machine *machine, struct mv_error *err)
 {
     int error = machine->error;
+    MV_CLEANUP_FREE char *broken = NULL;
 
     if (error == -EFAULT)
         return mv_fail(err, error, "KVM_RUN",
                        "was the kernel or initrd file truncated, or is the host out of memory?",
                        "guest memory went away under vCPU %d", machine->end.vcpu);
-    return mv_fail(err, error, "KVM_RUN", "the kernel log of the host may say more (dmesg)",
+    if (error == -EINVAL)
+        broken = mv_vcpu_explain(&machine->vcpus[machine->end.vcpu]);
+    if (broken)
+        broken[strcspn(broken, "\n")] = '\0'; /* a hint is one line */
+    return mv_fail(err, error, "KVM_RUN",
+                   broken && *broken ? broken : "the kernel log of the host may say more (dmesg)",
                    "KVM failed to run vCPU %d: %s", machine->end.vcpu, strerror(-error));
 }
 

@@ -243,10 +243,14 @@ static void do_last(struct mv_vcpu *vcpu)
 int mv_vcpu_enter(struct mv_vcpu *vcpu)
 {
     bool shut_down; /* its registers may be gone */
-    int error;
+    int error = 0;
 
+    /* Where KVM has emulated the last instruction, it has forgotten to stop after the next. */
+    if (vcpu->debug.step)
+        error = mv_arch_set_debug(vcpu, &vcpu->debug);
     mv_recorder_enter(&vcpu->recorder);
-    error = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? -errno : 0;
+    if (!error)
+        error = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? -errno : 0;
     mv_recorder_leave(&vcpu->recorder);
     if (error == -EAGAIN)
         error = -EINTR;

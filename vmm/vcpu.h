@@ -78,6 +78,7 @@ struct mv_vcpu {
     /* Registers at the last exit that was no triple fault: an AMD host clears
      * them then. */
     struct mv_synced last;
+    struct mv_synced refused; /* what KVM did not take when it was last set */
 };
 
 /* Creates the vCPU in KVM.  Half-built after an error: destroy it. */

@@ -241,6 +241,15 @@ MV_API int mv_vcpu_get_bytes(struct mv_vcpu *vcpu, size_t number, void *ret_byte
 /** Sets it.  Errors: the same, and -EINVAL: KVM refuses the value. */
 MV_API int mv_vcpu_set_bytes(struct mv_vcpu *vcpu, size_t number, const void *bytes);
 
+/**
+ * Checks the vCPU's registers against the rules of its processor's manual, of which KVM tells no
+ * more than -EINVAL or a run that fails: a line for each one that is broken, with the section.
+ * If mv_vcpu_set has failed with -EINVAL since the last one that did not, it is the state that was
+ * refused.  Returns a string to be freed by the caller, "" if no rule is broken; NULL if there
+ * is no memory.
+ */
+MV_API char *mv_vcpu_explain(struct mv_vcpu *vcpu);
+
 /* ---- debugging ---- */
 
 #define MV_DEBUG_POINTS 4 /**< of one vCPU, the most */

@@ -486,6 +486,19 @@ Test(options, long_words_are_cut_in_messages)
     cr_expect_eq(strlen(message[0]), 255);
 }
 
+Test(options, explain_comes_first_and_goes_with_the_others)
+{
+    cr_expect(parse("explain", "-m", "64M", "--step", "kernel", NULL));
+    cr_expect(options.explain && options.step);
+    cr_expect_str_eq(options.kernel, "kernel");
+    cr_expect_eq(options.memory, 64 * MV_MIB);
+    expect_refused(parse("explain", NULL), "no kernel is named");
+    cr_expect(parse("kernel", NULL));
+    cr_expect(!options.explain);
+    cr_expect(parse("./explain", NULL));
+    cr_expect(!options.explain);
+}
+
 Test(options, the_help_names_every_option)
 {
     static const char *const names[] = {

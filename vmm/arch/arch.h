@@ -119,6 +119,14 @@ bool mv_arch_breakpoints_work(void);
 /* In capstone's numbers: what the vCPU executes now.  Only where there is capstone. */
 void mv_arch_instruction_set(struct mv_vcpu *vcpu, unsigned *ret_arch, unsigned *ret_mode);
 
+/* A line for each rule of the processor's that the vCPU's state breaks, or the state that KVM
+ * refused last.  How many there are, or -errno. */
+int mv_arch_explain_state(const struct mv_vcpu *vcpu, FILE *to);
+
+/* Says in words how the guest came to its end, where the processor's state tells that; nothing
+ * where it does not.  0, or -ENODATA: the host's KVM has lost that state. */
+int mv_arch_explain_end(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FILE *to);
+
 /* Writes registers, code bytes and what KVM says of the exit, for a person.
  * The vCPU does not run. */
 void mv_arch_report(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FILE *to);

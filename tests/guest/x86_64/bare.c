@@ -430,6 +430,88 @@ static void exits_are_traced(void)
     mv_machine_destroy(machine);
 }
 
+/* ---- what is wrong, in words ---- */
+
+static void expect_words(char *text, const char *words)
+{
+    if (!text || !strstr(text, words))
+        fprintf(stderr, "no \"%s\" in \"%s\"\n", words, text ? text : "(null)");
+    CHECK(text && strstr(text, words));
+    free(text);
+}
+
+static void rules_are_named(void)
+{
+    static const struct {
+        enum mv_mode mode;
+        const char *name;
+        uint64_t value;
+        const char *words;
+    } rows[] = {
+        {MV_MODE_64, "cr0", 0x11, "EFER.LMA (long mode is active) is set without CR0.PG"},
+        {MV_MODE_64, "efer", 0x100, "so EFER.LMA (long mode is active) has to be, and is not"},
+        {MV_MODE_64, "cr4", 0, "without CR4.PAE"},
+        {MV_MODE_64, "cr4", 0x8020, "CR4 has reserved bits set"},
+        {MV_MODE_64, "cr3", 1ull << 60, "CR3 has bits above the width of a physical address"},
+        {MV_MODE_32, "cs.attributes", 0xa09b, "CS.L (64-bit code) is set outside of long mode"},
+    };
+
+    for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct mv_config config = {.flat = FLAT(rows[i].mode, SPEAK)};
+        struct mv_machine *machine = create(config);
+        struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
+        char *text = mv_vcpu_explain(vcpu);
+
+        CHECK(text && !*text);
+        free(text);
+        CHECK(mv_vcpu_set(vcpu, rows[i].name, rows[i].value) == -EINVAL);
+        expect_words(mv_vcpu_explain(vcpu), rows[i].words);
+        CHECK(mv_vcpu_set(vcpu, "rbx", 1) == 0);
+        text = mv_vcpu_explain(vcpu);
+        CHECK(text && !*text);
+        free(text);
+        mv_machine_destroy(machine);
+    }
+}
+
+/* KVM takes this state, and the processor does not. */
+static void entry_that_fails_is_explained(void)
+{
+    static const char words[] = "CS.L (64-bit code) and CS.D (32-bit code) are both set";
+    struct mv_config config = {.flat = FLAT(MV_MODE_64, SPEAK)};
+    struct mv_machine *machine = create(config);
+    struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
+    struct mv_exit exit;
+    char *text;
+
+    CHECK(mv_vcpu_set(vcpu, "cs.attributes", 0xe09b) == 0);
+    expect_words(mv_vcpu_explain(vcpu), words);
+    exit = next(machine);
+    CHECK(exit.kind == MV_EXIT_END && exit.end.reason == MV_END_INTERNAL_ERROR);
+    CHECK(mv_machine_explain(machine, &text) == 0);
+    expect_words(text, words);
+    expect_words(mv_machine_report(machine), words);
+    mv_machine_destroy(machine);
+}
+
+static void crashes_are_explained(bool single_step)
+{
+    struct mv_config config = {.flat = FLAT(MV_MODE_64, 0x90, 0x0f, 0x0b),
+                               .single_step = single_step};
+    struct mv_machine *machine = create(config);
+    struct mv_error err;
+    struct mv_end end;
+    char *text;
+    int error;
+
+    CHECK(mv_machine_run(machine, &end, &err) == 0 && end.reason == MV_END_TRIPLE_FAULT);
+    error = mv_machine_explain(machine, &text);
+    CHECK(error == 0 || (error == -ENODATA && !single_step)); /* on AMD the registers are gone */
+    if (error == 0)
+        expect_words(text, "at 0x10001, the instruction 0f 0b raises #UD");
+    mv_machine_destroy(machine);
+}
+
 int main(void)
 {
     exits_are_traced();
@@ -447,6 +529,10 @@ int main(void)
     pauses_hold();
     stopped_from_outside();
     crashes_are_told();
+    rules_are_named();
+    entry_that_fails_is_explained();
+    crashes_are_explained(false);
+    crashes_are_explained(true);
     puts("ok bare machines");
     return 0;
 }

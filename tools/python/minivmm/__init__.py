@@ -26,6 +26,8 @@ from typing import Callable, Iterator, Mapping, MutableMapping, Optional, Sequen
 from . import _abi
 
 _LIBRARY = _abi.load()
+_FREE = ctypes.CDLL(None).free
+_FREE.restype, _FREE.argtypes = None, [ctypes.c_void_p]
 ANY_BASE, ANY_IRQ, NO_IRQ = (1 << 64) - 1, -2, -1
 
 
@@ -83,6 +85,16 @@ def _check(result: int, what: str) -> int:
 
 def _raise(error: _abi.Error) -> None:
     raise Error(error.code, error.tried.decode(), error.hint.decode(), error.call.decode())
+
+
+def _take(text: Optional[int]) -> str:
+    """A string of the library's, which is ours to free."""
+    if not text:
+        raise MemoryError
+    try:
+        return ctypes.string_at(text).decode()
+    finally:
+        _FREE(text)
 
 
 @dataclass(frozen=True)
@@ -336,6 +348,11 @@ class Vcpu:
             raw.points[number] = _abi.DebugPoint(kind, address, size)
         _check(_LIBRARY.mv_vcpu_debug(self.handle, ctypes.byref(raw)), "setting break- and watchpoints")
 
+    def explain(self) -> str:
+        """The rules of the processor's manual that the registers break, a line each; after a register was refused, those
+        that it would have broken."""
+        return _take(_LIBRARY.mv_vcpu_explain(self.handle))
+
     def disassemble(self, address: int) -> tuple[int, str]:
         """(bytes, text) of the instruction there."""
         text = ctypes.create_string_buffer(160)
@@ -363,12 +380,13 @@ class Machine:
 
     kernel, initrd, append, memory (bytes), cpus, disks: as the program's options.
     code, mode, address: machine code instead of a kernel.  bare: without devices, interrupts and tables.
+    single_step: an exit after each instruction, for explain().
     output, input: file descriptors of the serial console.  log: called with each message.
     """
 
     def __init__(self, kernel: Optional[str] = None, *, initrd: Optional[str] = None, append: Optional[str] = None,
                  memory: int = 0, cpus: int = 1, code: Optional[bytes] = None, mode: Mode = Mode.LONG, address: int = 0,
-                 bare: bool = False, output: int = -1, input: int = -1,  # pylint: disable=redefined-builtin
+                 bare: bool = False, single_step: bool = False, output: int = -1, input: int = -1,  # pylint: disable=redefined-builtin
                  disks: Sequence[Disk] = (), hooks: Sequence[Hook] = (), devices: Sequence[Device] = (),
                  log: Optional[Callable[[str], None]] = None) -> None:
         self._handle: Optional[int] = None
@@ -377,7 +395,7 @@ class Machine:
         self.devices = list(devices)
         self.vcpus = [Vcpu(self, index) for index in range(cpus)]
         config = _abi.Config(size=ctypes.sizeof(_abi.Config), kernel=_text(kernel), initrd=_text(initrd), append=_text(append),
-                             memory=memory, cpus=cpus, bare=bare)
+                             memory=memory, cpus=cpus, bare=bare, single_step=single_step)
         if code is not None:
             config.flat = ctypes.pointer(_abi.Flat(ctypes.sizeof(_abi.Flat), mode, address, code, len(code)))
         if not bare:
@@ -505,6 +523,13 @@ class Machine:
     def breakpoints_work(self) -> bool:
         """Whether a guest stops at them here."""
         return bool(_LIBRARY.mv_machine_breakpoints_work(self.handle))
+
+    def explain(self) -> str:
+        """After the end: what happened, in words; "" where there is nothing to explain. Error: this host's KVM has lost the
+        registers, and single_step=True keeps them."""
+        text = ctypes.c_void_p()
+        _check(_LIBRARY.mv_machine_explain(self.handle, ctypes.byref(text)), "explaining the end")
+        return _take(text.value)
 
     def close(self) -> None:
         """Stops and destroys it. May be called again."""

@@ -121,6 +121,7 @@ FUNCTIONS = {
     "mv_machine_set_irq": (c_int, [c_void_p, c_int, c_bool]),
     "mv_machine_device": (c_bool, [c_void_p, c_char_p, POINTER(DeviceDesc)]),
     "mv_machine_report": (c_void_p, [c_void_p]),
+    "mv_machine_explain": (c_int, [c_void_p, POINTER(c_void_p)]),
     "mv_machine_destroy": (None, [c_void_p]),
     "mv_machine_vcpu": (c_void_p, [c_void_p, c_uint]),
     "mv_machine_memory": (c_void_p, [c_void_p, c_uint64, c_size_t]),
@@ -134,6 +135,7 @@ FUNCTIONS = {
     "mv_registers": (POINTER(Register), [POINTER(c_size_t)]),
     "mv_vcpu_get_bytes": (c_int, [c_void_p, c_size_t, POINTER(c_uint8)]),
     "mv_vcpu_set_bytes": (c_int, [c_void_p, c_size_t, POINTER(c_uint8)]),
+    "mv_vcpu_explain": (c_void_p, [c_void_p]),
     "mv_vcpu_debug": (c_int, [c_void_p, POINTER(Debug)]),
     "mv_vcpu_disassemble": (c_int, [c_void_p, c_uint64, c_char_p, c_size_t]),
 }

@@ -3,9 +3,13 @@
 #ifndef MV_ARM64_HOST_H
 #define MV_ARM64_HOST_H
 
-/* KVM leaves no registers in the shared page. */
+#include <stdbool.h>
+#include <stdint.h>
+
+/* KVM leaves no registers in the shared page.  This one it refuses. */
 struct mv_synced {
-    char unused;
+    uint64_t pstate;
+    bool have_pstate;
 };
 
 /* What to do where there is no /dev/kvm. */

@@ -189,9 +189,14 @@ int mv_arch_get_register(const struct mv_vcpu *vcpu, size_t number, void *ret_by
 int mv_arch_set_register(struct mv_vcpu *vcpu, size_t number, const void *bytes)
 {
     uint64_t copy[2] = {0};
+    int error;
 
     memcpy(copy, bytes, (registers[number].bits + 7) / 8);
-    return access_number(vcpu, true, number, copy);
+    error = access_number(vcpu, true, number, copy);
+    /* So that mv_vcpu_explain can tell why. */
+    vcpu->refused.have_pstate = error == -EINVAL && ids[number] == CORE(regs.pstate);
+    vcpu->refused.pstate = copy[0];
+    return error;
 }
 
 #ifdef MV_HAVE_CAPSTONE

@@ -135,10 +135,59 @@ static void report_code(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FI
     fputc('\n', to);
 }
 
+/* ---- in words ---- */
+
+static struct mv_arm64_state get_state(const struct mv_vcpu *vcpu, const struct mv_mem *mem)
+{
+    const struct mv_translation regs = {
+        .sctlr = system_reg(vcpu, "sctlr_el1"),
+        .tcr = system_reg(vcpu, "tcr_el1"),
+        .ttbr0 = system_reg(vcpu, "ttbr0_el1"),
+        .ttbr1 = system_reg(vcpu, "ttbr1_el1"),
+    };
+    struct mv_arm64_state state = {
+        .pc = system_reg(vcpu, "pc"),
+        .pstate = system_reg(vcpu, "pstate"),
+        .sp_el0 = system_reg(vcpu, "sp_el0"),
+        .sp_el1 = system_reg(vcpu, "sp_el1"),
+        .sctlr = regs.sctlr,
+        .tcr = regs.tcr,
+        .vbar = system_reg(vcpu, "vbar_el1"),
+        .elr = system_reg(vcpu, "elr_el1"),
+        .esr = system_reg(vcpu, "esr_el1"),
+        .far = system_reg(vcpu, "far_el1"),
+    };
+
+    mv_arm64_walk(mem, &regs, state.pc, &state.vector);
+    state.vector_in_memory = mv_mem_host(mem, state.vector.address, sizeof(uint32_t));
+    return state;
+}
+
+int mv_arch_explain_state(const struct mv_vcpu *vcpu, FILE *to)
+{
+    struct mv_arm64_state state = get_state(vcpu, vcpu->host->mem);
+
+    if (vcpu->refused.have_pstate)
+        state.pstate = vcpu->refused.pstate;
+    return (int)mv_arm64_explain_state(&state, to);
+}
+
+int mv_arch_explain_end(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FILE *to)
+{
+    struct mv_arm64_state state = get_state(vcpu, mem);
+
+    if (vcpu->run->exit_reason == KVM_EXIT_FAIL_ENTRY)
+        mv_arm64_explain_state(&state, to);
+    else
+        mv_arm64_explain_end(&state, to);
+    return 0;
+}
+
 void mv_arch_report(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FILE *to)
 {
     fprintf(to, "vCPU %u, ", vcpu->index);
     report_exit(vcpu->run, to);
+    mv_arch_explain_end(vcpu, mem, to);
     report_regs(vcpu, to);
     report_system_regs(vcpu, to);
     report_exception(vcpu, to);

@@ -200,6 +200,22 @@ static int transfer(const struct mv_vcpu *vcpu, const struct place *place, bool 
     }
 }
 
+/* Keeps what KVM refuses, so that mv_vcpu_explain can tell why. */
+static void note_refused(struct mv_vcpu *vcpu, const struct place *place, int error,
+                         const union state *state)
+{
+    vcpu->refused = (struct mv_synced){0};
+    if (error != -EINVAL)
+        return;
+    if (place->source == REGS) {
+        vcpu->refused.regs = state->regs;
+        vcpu->refused.have_regs = true;
+    } else if (place->source == SREGS || place->source == ATTRIBUTES) {
+        vcpu->refused.sregs = state->sregs;
+        vcpu->refused.have_sregs = true;
+    }
+}
+
 /* As in a descriptor's second word, bits 8 to 23, shifted down: type, S, DPL, P, and AVL, L, D/B
  * and G from bit 12 on (SDM volume 3, 3.4.5); bit 16 of the unusable ones is left out. */
 static uint16_t pack_attributes(const struct kvm_segment *s)
@@ -263,7 +279,9 @@ int mv_arch_set_register(struct mv_vcpu *vcpu, size_t number, const void *bytes)
     } else {
         memcpy((uint8_t *)&state + (place->source == MSRS ? 0 : place->at), bytes, size);
     }
-    return transfer(vcpu, place, true, &state);
+    error = transfer(vcpu, place, true, &state);
+    note_refused(vcpu, place, error, &state);
+    return error;
 }
 
 #ifdef MV_HAVE_CAPSTONE

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a person wants to see of a vCPU that has stopped badly: why KVM gave up,
- * the registers, and the code at the instruction pointer.
+ * what happened in words, the registers, and the code at the instruction pointer.
  */
 #include <errno.h>
 #include <string.h>
 
+#include "explain.h"
 #include "vcpu.h"
-#include "x86.h"
 
 #define CODE_BYTES  16
+#define LEAVES_MOST 256       /* of CPUID */
 #define RESET_VALUE 0xfff0ull /* RIP after INIT */
 
 static void report_exit(const struct kvm_run *run, FILE *to)
@@ -31,8 +32,7 @@ static void report_exit(const struct kvm_run *run, FILE *to)
                 (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
         break;
     case KVM_EXIT_SHUTDOWN:
-        fprintf(to, " (triple fault: an exception while delivering a double fault; most often "
-                    "there is no usable IDT, stack or page table)");
+        fprintf(to, " (triple fault: an exception while delivering a double fault)");
         break;
     default: break;
     }
@@ -122,7 +122,8 @@ static void report_before_reset(const struct mv_vcpu *vcpu, const struct mv_mem 
             vcpu->exits <= 1 && !vcpu->host->single_step ? "its entry, since it had no exit before"
                                                          : "its last exit before that");
     if (!vcpu->host->single_step)
-        fprintf(to, "  hint: --step runs the guest step by step and shows later ones\n");
+        fprintf(to,
+                "  hint: --step, or minivmm explain, runs the guest step by step and tells more\n");
     report_regs(&last.regs, to);
     if (!last.have_sregs)
         return;
@@ -131,25 +132,94 @@ static void report_before_reset(const struct mv_vcpu *vcpu, const struct mv_mem 
         report_code(vcpu, mem, last.sregs.cs.base + last.regs.rip, to);
 }
 
-void mv_arch_report(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FILE *to)
+/* ---- in words ---- */
+
+/* What depends on the vCPU's CPUID. */
+static int fit_to_cpuid(const struct mv_vcpu *vcpu, struct mv_x86_state *state)
+{
+    MV_CLEANUP_FREE struct kvm_cpuid2 *cpuid =
+        calloc(1, sizeof(*cpuid) + LEAVES_MOST * sizeof(struct kvm_cpuid_entry2));
+    int error;
+
+    if (!cpuid)
+        return -ENOMEM;
+    cpuid->nent = LEAVES_MOST;
+    error = MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_GET_CPUID2, cpuid);
+    if (error)
+        return error;
+    state->address_bits = mv_cpuid_address_bits(cpuid);
+    state->cr4_offered = mv_cpuid_cr4(cpuid);
+    return 0;
+}
+
+static int get_state(const struct mv_vcpu *vcpu, struct mv_x86_state *ret_state)
 {
     const struct mv_kvm *kvm = vcpu->host->kvm;
-    struct kvm_regs regs;
-    struct kvm_sregs sregs;
-    bool was_reset;
+    int error = MV_KVM_CALL(kvm, vcpu->fd, KVM_GET_REGS, &ret_state->regs);
+
+    if (!error)
+        error = MV_KVM_CALL(kvm, vcpu->fd, KVM_GET_SREGS, &ret_state->sregs);
+    return error ? error : fit_to_cpuid(vcpu, ret_state);
+}
+
+static bool was_reset(const struct mv_vcpu *vcpu, const struct mv_x86_state *now)
+{
+    return vcpu->run->exit_reason == KVM_EXIT_SHUTDOWN && now->regs.rip == RESET_VALUE &&
+           !(now->sregs.cr0 & 1);
+}
+
+int mv_arch_explain_state(const struct mv_vcpu *vcpu, FILE *to)
+{
+    struct mv_x86_state state;
+    int error = get_state(vcpu, &state);
+
+    if (error)
+        return error;
+    if (vcpu->refused.have_regs)
+        state.regs = vcpu->refused.regs;
+    if (vcpu->refused.have_sregs)
+        state.sregs = vcpu->refused.sregs;
+    return (int)mv_x86_explain_state(&state, to);
+}
+
+int mv_arch_explain_end(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FILE *to)
+{
+    struct mv_x86_state state;
+    int error;
+
+    if (vcpu->run->exit_reason == KVM_EXIT_FAIL_ENTRY) {
+        error = mv_arch_explain_state(vcpu, to);
+        return error < 0 ? error : 0;
+    }
+    if (vcpu->run->exit_reason != KVM_EXIT_SHUTDOWN)
+        return 0;
+    error = get_state(vcpu, &state);
+    if (error)
+        return error;
+    if (was_reset(vcpu, &state)) {
+        if (!vcpu->host->single_step || !vcpu->last.have_regs || !vcpu->last.have_sregs)
+            return -ENODATA; /* those of the last exit may be from long before */
+        state.regs = vcpu->last.regs;
+        state.sregs = vcpu->last.sregs;
+    }
+    mv_x86_explain_crash(&state, mem, to);
+    return 0;
+}
+
+void mv_arch_report(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FILE *to)
+{
+    struct mv_x86_state state;
 
     fprintf(to, "vCPU %u, ", vcpu->index);
     report_exit(vcpu->run, to);
-    if (MV_KVM_CALL(kvm, vcpu->fd, KVM_GET_REGS, &regs) < 0 ||
-        MV_KVM_CALL(kvm, vcpu->fd, KVM_GET_SREGS, &sregs) < 0)
+    mv_arch_explain_end(vcpu, mem, to);
+    if (get_state(vcpu, &state) < 0)
         return;
-    was_reset =
-        vcpu->run->exit_reason == KVM_EXIT_SHUTDOWN && regs.rip == RESET_VALUE && !(sregs.cr0 & 1);
-    if (!was_reset) {
-        report_regs(&regs, to);
-        report_sregs(&sregs, to);
-        report_code(vcpu, mem, sregs.cs.base + regs.rip, to);
+    if (was_reset(vcpu, &state)) {
+        report_before_reset(vcpu, mem, to);
         return;
     }
-    report_before_reset(vcpu, mem, to);
+    report_regs(&state.regs, to);
+    report_sregs(&state.sregs, to);
+    report_code(vcpu, mem, state.sregs.cs.base + state.regs.rip, to);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A linear address through the guest's page tables, level by level (SDM volume 3, 4.3 to 4.5):
- * 32-bit paging with two levels, PAE with three, 4-level and 5-level paging.
+ * 32-bit paging with two levels, PAE with three, 4-level and 5-level paging.  Left out of the
+ * reserved bits: those above the width of a physical address.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -105,6 +106,25 @@ static void read_entry(const struct mv_mem *mem, const struct form *form, uint64
                                  (above == 2 || (above == 3 && !form->pae)));
 }
 
+/* What is set that has to be 0, and makes the processor fault as if nothing were there (SDM volume
+ * 3, 4.7: RSVD); or NULL. */
+static const char *reserved_bit(const struct form *form, const struct mv_walk_level *level,
+                                unsigned above)
+{
+    uint64_t entry = level->entry;
+
+    if (form->pae && above == 3)
+        return entry & (PTE_NX | 0x1e6) ? "which a PDPT of PAE does not have" : NULL;
+    if (form->entry_size == 8 && !form->has_nx && entry & PTE_NX)
+        return "bit 63, no execution, which needs EFER.NXE";
+    if (above >= 4 && entry & PTE_PS)
+        return "bit 7: there are no large pages at this level";
+    if (form->entry_size == 8 && level->leaf && above > 1 &&
+        entry & ((1ull << leaf_shift(form, above)) - 1) & ~0x1fffull)
+        return "of the address: a large page's has to be a multiple of its size";
+    return NULL;
+}
+
 static void not_mapped(struct mv_walk *walk, const struct mv_walk_level *level)
 {
     if (level->entry == UINT64_MAX && !level->present)
@@ -143,6 +163,12 @@ void mv_x86_walk(const struct mv_mem *mem, const struct kvm_sregs *s, uint64_t a
         read_entry(mem, &form, table, address, above, level);
         if (!level->present) {
             not_mapped(&walk, level);
+            break;
+        }
+        if (reserved_bit(&form, level, above)) {
+            snprintf(walk.why, sizeof(walk.why), "the %s's entry, %#llx, has a reserved bit, %s",
+                     level->name, (unsigned long long)level->entry,
+                     reserved_bit(&form, level, above));
             break;
         }
         walk.writable &= level->writable;

@@ -61,4 +61,7 @@ void mv_cpuid_set_apic_id(struct kvm_cpuid2 *cpuid, uint32_t apic_id);
 /* How many bits a guest-physical address has. */
 unsigned mv_cpuid_address_bits(const struct kvm_cpuid2 *cpuid);
 
+/* The bits of CR4 that a guest with this CPUID may set. */
+uint64_t mv_cpuid_cr4(const struct kvm_cpuid2 *cpuid);
+
 #endif
