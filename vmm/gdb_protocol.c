@@ -240,12 +240,14 @@ static void write_all(struct mv_gdb_protocol *protocol, const char *at, struct t
         uint8_t bytes[16] = {0};
         size_t digits = of->bits / 4;
 
-        if (*at == 'x' && strspn(at, "x") >= digits)
+        if (*at == 'x' && strspn(at, "x") >= digits) {
             at += digits;
-        else if (take_bytes(&at, bytes, digits / 2))
+        } else if (take_bytes(&at, bytes, digits / 2)) {
             good &= set_register(protocol, of, bytes);
-        else
-            break;
+        } else {
+            say(text, "E22");
+            return;
+        }
     }
     if (*at)
         say(text, "E22");
