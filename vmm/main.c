@@ -236,8 +236,9 @@ static int run_machine(const struct mv_options *options, struct mv_gdb *gdb, str
             strspn(options->gdb, "0123456789") == strlen(options->gdb) ? ":" : "",
             strncmp(options->gdb, "unix:", 5) == 0 ? options->gdb + 5 : options->gdb);
     if (!mv_machine_breakpoints_work(machine))
-        fprintf(stderr, "minivmm: this processor is emulated: breakpoints and watchpoints will not "
-                        "stop the guest, single steps will\r\n");
+        fprintf(stderr,
+                "minivmm: this processor is emulated and has no breakpoints and watchpoints: "
+                "single steps stand in for them, slowly\r\n");
     error = mv_gdb_serve(gdb, machine, options->cpus ? options->cpus : 1, err);
     mv_gdb_close(gdb);
     return error ? error : mv_machine_wait(machine, ret_end, err);

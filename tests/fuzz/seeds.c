@@ -222,6 +222,27 @@ static bool write_virtio(void)
            write_seed("blk", 1, NULL, slow, sizeof(slow));
 }
 
+/* Lines, as fuzz-gdb has them. */
+static const char session[] =
+    "qSupported:multiprocess+;xmlRegisters=i386\nvMustReplyEmpty\nQStartNoAckMode\nHg0\n"
+    "qXfer:features:read:target.xml:0,ffb\nqXfer:features:read:target.xml:7f0,1000\n?"
+    "\nqfThreadInfo\n"
+    "qsThreadInfo\nqThreadExtraInfo,2\nqC\nqAttached:1\ng\np10\nP3=0102030405060708\nvCont?\n";
+static const char points[] =
+    "Z1,10000,4\nZ2,10008,8\nZ4,10010,4\nZ0,10020,1\nvCont;s:2;c\n!\x02\nz1,10000,4\nz2,10008,8\n"
+    "vCont;c\n=\x03\n!\x41\nc\n!\x03\ns\n!\x01\n!\x20\n!\x00\n";
+static const char memory[] = "m10000,40\nmffffffffffffffff,2\nM10000,4:01020304\nX10000,0:\n"
+                             "X10000,4:}\x03}\x04}]}\x0a\nT3\nHc-1\nD;1\n!\x00\nvKill;1\n";
+static const char raw[] = "=+$m10000,4#fd-$m10000$?#3f\n=$?#00\x03$#00\n";
+
+static bool write_gdb(void)
+{
+    return write_seed("gdb", 0, NULL, session, sizeof(session) - 1) &&
+           write_seed("gdb", 1, NULL, points, sizeof(points) - 1) &&
+           write_seed("gdb", 2, NULL, memory, sizeof(memory) - 1) &&
+           write_seed("gdb", 3, NULL, raw, sizeof(raw) - 1);
+}
+
 int main(int argc, char **argv)
 {
     bool good;
@@ -237,6 +258,7 @@ int main(int argc, char **argv)
     good = write_others() && good;
     good = write_traces() && good;
     good = write_virtio() && good;
+    good = write_gdb() && good;
     if (!good)
         fprintf(stderr, "fuzz-seeds: cannot write to %s\n", root);
     return good ? 0 : 1;

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* The target description of arm64 (GDB manual, G.5.1): core and vector registers, and what only a
  * machine has. */
-#include "gdb.h"
+#include "gdb_protocol.h"
+
+#include "util.h"
 
 #define VECTOR(n)                      \
     {                                  \
         "v" #n, "v" #n, 128, "uint128" \
     }
 
-const char mv_gdb_architecture[] = "aarch64";
-const unsigned mv_gdb_breakpoint_size = 4;
-
 /* clang-format off */
-const struct mv_gdb_register mv_gdb_registers[] = {
+static const struct mv_gdb_register registers[] = {
     MV_GDB_FEATURE("org.gnu.gdb.aarch64.core"),
     MV_GDB_SAME("x0", 64), MV_GDB_SAME("x1", 64), MV_GDB_SAME("x2", 64), MV_GDB_SAME("x3", 64), MV_GDB_SAME("x4", 64),
     MV_GDB_SAME("x5", 64), MV_GDB_SAME("x6", 64), MV_GDB_SAME("x7", 64), MV_GDB_SAME("x8", 64), MV_GDB_SAME("x9", 64),
@@ -37,4 +36,5 @@ const struct mv_gdb_register mv_gdb_registers[] = {
 };
 /* clang-format on */
 
-const size_t mv_gdb_register_count = sizeof(mv_gdb_registers) / sizeof(mv_gdb_registers[0]);
+const struct mv_gdb_arch mv_gdb_arch = {
+    .name = "aarch64", .registers = registers, .count = MV_COUNT(registers), .breakpoint_size = 4};

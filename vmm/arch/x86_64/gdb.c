@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The target description of x86-64 (GDB manual, G.5.3): core and SSE registers, bases of FS and GS,
  * and what only a machine has. */
-#include "gdb.h"
+#include "gdb_protocol.h"
+
+#include "util.h"
 
 #define EXT(n)                           \
     {                                    \
@@ -12,11 +14,8 @@
         "xmm" #n, "xmm" #n, 128, "uint128" \
     }
 
-const char mv_gdb_architecture[] = "i386:x86-64";
-const unsigned mv_gdb_breakpoint_size = 1;
-
 /* clang-format off */
-const struct mv_gdb_register mv_gdb_registers[] = {
+static const struct mv_gdb_register registers[] = {
     MV_GDB_FEATURE("org.gnu.gdb.i386.core"),
     MV_GDB_SAME("rax", 64), MV_GDB_SAME("rbx", 64), MV_GDB_SAME("rcx", 64), MV_GDB_SAME("rdx", 64), MV_GDB_SAME("rsi", 64),
     MV_GDB_SAME("rdi", 64), {"rbp", "rbp", 64, "data_ptr"}, {"rsp", "rsp", 64, "data_ptr"},
@@ -42,4 +41,7 @@ const struct mv_gdb_register mv_gdb_registers[] = {
 };
 /* clang-format on */
 
-const size_t mv_gdb_register_count = sizeof(mv_gdb_registers) / sizeof(mv_gdb_registers[0]);
+const struct mv_gdb_arch mv_gdb_arch = {.name = "i386:x86-64",
+                                        .registers = registers,
+                                        .count = MV_COUNT(registers),
+                                        .breakpoint_size = 1};

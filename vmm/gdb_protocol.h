@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * GDB's remote protocol (GDB manual, appendix E) as a model: bytes go in, bytes and calls to a
+ * target come out.  It knows no socket, thread or machine; gdb.c has those.
+ */
+#ifndef MV_GDB_PROTOCOL_H
+#define MV_GDB_PROTOCOL_H
+
+#include "minivmm/vcpu.h"
+
+#define MV_GDB_PACKET 4096 /* the longest packet, in bytes between $ and #; as told to GDB */
+
+/* A register as GDB knows it, and what of ours it is. */
+struct mv_gdb_register {
+    const char *name; /* GDB's; NULL: a feature begins here, whose name is `ours` */
+    const char *ours; /* of mv_registers; NULL: it reads as 0 */
+    unsigned bits;    /* as GDB counts them: up to 128 */
+    const char *type; /* of the target description, or NULL for a number */
+};
+
+#define MV_GDB_FEATURE(name) \
+    {                        \
+        NULL, name, 0, NULL  \
+    }
+#define MV_GDB_SAME(name, bits) \
+    {                           \
+        name, name, bits, NULL  \
+    } /* what both call the same */
+
+/* What GDB has to know of an architecture: its target description. */
+struct mv_gdb_arch {
+    const char *name;
+    const struct mv_gdb_register *registers; /* in GDB's order */
+    size_t count;
+    uint32_t breakpoint_size; /* bytes of MV_BREAK_EXECUTE */
+};
+
+/* This program's. */
+extern const struct mv_gdb_arch mv_gdb_arch;
+
+/*
+ * What is debugged.  Registers, memory and points are asked for while it is held only.  What
+ * returns int returns 0 or -errno.
+ */
+struct mv_gdb_target {
+    void (*send)(void *context, const char *bytes, size_t size); /* to GDB */
+    /* bytes: 16, the lowest first, zero before it is called */
+    int (*get_register)(void *context, unsigned cpu, const struct mv_gdb_register *of,
+                        uint8_t *bytes);
+    /* bytes: 16, zero beyond those that the register has */
+    int (*set_register)(void *context, unsigned cpu, const struct mv_gdb_register *of,
+                        const uint8_t *bytes);
+    /* size: 1 to MV_GDB_PACKET / 2; address + size does not wrap beyond 0 */
+    int (*read)(void *context, unsigned cpu, uint64_t address, void *ret_data, size_t size);
+    int (*write)(void *context, unsigned cpu, uint64_t address, const void *data, size_t size);
+    int (*debug)(void *context, unsigned cpu, const struct mv_debug *debug);
+    void (*resume)(void *context);
+    void (*interrupt)(void *context); /* it shall stop: mv_gdb_protocol_stopped follows */
+    void (*leave)(void *context);     /* GDB has no more to say */
+    void (*kill)(void *context);      /* the same, and the machine shall end */
+};
+
+/* Bytes on their way to be a packet. */
+struct mv_gdb_input {
+    char packet[MV_GDB_PACKET + 1];
+    size_t length;
+    enum { MV_GDB_OUTSIDE, MV_GDB_INSIDE, MV_GDB_SUM1, MV_GDB_SUM2 } state;
+    bool too_long;
+    uint8_t sum;
+    int first; /* digit of the sum that was sent */
+};
+
+struct mv_gdb_protocol {
+    const struct mv_gdb_target *target;
+    void *context; /* the target's */
+    const struct mv_gdb_arch *arch;
+    unsigned cpus;
+    bool software_points; /* breakpoints in memory are the target's business, too, as points */
+    bool attached;        /* there is a GDB */
+    bool stopped;         /* it is held; what comes before is not listened to */
+    bool no_acks;
+    unsigned current; /* the vCPU that registers and memory are of */
+    unsigned stopped_cpu;
+    struct mv_debug_stop stop;
+    struct mv_debug debug; /* on all vCPUs, but for the step */
+    struct mv_gdb_input input;
+};
+
+/* Until mv_gdb_protocol_attach there is no GDB.  cpus: at least 1. */
+void mv_gdb_protocol_init(struct mv_gdb_protocol *protocol, const struct mv_gdb_target *target,
+                          void *context, const struct mv_gdb_arch *arch, unsigned cpus);
+
+/* A GDB has come, for which the machine is held. */
+void mv_gdb_protocol_attach(struct mv_gdb_protocol *protocol);
+
+/* Takes what GDB has sent. */
+void mv_gdb_protocol_take(struct mv_gdb_protocol *protocol, const char *bytes, size_t size);
+
+/* The machine is held, and why; signal: as GDB numbers them, 5 for a trap. */
+void mv_gdb_protocol_stopped(struct mv_gdb_protocol *protocol, unsigned cpu, int signal,
+                             const struct mv_debug_stop *stop);
+
+/* GDB has gone without a word, and the machine is held: it goes on without points. */
+void mv_gdb_protocol_detach(struct mv_gdb_protocol *protocol);
+
+/* The machine has come to its end. */
+void mv_gdb_protocol_ended(struct mv_gdb_protocol *protocol);
+
+#endif
