@@ -12,6 +12,7 @@
 #include "layout.h"
 #include "virtio/blk.h"
 #include "virtio/mmio.h"
+#include "virtio/own.h"
 
 /* clang-format off */
 static const struct mv_device_entry entries[] = {
@@ -89,12 +90,15 @@ int mv_board_init(struct mv_board *board, const struct mv_device_env *env, struc
 }
 
 /* All slots are alike, but for their names. */
-static struct mv_device_desc take_slot(struct mv_board *board)
+static struct mv_device_desc take_slot(struct mv_board *board, bool is_own)
 {
     unsigned index = board->slot_count++;
     struct mv_slot *slot = &board->slots[index];
 
-    snprintf(slot->name, sizeof(slot->name), "vd%c", 'a' + index);
+    if (is_own)
+        snprintf(slot->name, sizeof(slot->name), "virtio%u", board->virtio_count % 100);
+    else
+        snprintf(slot->name, sizeof(slot->name), "vd%c", 'a' + index);
     snprintf(slot->acpi_name, sizeof(slot->acpi_name), "VR%02u", index % 100);
     return (struct mv_device_desc){
         .name = slot->name,
@@ -124,13 +128,26 @@ static bool map_pages(struct mv_board *board)
     return true;
 }
 
+/* virtio is taken, on failure too. */
+static int fill_slot(struct mv_board *board, const struct mv_device_env *env,
+                     const struct mv_device_desc *desc, struct mv_virtio *virtio,
+                     struct mv_bus *mmio, struct mv_error *err)
+{
+    struct mv_device_env own = *env;
+    struct mv_device *device = prepare(board, desc);
+    int error;
+
+    own.irq.line = desc->irq;
+    own.page = board->pages.host ? board->pages.host + (desc->base - board->pages.base) : NULL;
+    error = add(board, device, mv_virtio_mmio_create(device, &own, virtio), mmio);
+    return error ? cannot_create(desc->name, error, err) : 0;
+}
+
 int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
                       const struct mv_disk *disk, unsigned queues, struct mv_bus *mmio,
                       struct mv_error *err)
 {
-    struct mv_device_desc desc = take_slot(board);
-    struct mv_device_env own = *env;
-    struct mv_device *device;
+    struct mv_device_desc desc = take_slot(board, false);
     struct mv_virtio *virtio;
     struct mv_image image;
     const char *warning = NULL;
@@ -158,14 +175,28 @@ int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
     error = mv_blk_create(&setup, &virtio);
     if (error)
         return cannot_create(desc.name, error, err);
-    own.irq.line = desc.irq;
-    own.page = board->pages.host ? board->pages.host + (desc.base - board->pages.base) : NULL;
-    device = prepare(board, &desc);
-    error = add(board, device, mv_virtio_mmio_create(device, &own, virtio), mmio);
-    return error ? cannot_create(desc.name, error, err) : 0;
+    return fill_slot(board, env, &desc, virtio, mmio, err);
 }
 
 /* ---- devices of the embedder's ---- */
+
+int mv_board_add_virtio(struct mv_board *board, const struct mv_device_env *env,
+                        const struct mv_own_virtio *own, struct mv_bus *mmio, struct mv_error *err)
+{
+    struct mv_device_desc desc = take_slot(board, true);
+    struct mv_virtio *virtio;
+    int error = map_pages(board) ? mv_own_virtio_create(own, &virtio) : -ENOMEM;
+
+    if (error)
+        return cannot_create(desc.name, error, err);
+    error = fill_slot(board, env, &desc, virtio, mmio, err);
+    if (error)
+        return error;
+    mv_own_virtio_keep(virtio, true);
+    board->virtio[board->virtio_count++] = virtio;
+    *own->ret_virtio = virtio;
+    return 0;
+}
 
 /* A copy, in a buffer of the board's; false: it is too long. */
 static bool keep(char *to, size_t size, const char **word)
@@ -298,6 +329,8 @@ void mv_board_disown(struct mv_board *board)
     for (unsigned i = 0; i < board->count; i++)
         if (board->devices[i].is_own)
             board->devices[i].ops = &nothing;
+    for (unsigned i = 0; i < board->virtio_count; i++)
+        mv_own_virtio_keep(board->virtio[i], false);
 }
 
 void mv_board_done(struct mv_board *board)

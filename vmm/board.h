@@ -4,12 +4,13 @@
 #define MV_BOARD_H
 
 #include "dev/dev.h"
+#include "minivmm/virtio.h"
 
 #define MV_BOARD_DEVICES 48
 
 /* The names of a virtio slot. */
 struct mv_slot {
-    char name[8], acpi_name[5];
+    char name[12], acpi_name[5];
 };
 
 /* The words of the description of a device of the embedder's. */
@@ -21,7 +22,9 @@ struct mv_board {
     struct mv_device devices[MV_BOARD_DEVICES]; /* do not move once created */
     unsigned count;
     struct mv_slot slots[MV_DISKS_MAX];
-    unsigned slot_count; /* taken */
+    unsigned slot_count;                    /* taken */
+    struct mv_virtio *virtio[MV_DISKS_MAX]; /* the embedder's */
+    unsigned virtio_count;
     struct mv_own_words own[MV_OWN_MAX];
     unsigned own_count;
     struct mv_region pages; /* what the guest reads of the slots, see mv_device_env.page; host
@@ -37,6 +40,10 @@ int mv_board_init(struct mv_board *board, const struct mv_device_env *env, struc
 int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
                       const struct mv_disk *disk, unsigned queues, struct mv_bus *mmio,
                       struct mv_error *err);
+
+/* Adds the next virtio device of the embedder's, virtio0 first. */
+int mv_board_add_virtio(struct mv_board *board, const struct mv_device_env *env,
+                        const struct mv_own_virtio *own, struct mv_bus *mmio, struct mv_error *err);
 
 /* Adds a device of the embedder's: at the place and with the line that it asks for, or
  * where there is room. */

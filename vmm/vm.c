@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "virtio/own.h"
+
 #define STOPPED_FLUSH_MS 100 /* how long a stopped machine may try to deliver its output */
 
 const char *mv_version(void)
@@ -150,9 +152,10 @@ static int check_guest(const struct mv_config *config, struct mv_error *err)
                        "a kernel needs a whole machine, and goes with no flat binary");
     if (config->flat && (!config->flat->code || config->flat->bytes == 0))
         return mv_fail(err, -EINVAL, NULL, NULL, "a flat binary without code");
-    if (config->bare && (config->disk_count || config->console || config->tables_only))
+    if (config->bare &&
+        (config->disk_count || config->virtio_count || config->console || config->tables_only))
         return mv_fail(err, -EINVAL, NULL, "leave `bare` false",
-                       "a bare machine has no disks, console and tables");
+                       "a bare machine has no disks, virtio devices, console and tables");
     return 0;
 }
 
@@ -165,7 +168,8 @@ static int check_counts(const struct mv_config *config, struct mv_error *err)
         const char *what;
     } all[] = {{config->disk_count, config->disks, MV_DISKS_MAX, "disks"},
                {config->device_count, config->devices, MV_OWN_MAX, "devices of one's own"},
-               {config->hook_count, config->hooks, MV_HOOKS_MAX, "hooks"}};
+               {config->hook_count, config->hooks, MV_HOOKS_MAX, "hooks"},
+               {config->virtio_count, config->virtio, MV_DISKS_MAX, "virtio devices of one's own"}};
 
     for (unsigned i = 0; i < MV_COUNT(all); i++) {
         if (all[i].count > all[i].most)
@@ -176,6 +180,11 @@ static int check_counts(const struct mv_config *config, struct mv_error *err)
             return mv_fail(err, -EINVAL, NULL, NULL, "%zu %s, and no array of them", all[i].count,
                            all[i].what);
     }
+    if (config->disk_count + config->virtio_count > MV_DISKS_MAX)
+        return mv_fail(err, -EINVAL, NULL, NULL,
+                       "%zu disks and %zu virtio devices of one's own are more than the %d that "
+                       "there can be together",
+                       config->disk_count, config->virtio_count, MV_DISKS_MAX);
     for (size_t i = 0; i < config->hook_count; i++)
         if (!config->hooks[i].fn || config->hooks[i].kind > MV_EXIT_DEBUG)
             return mv_fail(err, -EINVAL, NULL, NULL,
@@ -229,6 +238,15 @@ static struct mv_disk take_disk(const struct mv_config *config, size_t index)
     return disk;
 }
 
+static struct mv_own_virtio take_virtio(const struct mv_config *config, size_t index)
+{
+    const uint8_t *at = (const uint8_t *)config->virtio + index * config->virtio->size;
+    struct mv_own_virtio virtio = {0};
+
+    memcpy(&virtio, at, mv_min(config->virtio->size, sizeof(virtio)));
+    return virtio;
+}
+
 int mv_config_validate(const struct mv_config *given, struct mv_error *err)
 {
     struct mv_config config = take_config(given);
@@ -238,6 +256,11 @@ int mv_config_validate(const struct mv_config *given, struct mv_error *err)
         struct mv_disk disk = take_disk(&config, i);
 
         error = check_disk(&disk, err);
+    }
+    for (size_t i = 0; !error && i < config.virtio_count; i++) {
+        struct mv_own_virtio virtio = take_virtio(&config, i);
+
+        error = mv_own_virtio_check(&virtio, err);
     }
     return error;
 }
@@ -255,8 +278,8 @@ static int init_memory(struct mv_machine *machine, uint64_t bytes, struct mv_err
     return 0;
 }
 
-static int init_disks(struct mv_machine *machine, const struct mv_config *config,
-                      const struct mv_device_env *env, struct mv_error *err)
+static int init_virtio(struct mv_machine *machine, const struct mv_config *config,
+                       const struct mv_device_env *env, struct mv_error *err)
 {
     int error = 0;
 
@@ -265,7 +288,12 @@ static int init_disks(struct mv_machine *machine, const struct mv_config *config
 
         error = mv_board_add_disk(&machine->board, env, &disk, machine->cpus, &machine->mmio, err);
     }
-    if (error || config->disk_count == 0)
+    for (size_t i = 0; !error && i < config->virtio_count; i++) {
+        struct mv_own_virtio virtio = take_virtio(config, i);
+
+        error = mv_board_add_virtio(&machine->board, env, &virtio, &machine->mmio, err);
+    }
+    if (error || config->disk_count + config->virtio_count == 0)
         return error;
     machine->rescan = (struct mv_loop_source){
         .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .fn = on_rescan, .context = machine};
@@ -299,7 +327,7 @@ static int init_devices(struct mv_machine *machine, const struct mv_config *conf
     if (!config->bare)
         error = mv_board_init(&machine->board, &env, &machine->mmio, &machine->ports, err);
     if (!error)
-        error = init_disks(machine, config, &env, err);
+        error = init_virtio(machine, config, &env, err);
     for (size_t i = 0; !error && i < config->device_count; i++)
         error = mv_board_add_own(&machine->board, &config->devices[i], &machine->mem,
                                  &machine->mmio, &machine->ports, err);

@@ -152,7 +152,8 @@ struct mv_flat {
 
 struct mv_device_ops; /* device.h */
 struct mv_device_desc;
-struct mv_hook; /* vcpu.h */
+struct mv_hook;       /* vcpu.h */
+struct mv_own_virtio; /* virtio.h */
 
 /**
  * A device of one's own.  The machine keeps a copy of the description and of what it
@@ -167,8 +168,8 @@ struct mv_own_device {
 
 #define MV_OWN_MAX    16 /**< devices of one's own */
 #define MV_HOOKS_MAX  32 /**< hooks of one machine */
-#define MV_DISKS_MAX  16 /**< disks of one machine */
-#define MV_QUEUES_MAX 64 /**< of one disk */
+#define MV_DISKS_MAX  16 /**< disks of one machine, and virtio devices of one's own */
+#define MV_QUEUES_MAX 64 /**< of one disk, or virtio device of one's own */
 #define MV_SERIAL_MAX 20 /**< bytes of a disk's serial number */
 
 /**
@@ -209,6 +210,8 @@ struct mv_config {
     size_t trace_records; /**< how many exits to keep for each vCPU, see trace.h; rounded up to a
                            * power of two, at most MV_TRACE_MAX; 48 bytes each, none before it is
                            * needed. 0: none */
+    const struct mv_own_virtio *virtio; /**< an array, all of the same size: after the disks */
+    size_t virtio_count;                /**< together with disk_count 0 to MV_DISKS_MAX */
 };
 
 /** A machine: what mv_machine_create makes and mv_machine_destroy ends. */

@@ -56,12 +56,17 @@ static void on_interrupt(unsigned line)
 
 void disk_init(struct disk *disk, unsigned slot)
 {
+    slot_init(disk, slot, 2);
+}
+
+void slot_init(struct disk *disk, unsigned slot, uint32_t type)
+{
     memset(disk, 0, sizeof(*disk));
     disk->slot = slot;
     disk->base = SLOT_BASE + (uint64_t)slot * SLOT_STRIDE;
     must_be(get(disk, V_MAGIC), 0x74726976);
     must_be(get(disk, V_VERSION), 2);
-    must_be(get(disk, V_DEVICE_ID), 2);
+    must_be(get(disk, V_DEVICE_ID), type);
 }
 
 void disk_interrupts(struct disk *disk)

@@ -197,6 +197,8 @@ static inline void put_wide(const struct disk *disk, unsigned offset, unsigned s
 }
 
 void disk_init(struct disk *disk, unsigned slot);
+/* The same for another type of device: what is called a disk here is any. */
+void slot_init(struct disk *disk, unsigned slot, uint32_t type);
 uint64_t disk_capacity(const struct disk *disk); /* sectors */
 
 /* Turns the interrupt on: from then on disk->interrupts counts, and the handler

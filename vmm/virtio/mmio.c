@@ -231,6 +231,15 @@ static void on_stopped(void *context)
     pthread_mutex_unlock(&mmio->device->lock);
 }
 
+/* Any thread.  The eventfd is there before the phase leaves PHASE_SET_UP, and stays. */
+static void on_ring(void *context)
+{
+    const struct mmio *mmio = context;
+
+    if (atomic_load(&mmio->phase) != PHASE_SET_UP)
+        eventfd_write(mmio->doorbell.fd, 1);
+}
+
 /* Lets KVM carry the doorbell.  Where it does not, each is an exit to us. */
 static void wire(struct mmio *mmio)
 {
@@ -528,8 +537,11 @@ int mv_virtio_mmio_create(struct mv_device *device, const struct mv_device_env *
     mmio->log = env->log;
     mmio->doorbell = (struct mv_loop_source){.fd = -1, .fn = on_doorbell, .context = mmio};
     pthread_cond_init(&mmio->set_up, NULL);
-    virtio->host = (struct mv_virtio_host){
-        .interrupt = on_interrupt, .broken = on_broken, .stopped = on_stopped, .context = mmio};
+    virtio->host = (struct mv_virtio_host){.interrupt = on_interrupt,
+                                           .broken = on_broken,
+                                           .stopped = on_stopped,
+                                           .ring = on_ring,
+                                           .context = mmio};
     init_page(mmio);
     device->ops = &ops;
     device->state = mmio;

@@ -142,6 +142,11 @@ static uint16_t pending(const struct mv_queue *queue)
     return (uint16_t)(idx - queue->state.next_avail);
 }
 
+bool mv_queue_is_in_flight(const struct mv_queue *queue, uint16_t head)
+{
+    return head < MV_QUEUE_MAX && queue->in_flight[head / 64] >> (head % 64) & 1;
+}
+
 enum mv_queue_result mv_queue_pop(struct mv_queue *queue, struct mv_chain *ret_chain)
 {
     struct mv_queue_state *state = &queue->state;
@@ -155,7 +160,7 @@ enum mv_queue_result mv_queue_pop(struct mv_queue *queue, struct mv_chain *ret_c
     if (count > state->size)
         return broken(queue);
     head = __atomic_load_n(&queue->avail[RING + state->next_avail % state->size], __ATOMIC_RELAXED);
-    if (head >= state->size || queue->in_flight[head / 64] >> (head % 64) & 1)
+    if (head >= state->size || mv_queue_is_in_flight(queue, head))
         return broken(queue);
     ret_chain->head = head;
     ret_chain->out_count = ret_chain->in_count = 0;
@@ -173,7 +178,7 @@ void mv_queue_push(struct mv_queue *queue, uint16_t head, uint32_t written)
     struct used_element element = {.id = head, .len = written};
     uint16_t *at = &queue->used[RING + USED_WORDS * (state->next_used % state->size)];
 
-    assert(queue->in_flight[head / 64] >> (head % 64) & 1);
+    assert(mv_queue_is_in_flight(queue, head));
     memcpy(at, &element, sizeof(element));
     state->next_used++;
     queue->in_flight[head / 64] &= ~(1ull << (head % 64));

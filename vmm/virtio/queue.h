@@ -15,11 +15,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/uio.h>
 
 #include "mem.h"
-
-#define MV_QUEUE_MAX 256 /* descriptors; a power of two */
+#include "minivmm/virtio.h"
 
 /* Feature bits that the ring itself has (virtio 1.2, 6). */
 #define MV_RING_F_INDIRECT_DESC (1ull << 28)
@@ -42,15 +40,6 @@ struct mv_queue {
     bool broken;              /* the guest broke the rules: nothing is popped any more */
     uint16_t *avail, *used;   /* the rings in our memory, valid while ready */
     uint64_t in_flight[MV_QUEUE_MAX / 64]; /* a bit for each head: popped, not pushed */
-};
-
-/* A chain of buffers, checked: every iovec is guest RAM.  Device-readable
- * ones come first. */
-struct mv_chain {
-    uint16_t head;
-    unsigned out_count, in_count; /* iov[0 .. out_count), then in_count device-writable ones */
-    uint64_t out_size, in_size;   /* bytes */
-    struct iovec iov[MV_QUEUE_MAX];
 };
 
 enum mv_queue_result {
@@ -78,6 +67,9 @@ enum mv_queue_result mv_queue_pop(struct mv_queue *queue, struct mv_chain *ret_c
 /* Gives a chain back, with the number of bytes that were written to it.  The
  * driver does not see it before publish. */
 void mv_queue_push(struct mv_queue *queue, uint16_t head, uint32_t written);
+
+/* Whether this head was popped, and not pushed; false also if there is no such head. */
+bool mv_queue_is_in_flight(const struct mv_queue *queue, uint16_t head);
 
 /* Shows the driver all that was pushed.  Returns true if it wants an
  * interrupt for that. */

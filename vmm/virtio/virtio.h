@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The contract between a virtio transport and a virtio device (virtio 1.2, 2).
+ * The contract between a virtio transport and a virtio device (virtio 1.2, 2).  What a
+ * device does, struct mv_virtio_ops, is public: minivmm/virtio.h.  Here is what stands
+ * between it and its transport.
  *
  * The transport owns what the driver sees of it: status, feature negotiation,
  * queue registers, interrupts.  The device owns what its type is about.  Neither
@@ -16,46 +18,18 @@
 
 #include "log.h"
 #include "loop.h"
+#include "minivmm/virtio.h"
 #include "queue.h"
 
 #define MV_VIRTIO_F_VERSION_1 (1ull << 32) /* virtio 1.2, 6 */
 
-/* What a transport does for its device.  Loop thread only. */
+/* What a transport does for its device.  Loop thread only, but for ring. */
 struct mv_virtio_host {
     void (*interrupt)(void *context); /* the driver wants to know what was published */
     void (*broken)(void *context);    /* the driver broke the rules: DEVICE_NEEDS_RESET */
     void (*stopped)(void *context);   /* the answer to stop */
+    void (*ring)(void *context);      /* any thread: notify, or stop, is to be called soon */
     void *context;
-};
-
-struct mv_virtio_ops {
-    uint32_t id; /* virtio 1.2, 5: the type of device */
-
-    /* The device's configuration (2.5): any offset, 1, 2, 4 or 8 bytes.  What is
-     * beyond the end reads as all ones; what cannot be written is not. */
-    uint64_t (*config_read)(void *state, uint64_t offset, unsigned size);
-    void (*config_write)(void *state, uint64_t offset, unsigned size, uint64_t value);
-
-    /* The driver said DRIVER_OK: features and queues are final.  A queue that is
-     * not ready is not to be touched. */
-    void (*activate)(void *state);
-
-    /* The doorbell rang for one or more of the queues. */
-    void (*notify)(void *state);
-
-    /* Begins the end: calls host.stopped, at once or later, when nothing is in flight
-     * and guest memory will not be touched any more.  Also without activate before. */
-    void (*stop)(void *state);
-
-    /* The driver has reset the device, started or not, and nothing is in flight: what it
-     * wrote to the configuration is forgotten. */
-    void (*reset)(void *state);
-
-    /* The host's side may have changed.  Returns true if the configuration did. */
-    bool (*rescan)(void *state);
-
-    /* Waits for what is in flight, and frees the device.  The loop has stopped. */
-    void (*destroy)(void *state);
 };
 
 /* A device, between its type and its transport. */

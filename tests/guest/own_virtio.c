@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Virtio devices as an embedder writes them: an entropy device (virtio 1.2, 5.4) that
+ * answers at once, and one that answers by a thread of its own.  Two machines at once
+ * have both.  Usage: own_virtio ENTROPY (the guest of entropy.c)
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "minivmm/device.h"
+#include "minivmm/virtio.h"
+
+#define CHECK(condition)                                                            \
+    do {                                                                            \
+        if (!(condition)) {                                                         \
+            fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition); \
+            exit(1);                                                                \
+        }                                                                           \
+    } while (0)
+
+static uint32_t answer(const struct mv_chain *chain, uint8_t value)
+{
+    size_t done = 0;
+
+    while (mv_chain_write(chain, done, &value, 1) == 1)
+        done++;
+    return (uint32_t)done;
+}
+
+/* ---- at once ---- */
+
+struct quick {
+    struct mv_virtio *virtio;
+    struct mv_chain chain;
+    uint8_t next;
+    unsigned destroyed;
+};
+
+static void notify_quick(void *state)
+{
+    struct quick *quick = state;
+
+    while (mv_virtio_pop(quick->virtio, 0, &quick->chain))
+        mv_virtio_push(quick->virtio, 0, quick->chain.head, answer(&quick->chain, ++quick->next));
+}
+
+static void reset_quick(void *state)
+{
+    ((struct quick *)state)->next = 0;
+}
+
+static void destroy_quick(void *state)
+{
+    ((struct quick *)state)->destroyed++;
+}
+
+/* ---- by a thread ---- */
+
+struct slow {
+    struct mv_virtio *virtio;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t more;
+    bool over;
+    struct mv_chain chains[MV_QUEUE_MAX]; /* in the order in which they came, in a circle */
+    uint32_t written[MV_QUEUE_MAX];
+    unsigned popped, answered, pushed; /* free-running; the last is the loop thread's */
+    uint8_t next;
+};
+
+static void *work(void *context)
+{
+    struct slow *slow = context;
+
+    pthread_mutex_lock(&slow->lock);
+    while (!slow->over) {
+        unsigned i = slow->answered % MV_QUEUE_MAX;
+
+        if (slow->answered == slow->popped) {
+            pthread_cond_wait(&slow->more, &slow->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&slow->lock);
+        slow->written[i] = answer(&slow->chains[i], ++slow->next);
+        pthread_mutex_lock(&slow->lock);
+        slow->answered++;
+        mv_virtio_wake(slow->virtio);
+    }
+    pthread_mutex_unlock(&slow->lock);
+    return NULL;
+}
+
+static void notify_slow(void *state)
+{
+    struct slow *slow = state;
+
+    pthread_mutex_lock(&slow->lock);
+    while (mv_virtio_pop(slow->virtio, 0, &slow->chains[slow->popped % MV_QUEUE_MAX]))
+        slow->popped++;
+    for (; slow->pushed != slow->answered; slow->pushed++) {
+        unsigned i = slow->pushed % MV_QUEUE_MAX;
+
+        mv_virtio_push(slow->virtio, 0, slow->chains[i].head, slow->written[i]);
+    }
+    pthread_cond_signal(&slow->more);
+    pthread_mutex_unlock(&slow->lock);
+}
+
+static void stop_slow(void *state)
+{
+    struct slow *slow = state;
+    bool idle;
+
+    pthread_mutex_lock(&slow->lock);
+    idle = slow->answered == slow->popped;
+    if (idle)
+        slow->pushed = slow->popped;
+    pthread_mutex_unlock(&slow->lock);
+    if (idle) /* else its thread wakes us, and this is called again */
+        mv_virtio_stopped(slow->virtio);
+}
+
+static void reset_slow(void *state)
+{
+    struct slow *slow = state;
+
+    pthread_mutex_lock(&slow->lock);
+    slow->next = 0; /* nothing is in flight */
+    pthread_mutex_unlock(&slow->lock);
+}
+
+static void destroy_slow(void *state)
+{
+    struct slow *slow = state;
+
+    pthread_mutex_lock(&slow->lock);
+    slow->over = true;
+    pthread_cond_signal(&slow->more);
+    pthread_mutex_unlock(&slow->lock);
+    pthread_join(slow->thread, NULL);
+    pthread_cond_destroy(&slow->more);
+    pthread_mutex_destroy(&slow->lock);
+    free(slow);
+}
+
+/* ---- machines ---- */
+
+static void create(const char *kernel, struct quick *quick, struct mv_machine **ret_machine)
+{
+    static const struct mv_virtio_ops quick_ops = {
+        .id = 4, .notify = notify_quick, .reset = reset_quick, .destroy = destroy_quick};
+    static const struct mv_virtio_ops slow_ops = {.id = 4,
+                                                  .notify = notify_slow,
+                                                  .stop = stop_slow,
+                                                  .reset = reset_slow,
+                                                  .destroy = destroy_slow};
+    struct slow *slow = calloc(1, sizeof(*slow));
+    struct mv_console console = {.in = -1, .out = 2};
+    struct mv_device_desc found;
+    struct mv_error err = {0};
+
+    CHECK(slow);
+    struct mv_own_virtio own[] = {
+        {.size = sizeof(own[0]),
+         .ops = &quick_ops,
+         .state = quick,
+         .queues = 1,
+         .ret_virtio = &quick->virtio},
+        {.size = sizeof(own[0]),
+         .ops = &slow_ops,
+         .state = slow,
+         .queues = 1,
+         .ret_virtio = &slow->virtio},
+    };
+    struct mv_config config = {.size = sizeof(config),
+                               .kernel = kernel,
+                               .memory = 32 << 20,
+                               .console = &console,
+                               .virtio = own,
+                               .virtio_count = 2};
+
+    pthread_mutex_init(&slow->lock, NULL);
+    pthread_cond_init(&slow->more, NULL);
+    CHECK(pthread_create(&slow->thread, NULL, work, slow) == 0);
+    if (mv_machine_create(&config, ret_machine, &err) < 0) {
+        fprintf(stderr, "%s (%s)\n", err.tried, err.hint);
+        exit(1);
+    }
+    CHECK(mv_machine_device(*ret_machine, "virtio0", &found) &&
+          strcmp(found.compatible, "virtio,mmio") == 0);
+    CHECK(mv_machine_device(*ret_machine, "virtio1", &found) && strcmp(found.hid, "LNRO0005") == 0);
+    mv_virtio_wake(slow->virtio); /* too early: nothing happens */
+}
+
+int main(int argc, char **argv)
+{
+    struct quick quick[2] = {{.next = 0}};
+    struct mv_machine *machines[2];
+    struct mv_error err = {0};
+    struct mv_end end;
+
+    CHECK(argc == 2);
+    for (unsigned i = 0; i < 2; i++) {
+        create(argv[1], &quick[i], &machines[i]);
+        CHECK(mv_machine_start(machines[i], &err) == 0);
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK(mv_machine_wait(machines[i], &end, &err) == 0);
+        CHECK(end.reason == MV_END_EXIT_CODE && end.code == 0);
+        CHECK(quick[i].destroyed == 0);
+        mv_machine_destroy(machines[i]);
+        CHECK(quick[i].destroyed == 1);
+    }
+    puts("all right");
+    return 0;
+}

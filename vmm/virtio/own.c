@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Virtio devices of the embedder's (minivmm/virtio.h): what it left out is filled in, its
+ * queues are popped and pushed, and what it pushed is published when it returns.
+ *
+ * Left out: looking at a queue for a while before the doorbell is asked for, as blk.c does.
+ */
+#include "own.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util.h"
+
+/* virtio 1.2, 2.2: the bits of a device's type; the others are the ring's and ours */
+#define TYPE_FEATURES (((1ull << 24) - 1) | ~((1ull << 50) - 1))
+
+struct own {
+    struct mv_virtio virtio; /* its state is this */
+    struct mv_virtio_ops between;
+    const struct mv_virtio_ops *ops; /* the embedder's */
+    void *state;
+    bool keep;
+    uint8_t config[MV_VIRTIO_CONFIG_MAX];
+    size_t config_size;
+
+    /* the loop thread's */
+    bool live, stopping;
+    unsigned left; /* chains that may be popped in this turn */
+};
+
+/* ---- what the embedder calls ---- */
+
+uint64_t mv_virtio_features(const struct mv_virtio *virtio)
+{
+    return virtio->features;
+}
+
+static struct mv_queue *live_queue(struct mv_virtio *virtio, unsigned index)
+{
+    const struct own *own = virtio->state;
+
+    if (!own->live || index >= virtio->queue_count || !virtio->queues[index].state.ready)
+        return NULL;
+    return &virtio->queues[index];
+}
+
+bool mv_virtio_pop(struct mv_virtio *virtio, unsigned queue, struct mv_chain *ret_chain)
+{
+    struct own *own = virtio->state;
+    struct mv_queue *from = live_queue(virtio, queue);
+    enum mv_queue_result result;
+
+    if (!from || from->broken)
+        return false;
+    if (own->left == 0) { /* a vCPU goes on adding: others have their turn first */
+        mv_virtio_wake(virtio);
+        return false;
+    }
+    result = mv_queue_pop(from, ret_chain);
+    if (result == MV_QUEUE_EMPTY && mv_queue_listen(from)) /* it came just then */
+        result = mv_queue_pop(from, ret_chain);
+    if (result == MV_QUEUE_BROKEN)
+        mv_virtio_break(virtio);
+    if (result != MV_QUEUE_CHAIN)
+        return false;
+    own->left--;
+    return true;
+}
+
+void mv_virtio_push(struct mv_virtio *virtio, unsigned queue, uint16_t head, uint32_t written)
+{
+    struct mv_queue *to = live_queue(virtio, queue);
+
+    if (to && mv_queue_is_in_flight(to, head))
+        mv_queue_push(to, head, written);
+}
+
+void mv_virtio_wake(struct mv_virtio *virtio)
+{
+    virtio->host.ring(virtio->host.context);
+}
+
+void mv_virtio_stopped(struct mv_virtio *virtio)
+{
+    struct own *own = virtio->state;
+
+    if (!own->stopping)
+        return;
+    own->stopping = false;
+    virtio->host.stopped(virtio->host.context);
+}
+
+void mv_virtio_break(struct mv_virtio *virtio)
+{
+    virtio->host.broken(virtio->host.context);
+}
+
+/* Copies between the segments and data, whichever way; returns how much. */
+static size_t copy(const struct iovec *iov, unsigned count, uint64_t offset, uint8_t *data,
+                   size_t size, bool write)
+{
+    size_t done = 0;
+
+    for (unsigned i = 0; i < count && done < size; i++) {
+        uint8_t *at = iov[i].iov_base;
+        size_t part;
+
+        if (offset >= iov[i].iov_len) {
+            offset -= iov[i].iov_len;
+            continue;
+        }
+        at += offset;
+        part = (size_t)mv_min(size - done, iov[i].iov_len - offset);
+        memcpy(write ? at : data + done, write ? data + done : at, part);
+        done += part;
+        offset = 0;
+    }
+    return done;
+}
+
+size_t mv_chain_read(const struct mv_chain *chain, uint64_t offset, void *ret_data, size_t size)
+{
+    return copy(chain->iov, chain->out_count, offset, ret_data, size, false);
+}
+
+size_t mv_chain_write(const struct mv_chain *chain, uint64_t offset, const void *data, size_t size)
+{
+    return copy(chain->iov + chain->out_count, chain->in_count, offset, (void *)(uintptr_t)data,
+                size, true);
+}
+
+/* ---- what the transport calls ---- */
+
+static uint64_t config_read(void *state, uint64_t offset, unsigned size)
+{
+    const struct own *own = state;
+    uint64_t value = UINT64_MAX;
+
+    if (own->ops->config_read)
+        return own->ops->config_read(own->state, offset, size);
+    if (offset < own->config_size)
+        memcpy(&value, own->config + offset, mv_min(size, own->config_size - offset));
+    return value;
+}
+
+static void config_write(void *state, uint64_t offset, unsigned size, uint64_t value)
+{
+    const struct own *own = state;
+
+    if (own->ops->config_write)
+        own->ops->config_write(own->state, offset, size, value);
+}
+
+/* Lets the device work, and shows the driver what it has pushed. */
+static void turn(struct own *own, void (*fn)(void *state))
+{
+    struct mv_virtio *virtio = &own->virtio;
+    bool wanted = false;
+
+    own->left = MV_QUEUE_MAX * virtio->queue_count;
+    fn(own->state);
+    for (unsigned i = 0; i < virtio->queue_count; i++)
+        if (virtio->queues[i].state.ready && mv_queue_publish(&virtio->queues[i]))
+            wanted = true;
+    if (wanted)
+        virtio->host.interrupt(virtio->host.context);
+}
+
+static void activate(void *state)
+{
+    struct own *own = state;
+
+    own->live = true;
+    if (own->ops->activate)
+        turn(own, own->ops->activate);
+}
+
+static void notify(void *state)
+{
+    struct own *own = state;
+
+    turn(own, own->ops->notify);
+}
+
+static void stop(void *state)
+{
+    struct own *own = state;
+    bool was_live = own->live;
+
+    if (!was_live && !own->stopping) { /* it never began */
+        own->virtio.host.stopped(own->virtio.host.context);
+        return;
+    }
+    own->live = false;
+    own->stopping = true;
+    if (own->ops->stop)
+        own->ops->stop(own->state);
+    else
+        mv_virtio_stopped(&own->virtio);
+}
+
+static void reset(void *state)
+{
+    const struct own *own = state;
+
+    if (own->ops->reset)
+        own->ops->reset(own->state);
+}
+
+static bool rescan(void *state)
+{
+    const struct own *own = state;
+
+    return own->ops->rescan && own->ops->rescan(own->state);
+}
+
+static void destroy(void *state)
+{
+    struct own *own = state;
+
+    if (own->keep && own->ops->destroy)
+        own->ops->destroy(own->state);
+    free(own->virtio.queues);
+    free(own);
+}
+
+/* ---- create ---- */
+
+int mv_own_virtio_check(const struct mv_own_virtio *given, struct mv_error *err)
+{
+    if (!given->ops || given->ops->id == 0 || !given->ops->notify || !given->ret_virtio)
+        return mv_fail(err, -EINVAL, NULL, "fill in ops with id and notify, and ret_virtio",
+                       "a virtio device of one's own is incomplete");
+    if (given->queues == 0 || given->queues > MV_QUEUES_MAX)
+        return mv_fail(err, -EINVAL, NULL, NULL,
+                       "a virtio device of one's own: %u queues are not 1 to %d", given->queues,
+                       MV_QUEUES_MAX);
+    if (given->features & ~TYPE_FEATURES)
+        return mv_fail(err, -EINVAL, NULL, "offer bits 0 to 23 and 50 to 63 only",
+                       "a virtio device of one's own: the features %#llx are not all its type's",
+                       (unsigned long long)given->features);
+    if (given->config_size > MV_VIRTIO_CONFIG_MAX || (given->config_size && !given->config))
+        return mv_fail(err, -EINVAL, NULL, NULL,
+                       "a virtio device of one's own: %zu bytes of configuration are too many, or "
+                       "are not there",
+                       given->config_size);
+    return 0;
+}
+
+int mv_own_virtio_create(const struct mv_own_virtio *given, struct mv_virtio **ret_virtio)
+{
+    struct own *own = calloc(1, sizeof(*own));
+    struct mv_queue *queues = calloc(given->queues, sizeof(*queues));
+
+    if (!own || !queues) {
+        free(own);
+        free(queues);
+        return -ENOMEM;
+    }
+    own->ops = given->ops;
+    own->state = given->state;
+    own->config_size = given->config_size;
+    if (given->config_size)
+        memcpy(own->config, given->config, given->config_size);
+    own->between = (struct mv_virtio_ops){
+        .id = given->ops->id,
+        .config_read = config_read,
+        .config_write = config_write,
+        .activate = activate,
+        .notify = notify,
+        .stop = stop,
+        .reset = reset,
+        .rescan = rescan,
+        .destroy = destroy,
+    };
+    own->virtio = (struct mv_virtio){
+        .ops = &own->between,
+        .state = own,
+        .offered =
+            given->features | MV_VIRTIO_F_VERSION_1 | MV_RING_F_INDIRECT_DESC | MV_RING_F_EVENT_IDX,
+        .queue_count = given->queues,
+        .queues = queues,
+    };
+    *ret_virtio = &own->virtio;
+    return 0;
+}
+
+void mv_own_virtio_keep(struct mv_virtio *virtio, bool keep)
+{
+    struct own *own = virtio->state;
+
+    own->keep = keep;
+}
