@@ -161,11 +161,34 @@ struct mv_own_device {
     void *state;
 };
 
-#define MV_OWN_MAX    16 /* devices of one's own */
-#define MV_HOOKS_MAX  32
-#define MV_DISKS_MAX  16
-#define MV_QUEUES_MAX 64 /* of one disk */
-#define MV_SERIAL_MAX 20 /* bytes of a disk's serial number */
+/*
+ * Memory of one's own, beside the machine's: two machines that are given the same share it,
+ * each at an address of its own.  It is where a flat binary or a driver knows it to be; no
+ * table (ACPI, e820, device tree) tells of it, and no kernel is loaded there.  Devices reach
+ * it like any memory, unless it is read-only.
+ *
+ * The mapping stays the caller's, who keeps it until destroy.  If it goes away earlier, or
+ * its file is cut short, the guest's next access ends the run with -EFAULT.  Set every
+ * member to 0 and then size to sizeof(struct mv_own_memory).
+ */
+struct mv_own_memory {
+    size_t size;
+    uint64_t address; /* guest-physical, a multiple of 4 KiB; free of memory and devices: on
+                       * x86-64 from the end of memory to 0xfec00000 and from 4 GiB; on arm64
+                       * from 0x03000000 to 0x08000000 and from the end of memory.  Devices
+                       * with MV_ANY_BASE are put from 0xe0000000 and 0x03000000 on. */
+    uint64_t bytes;   /* at least 1, whole pages of 4 KiB */
+    void *host;       /* at a page of this process's, with read access, and, unless read_only,
+                       * write access: mmap's result */
+    bool read_only;   /* what the guest writes there is an exit, MV_EXIT_MMIO */
+};
+
+#define MV_OWN_MAX      16 /* devices of one's own */
+#define MV_HOOKS_MAX    32
+#define MV_MEMORIES_MAX 16
+#define MV_DISKS_MAX    16
+#define MV_QUEUES_MAX   64 /* of one disk */
+#define MV_SERIAL_MAX   20 /* bytes of a disk's serial number */
 
 /*
  * All that makes a machine.  Set every member to 0 and then size to
@@ -198,10 +221,12 @@ struct mv_config {
                                   * an exit.  With a flat binary, or with neither that nor a kernel:
                                   * then the vCPUs are as KVM makes them. */
     const struct mv_flat *flat;  /* in place of a kernel */
-    const struct mv_own_device *devices; /* an array */
-    size_t device_count;                 /* 0 to MV_OWN_MAX */
-    const struct mv_hook *hooks;         /* an array, asked in its order */
-    size_t hook_count;                   /* 0 to MV_HOOKS_MAX */
+    const struct mv_own_device *devices;  /* an array */
+    size_t device_count;                  /* 0 to MV_OWN_MAX */
+    const struct mv_hook *hooks;          /* an array, asked in its order */
+    size_t hook_count;                    /* 0 to MV_HOOKS_MAX */
+    const struct mv_own_memory *memories; /* an array, all of the same size */
+    size_t memory_count;                  /* 0 to MV_MEMORIES_MAX */
 };
 
 struct mv_machine;
