@@ -322,6 +322,16 @@ int mv_board_add_own(struct mv_board *board, const struct mv_own_device *own,
     return 0;
 }
 
+bool mv_board_is_free(const struct mv_board *board, const struct mv_bus *mmio, uint64_t base,
+                      uint64_t size)
+{
+    const struct mv_region *pages = &board->pages;
+    uint64_t last = base + (size - 1);
+
+    return mv_bus_is_free(mmio, base, size) && !mv_layout_is_reserved(base, last) &&
+           !(pages->host && base < pages->base + pages->size && last >= pages->base);
+}
+
 void mv_board_disown(struct mv_board *board)
 {
     static const struct mv_device_ops nothing;

@@ -51,6 +51,11 @@ int mv_board_add_own(struct mv_board *board, const struct mv_own_device *own,
                      const struct mv_mem *mem, struct mv_bus *mmio, struct mv_bus *ports,
                      struct mv_error *err);
 
+/* Whether neither a device nor what belongs to the processor has any of [base, base + size),
+ * which does not wrap: memory of the embedder's can be there. */
+bool mv_board_is_free(const struct mv_board *board, const struct mv_bus *mmio, uint64_t base,
+                      uint64_t size);
+
 /* The embedder's devices are not to be destroyed. */
 void mv_board_disown(struct mv_board *board);
 void mv_board_done(struct mv_board *board);

@@ -109,7 +109,8 @@ static int copy(struct mv_vcpu *vcpu, uint64_t address, void *data, size_t size,
 
             if (error)
                 return error;
-            if (!walk.mapped || !mv_mem_host(mem, walk.address, part))
+            if (!walk.mapped || !(write ? mv_mem_host(mem, walk.address, part)
+                                        : mv_mem_look(mem, walk.address, part)))
                 return -EFAULT;
             if (pass == 1 && write)
                 mv_mem_write(mem, walk.address, (uint8_t *)data + done, part);

@@ -58,22 +58,79 @@ void mv_mem_done(struct mv_mem *mem)
     memset(mem, 0, sizeof(*mem));
 }
 
+int mv_mem_add(struct mv_mem *mem, const struct mv_region *region)
+{
+    uint64_t last;
+
+    if (region->size == 0 || mv_add_overflows(region->base, region->size - 1, &last))
+        return -EINVAL;
+    if (mv_mem_overlaps(mem, region->base, region->size))
+        return -EEXIST;
+    if (mem->own_count == MV_MEM_OWN)
+        return -ENOSPC;
+    mem->own[mem->own_count++] = *region;
+    return 0;
+}
+
+/* The machine's pieces, then the embedder's; NULL behind the last one. */
+static const struct mv_region *piece(const struct mv_mem *mem, unsigned index)
+{
+    if (index < mem->count)
+        return &mem->regions[index];
+    index -= mem->count;
+    return index < mem->own_count ? &mem->own[index] : NULL;
+}
+
+bool mv_mem_overlaps(const struct mv_mem *mem, mv_gpa base, uint64_t size)
+{
+    const struct mv_region *other;
+
+    for (unsigned i = 0; (other = piece(mem, i)); i++)
+        if (base <= other->base + (other->size - 1) && other->base <= base + (size - 1))
+            return true;
+    return false;
+}
+
+mv_gpa mv_mem_last(const struct mv_mem *mem)
+{
+    const struct mv_region *one;
+    mv_gpa last = 0;
+
+    for (unsigned i = 0; (one = piece(mem, i)); i++)
+        last = mv_max(last, one->base + (one->size - 1));
+    return last;
+}
+
+/* The piece that [gpa, gpa + size) is in. */
+static const struct mv_region *find(const struct mv_mem *mem, mv_gpa gpa, uint64_t size)
+{
+    const struct mv_region *one;
+
+    for (unsigned i = 0; (one = piece(mem, i)); i++)
+        /* Written so that nothing can wrap: gpa + size is never formed. */
+        if (gpa >= one->base && gpa - one->base < one->size &&
+            size <= one->size - (gpa - one->base))
+            return one;
+    return NULL;
+}
+
 void *mv_mem_host(const struct mv_mem *mem, mv_gpa gpa, uint64_t size)
 {
-    for (unsigned i = 0; i < mem->count; i++) {
-        const struct mv_region *region = &mem->regions[i];
+    const struct mv_region *one = find(mem, gpa, size);
 
-        /* Written so that nothing can wrap: gpa + size is never formed. */
-        if (gpa >= region->base && gpa - region->base < region->size &&
-            size <= region->size - (gpa - region->base))
-            return region->host + (gpa - region->base);
-    }
-    return NULL;
+    return one && !one->read_only ? one->host + (gpa - one->base) : NULL;
+}
+
+const void *mv_mem_look(const struct mv_mem *mem, mv_gpa gpa, uint64_t size)
+{
+    const struct mv_region *one = find(mem, gpa, size);
+
+    return one ? one->host + (gpa - one->base) : NULL;
 }
 
 bool mv_mem_read(const struct mv_mem *mem, mv_gpa gpa, void *ret_data, size_t size)
 {
-    const void *host = mv_mem_host(mem, gpa, size);
+    const void *host = mv_mem_look(mem, gpa, size);
 
     if (!host)
         return false;

@@ -23,14 +23,19 @@ struct mv_region {
     mv_gpa base;
     uint64_t size;
     uint8_t *host;
+    bool read_only; /* for the guest, its devices, and us */
 };
 
 #define MV_MEM_REGIONS 2
+#define MV_MEM_OWN     16
 
 struct mv_mem {
     struct mv_region regions[MV_MEM_REGIONS]; /* by rising base */
     unsigned count;
-    uint8_t *mapping; /* one mapping of the host holds all regions */
+    struct mv_region
+        own[MV_MEM_OWN]; /* the embedder's, in any order; their host's memory stays so */
+    unsigned own_count;
+    uint8_t *mapping; /* one mapping of the host holds all of regions */
     uint64_t mapped;
 };
 
@@ -42,12 +47,24 @@ struct mv_mem {
 int mv_mem_init(struct mv_mem *mem, const struct mv_region *regions, unsigned count);
 void mv_mem_done(struct mv_mem *mem);
 
-/* The host address of [gpa, gpa + size), or NULL if that is not all RAM.
- * size 0 is allowed and follows the same rule for gpa alone. */
+/* Adds a piece that the embedder has mapped.  0, -EEXIST if it overlaps another, -EINVAL if it is
+ * empty or wraps, -ENOSPC. */
+int mv_mem_add(struct mv_mem *mem, const struct mv_region *region);
+
+/* Whether any of [base, base + size), which does not wrap, is memory. */
+bool mv_mem_overlaps(const struct mv_mem *mem, mv_gpa base, uint64_t size);
+
+/* The highest address that is memory. */
+mv_gpa mv_mem_last(const struct mv_mem *mem);
+
+/* The host address of [gpa, gpa + size), or NULL if that is not all in one piece of memory.
+ * size 0 is allowed and follows the same rule for gpa alone.  What is read-only can only be
+ * looked at. */
 void *mv_mem_host(const struct mv_mem *mem, mv_gpa gpa, uint64_t size);
+const void *mv_mem_look(const struct mv_mem *mem, mv_gpa gpa, uint64_t size);
 
 /* Copies out of and into guest memory; false, and nothing copied, if the range
- * is not all RAM. */
+ * is not all there. */
 bool mv_mem_read(const struct mv_mem *mem, mv_gpa gpa, void *ret_data, size_t size);
 bool mv_mem_write(const struct mv_mem *mem, mv_gpa gpa, const void *data, size_t size);
 

@@ -92,11 +92,14 @@ unsigned mv_machine_memory_map(const struct mv_machine *machine, unsigned index,
 {
     const struct mv_mem *mem = &machine->mem;
 
-    if (index < mem->count) {
-        *ret_address = mem->regions[index].base;
-        *ret_size = mem->regions[index].size;
+    const struct mv_region *one =
+        index < mem->count ? &mem->regions[index] : &mem->own[index - mem->count];
+
+    if (index < mem->count + mem->own_count) {
+        *ret_address = one->base;
+        *ret_size = one->size;
     }
-    return mem->count;
+    return mem->count + mem->own_count;
 }
 
 int mv_machine_read(const struct mv_machine *machine, uint64_t address, void *ret_data, size_t size)

@@ -14,6 +14,8 @@
 
 #include "virtio/own.h"
 
+_Static_assert(MV_MEMORIES_MAX == MV_MEM_OWN, "mem.h keeps them");
+
 #define STOPPED_FLUSH_MS 100 /* how long a stopped machine may try to deliver its output */
 
 const char *mv_version(void)
@@ -169,7 +171,8 @@ static int check_counts(const struct mv_config *config, struct mv_error *err)
     } all[] = {{config->disk_count, config->disks, MV_DISKS_MAX, "disks"},
                {config->device_count, config->devices, MV_OWN_MAX, "devices of one's own"},
                {config->hook_count, config->hooks, MV_HOOKS_MAX, "hooks"},
-               {config->virtio_count, config->virtio, MV_DISKS_MAX, "virtio devices of one's own"}};
+               {config->virtio_count, config->virtio, MV_DISKS_MAX, "virtio devices of one's own"},
+               {config->memory_count, config->memories, MV_MEMORIES_MAX, "memories of one's own"}};
 
     for (unsigned i = 0; i < MV_COUNT(all); i++) {
         if (all[i].count > all[i].most)
@@ -247,6 +250,34 @@ static struct mv_own_virtio take_virtio(const struct mv_config *config, size_t i
     return virtio;
 }
 
+static struct mv_own_memory take_memory(const struct mv_config *config, size_t index)
+{
+    const uint8_t *at = (const uint8_t *)config->memories + index * config->memories->size;
+    struct mv_own_memory memory = {0};
+
+    memcpy(&memory, at, mv_min(config->memories->size, sizeof(memory)));
+    return memory;
+}
+
+static int check_own_memory(const struct mv_own_memory *memory, struct mv_error *err)
+{
+    uint64_t last;
+
+    if (!memory->host || memory->bytes == 0)
+        return mv_fail(err, -EINVAL, NULL, "fill in bytes, and host by mmap's result",
+                       "the memory of one's own at %#llx is nowhere, or has no bytes",
+                       (unsigned long long)memory->address);
+    if ((memory->address | memory->bytes | (uintptr_t)memory->host) % MV_PAGE_SIZE)
+        return mv_fail(err, -EINVAL, NULL, "memory comes in pages of 4 KiB: mmap gives such",
+                       "the memory of one's own, %llu bytes at %#llx, is not made of whole pages",
+                       (unsigned long long)memory->bytes, (unsigned long long)memory->address);
+    if (mv_add_overflows(memory->address, memory->bytes - 1, &last))
+        return mv_fail(err, -EINVAL, NULL, "choose a lower address",
+                       "the memory of one's own, %llu bytes at %#llx, goes beyond all addresses",
+                       (unsigned long long)memory->bytes, (unsigned long long)memory->address);
+    return 0;
+}
+
 int mv_config_validate(const struct mv_config *given, struct mv_error *err)
 {
     struct mv_config config = take_config(given);
@@ -261,6 +292,11 @@ int mv_config_validate(const struct mv_config *given, struct mv_error *err)
         struct mv_own_virtio virtio = take_virtio(&config, i);
 
         error = mv_own_virtio_check(&virtio, err);
+    }
+    for (size_t i = 0; !error && i < config.memory_count; i++) {
+        struct mv_own_memory memory = take_memory(&config, i);
+
+        error = check_own_memory(&memory, err);
     }
     return error;
 }
@@ -334,6 +370,48 @@ static int init_devices(struct mv_machine *machine, const struct mv_config *conf
     return error;
 }
 
+/* After the guest is loaded: no image is to reach it. */
+static int add_memories(struct mv_machine *machine, const struct mv_config *config,
+                        struct mv_error *err)
+{
+    for (size_t i = 0; i < config->memory_count; i++) {
+        struct mv_own_memory memory = take_memory(config, i);
+        struct mv_region region = {.base = memory.address,
+                                   .size = memory.bytes,
+                                   .host = memory.host,
+                                   .read_only = memory.read_only};
+        int error = mv_board_is_free(&machine->board, &machine->mmio, region.base, region.size)
+                        ? mv_mem_add(&machine->mem, &region)
+                        : -EEXIST;
+
+        if (error)
+            return mv_fail(err, error, NULL, "see mv_own_memory for where there is room",
+                           "the memory of one's own, %llu bytes at %#llx, would lie over other "
+                           "memory or devices",
+                           (unsigned long long)region.size, (unsigned long long)region.base);
+    }
+    return 0;
+}
+
+/* Behind the slots of our memory, and of the devices' pages. */
+static int map_memories(struct mv_machine *machine, struct mv_error *err)
+{
+    for (unsigned i = 0; i < machine->mem.own_count; i++) {
+        const struct mv_region *own = &machine->mem.own[i];
+        unsigned slot = MV_MEM_REGIONS + 1 + i;
+        int error = own->read_only
+                        ? mv_kvm_set_readonly(&machine->kvm, slot, own->base, own->size, own->host)
+                        : mv_kvm_set_memory(&machine->kvm, slot, own->base, own->size, own->host);
+
+        if (error)
+            return mv_fail(err, error, "KVM_SET_USER_MEMORY_REGION",
+                           "is each a whole number of this computer's pages?",
+                           "KVM does not take the memory of one's own at %#llx: %s",
+                           (unsigned long long)own->base, strerror(-error));
+    }
+    return 0;
+}
+
 /* Where KVM cannot, each read of a register is an exit, and all the rest is the same. */
 static int map_device_pages(struct mv_machine *machine, struct mv_error *err)
 {
@@ -369,7 +447,9 @@ static int init_vm(struct mv_machine *machine, struct mv_error *err)
                     (unsigned long long)(region->size / MV_MIB), (unsigned long long)region->base,
                     strerror(-error));
     }
-    return error ? error : map_device_pages(machine, err);
+    if (!error)
+        error = map_device_pages(machine, err);
+    return error ? error : map_memories(machine, err);
 }
 
 static int init_vcpus(struct mv_machine *machine, const struct mv_config *config,
@@ -453,6 +533,8 @@ static int build(struct mv_machine *machine, const struct mv_config *config, str
         error = mv_arch_create(machine->cpus, config->bare, &machine->arch, err);
     if (!error)
         error = load_guest(machine, config, err);
+    if (!error)
+        error = add_memories(machine, config, err);
     mv_timeline_add(&machine->timeline, "guest loaded", 0);
     if (error)
         return error;

@@ -166,11 +166,34 @@ struct mv_own_device {
     void *state;                       /**< what ops get */
 };
 
-#define MV_OWN_MAX    16 /**< devices of one's own */
-#define MV_HOOKS_MAX  32 /**< hooks of one machine */
-#define MV_DISKS_MAX  16 /**< disks of one machine, and virtio devices of one's own */
-#define MV_QUEUES_MAX 64 /**< of one disk, or virtio device of one's own */
-#define MV_SERIAL_MAX 20 /**< bytes of a disk's serial number */
+/**
+ * Memory of one's own, beside the machine's: two machines that are given the same share it,
+ * each at an address of its own.  It is where a flat binary or a driver knows it to be; no
+ * table (ACPI, e820, device tree) tells of it, and no kernel is loaded there.  Devices reach
+ * it like any memory, unless it is read-only.
+ *
+ * The mapping stays the caller's, who keeps it until destroy.  If it goes away earlier, or
+ * its file is cut short, the guest's next access ends the run with -EFAULT.  Set every
+ * member to 0 and then size to sizeof(struct mv_own_memory).
+ */
+struct mv_own_memory {
+    size_t size;      /**< sizeof(struct mv_own_memory) */
+    uint64_t address; /**< guest-physical, a multiple of 4 KiB; free of memory and devices: on
+                       * x86-64 from the end of memory to 0xfec00000 and from 4 GiB; on arm64
+                       * from 0x03000000 to 0x08000000 and from the end of memory.  Devices
+                       * with MV_ANY_BASE are put from 0xe0000000 and 0x03000000 on. */
+    uint64_t bytes;   /**< at least 1, whole pages of 4 KiB */
+    void *host;       /**< at a page of this process's, with read access, and, unless read_only,
+                       * write access: mmap's result */
+    bool read_only;   /**< what the guest writes there is an exit, MV_EXIT_MMIO */
+};
+
+#define MV_OWN_MAX      16 /**< devices of one's own */
+#define MV_HOOKS_MAX    32 /**< hooks of one machine */
+#define MV_MEMORIES_MAX 16 /**< memories of one's own */
+#define MV_DISKS_MAX    16 /**< disks of one machine, and virtio devices of one's own */
+#define MV_QUEUES_MAX   64 /**< of one disk, or virtio device of one's own */
+#define MV_SERIAL_MAX   20 /**< bytes of a disk's serial number */
 
 /**
  * All that makes a machine.  Set every member to 0 and then size to
@@ -210,8 +233,10 @@ struct mv_config {
     size_t trace_records; /**< how many exits to keep for each vCPU, see trace.h; rounded up to a
                            * power of two, at most MV_TRACE_MAX; 48 bytes each, none before it is
                            * needed. 0: none */
-    const struct mv_own_virtio *virtio; /**< an array, all of the same size: after the disks */
-    size_t virtio_count;                /**< together with disk_count 0 to MV_DISKS_MAX */
+    const struct mv_own_virtio *virtio;   /**< an array, all of the same size: after the disks */
+    size_t virtio_count;                  /**< together with disk_count 0 to MV_DISKS_MAX */
+    const struct mv_own_memory *memories; /**< an array, all of the same size */
+    size_t memory_count;                  /**< 0 to MV_MEMORIES_MAX */
 };
 
 /** A machine: what mv_machine_create makes and mv_machine_destroy ends. */

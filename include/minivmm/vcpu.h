@@ -149,7 +149,8 @@ MV_API const char *mv_exit_kind_name(enum mv_exit_kind kind);
 /* ---- memory ---- */
 
 /** Copies size bytes at a guest-physical address.  -EFAULT, and nothing is copied, unless
- * all of them are memory.  Any thread, also while the guest runs and changes it. */
+ * all of them are memory in one piece, which to write to is not read-only.  Any thread, also
+ * while the guest runs and changes it. */
 MV_API int mv_machine_read(const struct mv_machine *machine, uint64_t address, void *ret_data,
                            size_t size);
 
@@ -158,11 +159,12 @@ MV_API int mv_machine_write(struct mv_machine *machine, uint64_t address, const 
                             size_t size);
 
 /** Where these bytes are in this process until the machine is destroyed, or NULL unless
- * all of them are memory, in one piece.  The guest may change them at any time. */
+ * all of them are memory, in one piece, that is not read-only.  The guest may change them at
+ * any time. */
 MV_API void *mv_machine_memory(struct mv_machine *machine, uint64_t address, size_t size);
 
-/** The number of pieces of memory; *ret_address and *ret_size of piece `index` where it
- * is one. */
+/** The number of pieces of memory, the machine's first, then those of mv_config.memories;
+ * *ret_address and *ret_size of piece `index` where it is one. */
 MV_API unsigned mv_machine_memory_map(const struct mv_machine *machine, unsigned index,
                                       uint64_t *ret_address, uint64_t *ret_size);
 

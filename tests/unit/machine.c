@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "bootrig.h"
+#include "minivmm/device.h"
 #include "minivmm/minivmm.h"
 
 static char folder[] = "/tmp/minivmm-machine-XXXXXX";
@@ -52,6 +53,25 @@ static void stop(void)
     for (unsigned i = 0; i < MV_COUNT(names); i++)
         remove(in_folder(1, names[i]));
     rmdir(folder);
+}
+
+static uint64_t read_nothing(void *state, uint64_t offset, unsigned size)
+{
+    (void)state, (void)offset, (void)size;
+    return 0;
+}
+
+static void write_nothing(void *state, uint64_t offset, unsigned size, uint64_t value)
+{
+    (void)state, (void)offset, (void)size, (void)value;
+}
+
+/* One of one sector. */
+static const char *disk_file(void)
+{
+    static const uint8_t sector[512];
+
+    return make_file(1, "initrd", sector, sizeof(sector));
 }
 
 TestSuite(machine, .init = start, .fini = stop);
@@ -138,6 +158,76 @@ Test(machine, a_config_of_a_newer_caller_is_taken_as_far_as_it_is_known)
     newer.config.size = sizeof(newer);
     memset(newer.more, 0xff, sizeof(newer.more));
     cr_expect_eq(mv_machine_create(&newer.config, &machine, &err), -ENOENT);
+}
+
+static _Alignas(4096) uint8_t mine[4096];
+
+Test(machine, memory_of_ones_own_that_is_no_memory_is_refused)
+{
+    static const struct {
+        struct mv_own_memory memory;
+        const char *words;
+    } rows[] = {
+        {{.address = 0xc0000000, .bytes = 4096}, "is nowhere"},
+        {{.address = 0xc0000000, .host = mine}, "has no bytes"},
+        {{.address = 0xc0000001, .bytes = 4096, .host = mine}, "whole pages"},
+        {{.address = 0xc0000000, .bytes = 4095, .host = mine}, "whole pages"},
+        {{.address = 0xc0000000, .bytes = 4096, .host = mine + 1}, "whole pages"},
+        {{.address = UINT64_MAX - 4095, .bytes = 8192, .host = mine}, "beyond all addresses"},
+    };
+
+    for (unsigned i = 0; i < MV_COUNT(rows); i++) {
+        struct mv_own_memory memory = rows[i].memory;
+
+        memory.size = sizeof(memory);
+        config.memories = &memory;
+        config.memory_count = 1;
+        expect_refused(-EINVAL, rows[i].words, true);
+        cr_expect_eq(mv_config_validate(&config, &err), -EINVAL);
+    }
+    config.memories = NULL;
+    expect_refused(-EINVAL, "no array", false);
+    config.memory_count = MV_MEMORIES_MAX + 1;
+    expect_refused(-EINVAL, "more than", false);
+}
+
+Test(machine, memory_of_ones_own_lies_over_nothing_else)
+{
+    static const uint64_t taken[] = {
+        0,          /* memory */
+        0x3fff000,  /* its last page */
+        0xd0000000, /* virtio slots */
+        0xd000f000, /* the last of them, for which there is no disk */
+        0xe0000000, /* the device below */
+        0xfec00000, /* I/O APIC */
+        0xfee00000, /* local APICs */
+        0xfffff000, /* KVM's own pages are near */
+    };
+    static const uint64_t open[] = {0x4000000, 0xcffff000, 0xe0001000, 0xfebff000, 1ull << 32};
+    static const struct mv_device_ops ops = {.read = read_nothing, .write = write_nothing};
+    static const struct mv_device_desc desc = {.name = "own", .base = 0xe0000ff8, .size = 8};
+    const struct mv_own_device device = {.desc = &desc, .ops = &ops};
+    struct mv_own_memory memories[2] = {
+        {.size = sizeof(memories[0]), .address = 0xa0000000, .bytes = 4096, .host = mine},
+        {.size = sizeof(memories[0]), .bytes = 4096, .host = mine}};
+    const struct mv_disk disk = {.size = sizeof(disk), .path = disk_file(), .read_only = true};
+
+    config.memories = memories;
+    config.memory_count = 2;
+    config.devices = &device;
+    config.device_count = 1;
+    config.disks = &disk;
+    config.disk_count = 1;
+    for (unsigned i = 0; i < MV_COUNT(taken); i++) {
+        memories[1].address = taken[i];
+        expect_refused(-EEXIST, "would lie over", true);
+    }
+    memories[1].address = 0xa0000000; /* the other one */
+    expect_refused(-EEXIST, "would lie over", true);
+    for (unsigned i = 0; i < MV_COUNT(open); i++) {
+        memories[1].address = open[i];
+        expect_refused(-ENOENT, "/nonexistent/kvm", true); /* it got so far */
+    }
 }
 
 /* ---- files ---- */

@@ -228,6 +228,65 @@ static void devices_of_ones_own(void)
     CHECK(counter == 0xdead);
 }
 
+/* ---- memory of one's own ---- */
+
+static _Alignas(4096) uint8_t shared[2][4096];
+
+/* in al, 0x10; add eax, [rbx]; mov [rbx], eax; out 0x11, al; mov [rcx], eax; hlt */
+#define SHARE 0xe4, 0x10, 0x03, 0x03, 0x89, 0x03, 0xe6, 0x11, 0x89, 0x01, 0xf4
+
+/* A machine that sees the first page at `place`, and can only read the second. */
+static struct mv_machine *create_sharing(uint64_t place)
+{
+    const struct mv_own_memory memories[] = {
+        {.size = sizeof(memories[0]), .address = place, .bytes = 4096, .host = shared[0]},
+        {.size = sizeof(memories[0]),
+         .address = 0x20000000,
+         .bytes = 4096,
+         .host = shared[1],
+         .read_only = true},
+        {.size = sizeof(memories[0]), .address = 1ull << 33, .bytes = 4096, .host = shared[1]}};
+    struct mv_config config = {
+        .flat = FLAT(MV_MODE_64, SHARE), .memories = memories, .memory_count = 3};
+    struct mv_machine *machine = create(config);
+    struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
+
+    CHECK(mv_vcpu_set(vcpu, "rbx", place) == 0 && mv_vcpu_set(vcpu, "rcx", 0x20000008) == 0);
+    CHECK(mv_machine_memory(machine, place, 4096) == shared[0]);
+    return machine;
+}
+
+static void memory_is_shared(void)
+{
+    struct mv_machine *machines[] = {create_sharing(0x10000000), create_sharing(0xd0000000)};
+    uint64_t address, size;
+    uint8_t byte = 3;
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct mv_exit exit = {0};
+
+        CHECK(next(machines[i]).access.address == 0x10);
+        CHECK(mv_vcpu_run(mv_machine_vcpu(machines[i], 0), MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
+        CHECK(exit.kind == MV_EXIT_PORT && exit.access.value == 0xff * (i + 1) % 256);
+        CHECK(*(uint32_t *)shared[0] == 0xff * (i + 1));
+    }
+    for (unsigned i = 0; i < 2; i++) { /* a write to what is read-only is an exit */
+        struct mv_exit exit = next(machines[i]);
+
+        CHECK(exit.kind == MV_EXIT_MMIO && exit.access.write);
+        CHECK(exit.access.address == 0x20000008 && exit.access.value == 0xff * (i + 1));
+        CHECK(next(machines[i]).kind == MV_EXIT_HALT && shared[1][8] == 0);
+    }
+    CHECK(mv_machine_read(machines[0], 0x20000000, &byte, 1) == 0 && byte == 0);
+    CHECK(mv_machine_write(machines[0], 0x20000000, &byte, 1) == -EFAULT);
+    CHECK(mv_vcpu_read(mv_machine_vcpu(machines[0], 0), 0x20000000, &byte, 1) == 0);
+    CHECK(mv_vcpu_write(mv_machine_vcpu(machines[0], 0), 0x20000000, &byte, 1) == -EFAULT);
+    CHECK(mv_machine_memory(machines[0], 1ull << 33, 4096) == shared[1]);
+    CHECK(mv_machine_memory_map(machines[0], 1, &address, &size) == 4 && address == 0x10000000);
+    mv_machine_destroy(machines[0]);
+    mv_machine_destroy(machines[1]);
+}
+
 /* ---- looking inside ---- */
 
 static void registers_have_names(void)
@@ -522,6 +581,7 @@ int main(void)
     hooks_serve();
     hypercalls_by_hand();
     devices_of_ones_own();
+    memory_is_shared();
     registers_have_names();
     pages_are_walked();
     steps();

@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import mmap
 import os
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Callable, Iterator, Mapping, MutableMapping, Optional, Sequence, Union
+from typing import Any, Callable, Iterator, Mapping, MutableMapping, Optional, Sequence, Union
 
 from . import _abi
 
@@ -246,6 +247,16 @@ class Disk:
     queues: int = 0
 
 
+@dataclass
+class Memory:
+    """Memory of one's own, which machines that are given the same share: a buffer that begins at a page, as mmap.mmap(-1, bytes)
+    does, at a guest-physical address of each machine's.  The machine holds the buffer until close().
+    read_only: what the guest writes there is an exit, MMIO. The buffer itself has to be writable all the same."""
+    address: int
+    buffer: Union[mmap.mmap, bytearray, memoryview]
+    read_only: bool = False
+
+
 class Registers(MutableMapping[str, int]):
     """A vCPU's registers by their names in the manuals, as whole numbers."""
     _numbers: Mapping[str, int] = {}
@@ -381,6 +392,7 @@ class Machine:
     kernel, initrd, append, memory (bytes), cpus, disks: as the program's options.
     code, mode, address: machine code instead of a kernel.  bare: without devices, interrupts and tables.
     single_step: an exit after each instruction, for explain().
+    hooks, devices, memories: what is one's own.
     output, input: file descriptors of the serial console.  log: called with each message.
     """
 
@@ -388,6 +400,7 @@ class Machine:
                  memory: int = 0, cpus: int = 1, code: Optional[bytes] = None, mode: Mode = Mode.LONG, address: int = 0,
                  bare: bool = False, single_step: bool = False, output: int = -1, input: int = -1,  # pylint: disable=redefined-builtin
                  disks: Sequence[Disk] = (), hooks: Sequence[Hook] = (), devices: Sequence[Device] = (),
+                 memories: Sequence[Memory] = (),
                  log: Optional[Callable[[str], None]] = None) -> None:
         self._handle: Optional[int] = None
         self._kept = _Kept()
@@ -403,10 +416,13 @@ class Machine:
         self._add_disks(config, disks)
         self._add_hooks(config, hooks)
         self._add_devices(config, devices)
-        if log:
-            config.log = self._kept.keep(_abi.LOG(lambda _context, _level, text: self._call(log, text.decode())))
+        self._add_memories(config, memories)
+        if log is not None:
+            said: Callable[[str], None] = log
+            config.log = self._kept.keep(_abi.LOG(lambda _context, _level, text: self._call(said, text.decode())))
         handle, error = ctypes.c_void_p(), _abi.Error()
         if _LIBRARY.mv_machine_create(ctypes.byref(config), ctypes.byref(handle), ctypes.byref(error)) < 0:
+            self._kept.objects.clear()
             _raise(error)
         self._handle = handle.value
         for device in devices:
@@ -432,13 +448,22 @@ class Machine:
             desc = _abi.DeviceDesc(_text(one.name), _text(one.compatible), _text(one.node), _text(one.hid), _text(one.acpi_name),
                                    int(one.port), one.base, one.size, one.irq)
             ops = _abi.DeviceOps(
-                _abi.DEVICE_READ(lambda _state, offset, size, one=one: (self._call(one.read, offset, size) or 0) & (1 << 64) - 1),
+                _abi.DEVICE_READ(lambda _state, offset, size, one=one: int(self._call(one.read, offset, size) or 0) & (1 << 64) - 1),
                 _abi.DEVICE_WRITE(lambda _state, offset, size, value, one=one: self._call(one.write, offset, size, value)))
             raw[number] = _abi.OwnDevice(ctypes.pointer(desc), ctypes.pointer(ops), None)
             self._kept.keep((desc, ops))
         config.devices, config.device_count = raw, len(devices)
 
-    def _call(self, function: Callable[..., object], *arguments: object) -> object:
+    def _add_memories(self, config: _abi.Config, memories: Sequence[Memory]) -> None:
+        raw = (_abi.OwnMemory * len(memories))()
+        for number, one in enumerate(memories):
+            mapped = (ctypes.c_uint8 * len(one.buffer)).from_buffer(one.buffer)
+            self._kept.keep(mapped)
+            raw[number] = _abi.OwnMemory(ctypes.sizeof(_abi.OwnMemory), one.address, len(one.buffer), ctypes.addressof(mapped),
+                                         one.read_only)
+        config.memories, config.memory_count = raw, len(memories)
+
+    def _call(self, function: Callable[..., Any], *arguments: object) -> Any:
         """An exception cannot pass through C: it ends the machine, and is raised again outside."""
         try:
             return function(*arguments)
@@ -536,6 +561,7 @@ class Machine:
         if self._handle is not None:
             handle, self._handle = self._handle, None
             _LIBRARY.mv_machine_destroy(handle)
+            self._kept.objects.clear()
 
     def __enter__(self) -> "Machine":
         return self

@@ -75,12 +75,18 @@ class Hook(Structure):
     _fields_ = [("kind", c_int), ("first", c_uint64), ("last", c_uint64), ("fn", HOOK), ("context", c_void_p)]
 
 
+class OwnMemory(Structure):
+    _fields_ = [("size", c_size_t), ("address", c_uint64), ("bytes", c_uint64), ("host", c_void_p), ("read_only", c_bool)]
+
+
 class Config(Structure):
     _fields_ = [("size", c_size_t), ("kernel", c_char_p), ("initrd", c_char_p), ("append", c_char_p), ("memory", c_uint64),
                 ("cpus", c_uint), ("console", POINTER(Console)), ("log", LOG), ("log_context", c_void_p), ("log_level", c_int),
                 ("kvm_path", c_char_p), ("timeline", c_bool), ("single_step", c_bool), ("disks", POINTER(Disk)),
                 ("disk_count", c_size_t), ("tables_only", c_bool), ("bare", c_bool), ("flat", POINTER(Flat)),
-                ("devices", POINTER(OwnDevice)), ("device_count", c_size_t), ("hooks", POINTER(Hook)), ("hook_count", c_size_t)]
+                ("devices", POINTER(OwnDevice)), ("device_count", c_size_t), ("hooks", POINTER(Hook)), ("hook_count", c_size_t),
+                ("trace_records", c_size_t), ("virtio", c_void_p), ("virtio_count", c_size_t),
+                ("memories", POINTER(OwnMemory)), ("memory_count", c_size_t)]
 
 
 class WalkLevel(Structure):

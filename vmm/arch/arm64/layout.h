@@ -77,6 +77,12 @@
 /* How many interrupts the GIC has: 32 private ones and 96 SPIs. */
 #define MV_GIC_INTERRUPTS 128
 
+/* Where no memory of an embedder's can be, though there is no device on the bus. */
+static inline bool mv_layout_is_reserved(uint64_t first, uint64_t last)
+{
+    return first < MV_OWN_BASE || (first < MV_RAM_GPA && last >= MV_GICD_GPA);
+}
+
 /* Of slot 0 to 15. */
 static inline int mv_virtio_irq(unsigned slot)
 {

@@ -139,10 +139,9 @@ int mv_arch_flat(struct mv_arch *arch, struct mv_mem *mem, struct mv_flat *flat,
 int mv_arch_vm_type(const struct mv_kvm *kvm, const struct mv_mem *mem, unsigned long *ret_type,
                     struct mv_error *err)
 {
-    const struct mv_region *top = &mem->regions[mem->count - 1];
     int limit = mv_kvm_check(kvm, KVM_CAP_ARM_VM_IPA_SIZE);
     unsigned most = limit ? (unsigned)limit : USUAL_ADDRESS_BITS;
-    unsigned bits = 64 - (unsigned)__builtin_clzll(top->base + top->size - 1);
+    unsigned bits = 64 - (unsigned)__builtin_clzll(mv_mem_last(mem));
 
     bits = (unsigned)mv_max(bits, LEAST_ADDRESS_BITS);
     if (bits > most)

@@ -100,6 +100,12 @@
 #define MV_OWN_FIRST_IRQ 9
 #define MV_OWN_LAST_IRQ  23
 
+/* Where no memory of an embedder's can be, though there is no device on the bus. */
+static inline bool mv_layout_is_reserved(uint64_t first, uint64_t last)
+{
+    return first < MV_ABOVE_4G && last >= MV_IOAPIC_GPA;
+}
+
 /* Of slot 0 to 15.  Not 8: that is an RTC's, of which KVM watches every end of interrupt. */
 static inline int mv_virtio_irq(unsigned slot)
 {

@@ -218,10 +218,9 @@ static int init_cpuid(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_
 
 static int check_memory(const struct mv_arch *arch, const struct mv_mem *mem, struct mv_error *err)
 {
-    const struct mv_region *top = &mem->regions[mem->count - 1];
     unsigned bits = mv_cpuid_address_bits(arch->cpuid);
 
-    if (bits < 64 && (top->base + top->size - 1) >> bits)
+    if (bits < 64 && mv_mem_last(mem) >> bits)
         return mv_fail(err, -EINVAL, NULL, "ask for less memory with -m",
                        "this host's processor reaches only %llu GiB of guest memory",
                        (unsigned long long)((1ull << bits) / MV_GIB));
