@@ -269,6 +269,7 @@ static int explain_by_steps(struct mv_config *config, struct mv_end *end, struct
     mv_machine_destroy(machine);
     config->single_step = true;
     config->console = NULL;
+    config->hook_count = 0; /* the debugger has gone */
     error = mv_machine_create(config, &machine, err);
     if (error)
         return error;

@@ -357,6 +357,13 @@ static void handler_not_mapped(struct mv_x86_state *state)
     put(IDT + 14 * 16, 0x8e0000080000ull | 1ull << 48);
 }
 
+static void wild_handler(struct mv_x86_state *state)
+{
+    (void)state;
+    put(IDT + 6 * 16, 0x00008e0000088000);
+    put(IDT + 6 * 16 + 8, 0x8000);
+}
+
 static void idt_not_mapped(struct mv_x86_state *state)
 {
     state->sregs.idt.base = 0x10000;
@@ -472,6 +479,9 @@ static const struct {
      {"it loads GS: the segment, selector 0x80, lies outside of the GDT"}},
     {busy_tss, CODE_IS("\x0f\x00\xd8"), {"is a TSS that is busy"}},
     {no_idt, CODE_IS("\x0f\x05"), {"EFER.SCE is 0"}},
+    {wild_handler,
+     CODE_IS("\x0f\x0b"),
+     {"its handler's address, 0x800000008000, is not canonical"}},
     {real_idt,
      CODE_IS("\x0f\x0b"),
      {"its entry in the IDT, at 0x30, is empty", "as after a reset"}},

@@ -16,11 +16,11 @@ enum {
 };
 
 /* How two exceptions make a double fault (SDM, table 6-5). */
-enum class { BENIGN, CONTRIBUTORY, PAGE_FAULT };
+enum severity { BENIGN, CONTRIBUTORY, PAGE_FAULT };
 
 static const struct exception {
     const char *name, *words;
-    enum class class;
+    enum severity severity;
 } exceptions[] = {
     [DE] = {"#DE", "division error", CONTRIBUTORY},
     [1] = {"#DB", "debug exception", BENIGN},
@@ -124,16 +124,16 @@ static struct mv_fault stack_of_tss(const struct mv_x86_cpu *c, const struct gat
 }
 
 /* Where the frame goes; the stack pointer is named if it came from the TSS. */
-static void say_stack(const struct mv_x86_cpu *c, unsigned ist, bool from_tss, char text[120])
+static void say_stack(const struct mv_x86_cpu *c, unsigned ist, bool from_tss, char text[128])
 {
-    char source[60] = "";
+    char source[80] = "";
 
     if (from_tss)
         snprintf(source, sizeof(source),
                  ist ? "IST%u of the TSS at %#" PRIx64 " is %#" PRIx64 ": "
                      : "RSP%u of the TSS at %#" PRIx64 " is %#" PRIx64 ": ",
                  ist, (uint64_t)c->s.sregs.tr.base, (uint64_t)c->s.regs.rsp);
-    snprintf(text, 120, "%sthe frame is pushed onto the stack at", source);
+    snprintf(text, 128, "%sthe frame is pushed onto the stack at", source);
 }
 
 static struct mv_fault deliver_real(struct mv_x86_cpu *c, const struct gate *gate)
@@ -157,7 +157,7 @@ static struct mv_fault deliver(struct mv_x86_cpu *c, const struct mv_fault *what
     struct gate gate = {0};
     struct mv_x86_descriptor code = {0};
     struct mv_x86_cpu to = *c;
-    char doing[120];
+    char doing[128];
     unsigned frame;
     struct mv_fault found = read_gate(c, what->vector, what->software, &gate);
 
@@ -168,6 +168,9 @@ static struct mv_fault deliver(struct mv_x86_cpu *c, const struct mv_fault *what
     found = mv_x86_load(c, LOAD_GATE, gate.selector, "the segment of its gate in the IDT", &code);
     if (found.vector != NONE)
         return found;
+    if (c->is_long && mv_x86_touch(c, gate.offset, 1, FETCH, false, "").vector == GP)
+        return mv_x86_fault(GP, "its handler's address, %#" PRIx64 ", is not canonical",
+                            gate.offset);
     if (!(code.type & 4))
         to.cpl = code.dpl;
     if (gate.ist || to.cpl != c->cpl)
@@ -216,15 +219,17 @@ static const char *name(const struct mv_fault *f, bool is_long, char text[80])
     return text;
 }
 
-static enum class class_of(const struct mv_fault *f) {
-    return !f->software && (size_t)f->vector < MV_COUNT(exceptions) ? exceptions[f->vector].class
-                                                                    : BENIGN;
+static enum severity severity_of(const struct mv_fault *f)
+{
+    bool known = !f->software && (size_t)f->vector < MV_COUNT(exceptions);
+
+    return known ? exceptions[f->vector].severity : BENIGN;
 }
 
 /* What two exceptions make: the second one, a double fault, or the end (SDM, table 6-5). */
 static struct mv_fault combine(const struct mv_fault *first, const struct mv_fault *second)
 {
-    enum class a = class_of(first), b = class_of(second);
+    enum severity a = severity_of(first), b = severity_of(second);
 
     if (first->vector == DF && !first->software)
         return fine;
@@ -247,13 +252,12 @@ static void say_hints(const struct mv_x86_cpu *c, const uint8_t *code, unsigned 
     const struct kvm_sregs *s = &c->s.sregs;
 
     if (c->is_long && !c->is64)
-        fprintf(to, "  note: long mode is active, but CS is not 64-bit code (CS.L is 0): if 64-bit "
-                    "code was meant, "
-                    "the far jump to it is missing (SDM, 9.8.5.3)\n");
+        fprintf(to,
+                "  note: long mode is active, but CS is not 64-bit code (CS.L is 0): for 64-bit "
+                "code the far jump to it is missing (SDM, 9.8.5.3)\n");
     if (length >= 2 && !code[0] && !code[1])
         fprintf(to, "  note: the code there is zeros: a jump to memory that nothing was put into, "
-                    "or code that "
-                    "ran past its end\n");
+                    "or code that ran past its end\n");
     if (length >= 2 && code[0] == 0xff && code[1] == 0xff)
         fprintf(to, "  note: the code there is all ones, as where no memory is\n");
     if (c->protected && s->idt.limit == 0xffff && s->idt.base == 0)
