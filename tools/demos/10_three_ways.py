@@ -55,7 +55,8 @@ def in_process(namespaces: int) -> tuple[int, int]:
     with os.fdopen(reads, "rb") as answer:
         words = answer.read()
     os.waitpid(child, 0)
-    return struct.unpack("<Ii", words) if words else (0, 0)
+    found, pid = struct.unpack("<Ii", words or bytes(8))
+    return found, pid
 
 
 def in_machine() -> tuple[int, int]:

@@ -141,6 +141,7 @@ class Exit:
 
     @property
     def kind(self) -> Kind:
+        """Why the vCPU stopped."""
         return Kind(self._raw.kind)
 
     @property
@@ -150,22 +151,27 @@ class Exit:
 
     @property
     def pc(self) -> int:
+        """The instruction's guest-virtual address; 0: see the register "rip" or "pc"."""
         return int(self._raw.pc)
 
     @property
     def address(self) -> int:
+        """PORT: the port; MMIO: guest-physical; DEBUG: guest-virtual, of the instruction or of the data watched."""
         return int(self._raw.debug.address if self.kind == Kind.DEBUG else self._raw.access.address)
 
     @property
     def size(self) -> int:
+        """PORT and MMIO: bytes."""
         return int(self._raw.access.size)
 
     @property
     def write(self) -> bool:
+        """PORT and MMIO: the guest writes."""
         return bool(self._raw.access.write)
 
     @property
     def value(self) -> int:
+        """PORT and MMIO: what the guest writes, or will read; all ones until somebody sets it."""
         return int(self._raw.access.value)
 
     @value.setter
@@ -174,14 +180,17 @@ class Exit:
 
     @property
     def number(self) -> int:
+        """HYPERCALL: which one."""
         return int(self._raw.hypercall.number)
 
     @property
     def arguments(self) -> tuple[int, ...]:
+        """HYPERCALL: four."""
         return tuple(self._raw.hypercall.arguments)
 
     @property
     def result(self) -> int:
+        """HYPERCALL: what the guest gets; 0 until somebody sets it."""
         return int(self._raw.hypercall.result)
 
     @result.setter
@@ -190,10 +199,12 @@ class Exit:
 
     @property
     def reason(self) -> DebugReason:
+        """DEBUG: why."""
         return DebugReason(self._raw.debug.reason)
 
     @property
     def end(self) -> End:
+        """END: how the machine ended."""
         return End(Reason(self._raw.end.reason), self._raw.end.code, self._raw.end.vcpu)
 
     def __repr__(self) -> str:
