@@ -72,6 +72,8 @@ void mv_arch_debug_stop(struct mv_vcpu *vcpu, struct mv_debug_stop *ret_stop)
     unsigned hit = exit->dr6 & 0xf, number = hit ? (unsigned)__builtin_ctz(hit) : 0;
 
     *ret_stop = (struct mv_debug_stop){.reason = MV_DEBUG_STEP, .address = exit->pc};
+    if (vcpu->debug.step) /* KVM steps by RFLAGS.TF, which popf and iret take away: set it anew */
+        mv_arch_set_debug(vcpu, &vcpu->debug);
     if (exit->exception == EXCEPTION_BP) {
         ret_stop->reason = MV_DEBUG_SOFTWARE;
     } else if (hit && !(exit->dr6 & DR6_STEP && vcpu->debug.step)) {

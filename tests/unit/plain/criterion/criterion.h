@@ -69,6 +69,7 @@ static inline void plain_check(bool good, bool fatal, const char *file, int line
 #define cr_assert(condition, ...)     PLAIN_CHECK(true, !!(condition), ##__VA_ARGS__)
 #define cr_assert_eq(a, b, ...)       PLAIN_CHECK(true, (a) == (b), ##__VA_ARGS__)
 #define cr_assert_neq(a, b, ...)      PLAIN_CHECK(true, (a) != (b), ##__VA_ARGS__)
+#define cr_assert_str_eq(a, b, ...)   PLAIN_CHECK(true, strcmp(a, b) == 0, ##__VA_ARGS__)
 #define cr_assert_lt(a, b, ...)       PLAIN_CHECK(true, (a) < (b), ##__VA_ARGS__)
 #define cr_assert_leq(a, b, ...)      PLAIN_CHECK(true, (a) <= (b), ##__VA_ARGS__)
 #define cr_assert_gt(a, b, ...)       PLAIN_CHECK(true, (a) > (b), ##__VA_ARGS__)
