@@ -28,14 +28,31 @@ _minivmm()
         mapfile -t COMPREPLY < <(compgen -W "console=ttyS0 quiet panic=-1 root=/dev/ram0 root=/dev/vda" -- "$current")
         return
         ;;
+    --trace)
+        compopt -o nospace
+        if [[ $current == *,* ]]; then
+            mapfile -t COMPREPLY < <(compgen -P "${current%,*}," -W "records=" -- "${current##*,}")
+        else
+            mapfile -t COMPREPLY < <(compgen -f -- "$current")
+        fi
+        return
+        ;;
     esac
     if [[ $COMP_CWORD -eq 1 && -n $current && explain == "$current"* ]]; then
         COMPREPLY=(explain)
         return
     fi
+    if [[ $COMP_CWORD -eq 1 && -n $current && trace == "$current"* ]]; then
+        COMPREPLY=(trace)
+        return
+    fi
+    if [[ ${COMP_WORDS[1]} == trace && $current == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "--html --chrome -h --help" -- "$current")
+        return
+    fi
     if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "-k --kernel -i --initrd -a --append -m --memory -c --cpus \
-            -d --disk --timeline --dump-acpi --dump-dtb --step --gdb -v --verbose -h --help -V --version" -- "$current")
+            -d --disk --timeline --trace --dump-acpi --dump-dtb --step --gdb -v --verbose -h --help -V --version" -- "$current")
         return
     fi
     compopt -o filenames
