@@ -292,7 +292,8 @@ Test(trace, percentiles_are_of_the_nearest_rank)
     }
     cr_assert_eq(mv_trace_parse(data, size, &trace, &err), 0, "%s", err.tried);
     text = shown(&trace, mv_trace_summarize);
-    expect_words(text, "HLT                          200      0 ns   20.1 us    100 ns    198 ns\n");
+    expect_words(text,
+                 "HLT                          200      0 ns   20.1 us    100 ns    198 ns\n");
     cr_expect_null(strstr(text, "address"));
     mv_trace_done(&trace);
 }
