@@ -173,6 +173,9 @@ static void settle(struct mv_gdb *gdb)
     mv_machine_pause(gdb->machine);
     mv_machine_resume(gdb->machine);
     eventfd_read(gdb->event, &count);
+    if (gdb->masked)
+        mv_gdb_unmask_interrupts(vcpu_of(gdb, (unsigned)gdb->stepping));
+    gdb->masked = false;
     gdb->stepping = -1;
 }
 
@@ -264,8 +267,10 @@ static int set_debug(void *context, unsigned cpu, const struct mv_debug *debug)
     struct mv_gdb *gdb = context;
     struct mv_debug steps = {.step = debug->step || debug->count > 0};
 
-    if (debug->step)
+    if (debug->step) {
         gdb->stepping = (int)cpu;
+        gdb->masked = mv_gdb_mask_interrupts(vcpu_of(gdb, cpu));
+    }
     if (!gdb->stands_in)
         return mv_vcpu_debug(vcpu_of(gdb, cpu), debug);
     return can_stand_in(debug) ? mv_vcpu_debug(vcpu_of(gdb, cpu), &steps) : -EOPNOTSUPP;

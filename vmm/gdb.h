@@ -20,9 +20,10 @@ struct mv_gdb {
     char path[108];     /* of a Unix socket, to be removed; "" for TCP */
     struct mv_machine *machine;
     struct mv_gdb_protocol protocol;
+    int stepping; /* the vCPU whose one step is asked for, or -1 */
+    bool masked;  /* it has its interrupts masked for it */
     /* Where break- and watchpoints do not work, vCPUs make single steps, each looked at: */
     bool stands_in;
-    int stepping;                              /* the vCPU whose one step is asked for, or -1 */
     _Atomic uint64_t watched[MV_DEBUG_POINTS]; /* what was seen there last */
 };
 
@@ -31,6 +32,13 @@ struct mv_gdb {
  * is named.  0, or -errno with *err filled in.
  */
 int mv_gdb_open(struct mv_gdb *gdb, const char *address, struct mv_error *err);
+
+/*
+ * The architecture's: keeps interrupts from a vCPU that is about to make a step, where they have to
+ * be.  True: to be undone after it, which may not have come to pass.
+ */
+bool mv_gdb_mask_interrupts(struct mv_vcpu *vcpu);
+void mv_gdb_unmask_interrupts(struct mv_vcpu *vcpu);
 
 /* For the machine's configuration. */
 struct mv_hook mv_gdb_hook(struct mv_gdb *gdb);
