@@ -19,7 +19,8 @@
  * powers the machine off, or restarts it.
  *
  * Prints lines "probe: KEY=VALUE".  A value that is the answer of a call is "ok" or the name of its
- * error.  The last line of each WHAT is "probe: end=ok".  proc(5), capabilities(7), namespaces(7), seccomp(2).
+ * error.  The last line of each WHAT is "probe: end=ok".  proc(5), capabilities(7), namespaces(7),
+ * seccomp(2).
  */
 #include <arpa/inet.h>
 #include <dirent.h>
