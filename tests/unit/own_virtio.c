@@ -219,7 +219,8 @@ Test(own_virtio, a_reset_waits_for_what_is_in_flight_and_nothing_is_pushed_any_m
     rig_turn();
     cr_expect_neq(rig_get(REG_STATUS), 0);
     mv_virtio_push(dev.virtio, 1, dev.kept[0], 1);
-    cr_expect_not(mv_virtio_pop(dev.virtio, 1, &dev.chain));
+    offer(4);
+    cr_expect_not(mv_virtio_pop(dev.virtio, 1, &dev.chain), "it is to be its own again");
     mv_virtio_wake(dev.virtio); /* calls stop again */
     cr_assert(rig_wait(is_reset, NULL));
     cr_expect_eq(dev.resets, 1);
