@@ -117,7 +117,7 @@ struct mv_own_virtio {
     const void *config; /**< its configuration where ops->config_read is NULL; copied */
     size_t config_size; /**< bytes of config, 0 to MV_VIRTIO_CONFIG_MAX */
     struct mv_virtio **ret_virtio; /**< required: where create puts what the functions below
-                                    * take, before the guest runs */
+                                    * take, before the guest runs; not to be used if create fails */
 };
 
 /** The features that the driver has accepted; final from activate on.  Loop thread. */

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The library as an embedder uses it: machines in threads of one process, one of
- * them stopped from another thread, all of them destroyed, and no file
- * descriptor left behind.  Usage: embed END.elf (the guest of end.c)
+ * The library as a hostile embedder uses it: machines in threads of one process, stopped
+ * from other threads at every time, paused, waited for by poll, given up half-way, all of
+ * them destroyed, and no file descriptor, signal mask or flag left changed.  Usage: embed END.elf
+ * (the guest of end.c)
  */
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -140,6 +144,135 @@ static void run_not(const char *kernel)
     mv_machine_destroy(NULL);
 }
 
+static bool is_over(const struct job *job, int timeout)
+{
+    struct pollfd over = {.fd = mv_machine_end_fd(job->machine), .events = POLLIN};
+
+    return poll(&over, 1, timeout) == 1;
+}
+
+static void drop(struct job *job)
+{
+    mv_machine_destroy(job->machine);
+    close(job->pipe[0]);
+    close(job->pipe[1]);
+}
+
+static void *stop(void *context)
+{
+    mv_machine_stop(((struct job *)context)->machine, 2);
+    return NULL;
+}
+
+/* Started, told of by its descriptor, stopped by several threads at once, waited for twice. */
+static void run_by_poll(const char *kernel)
+{
+    struct job job = {.kernel = kernel, .append = "end=spin"};
+    struct mv_error err = {0};
+    pthread_t threads[4];
+
+    create(&job);
+    CHECK(mv_machine_wait(job.machine, &job.end, &err) == -EINVAL && err.hint[0]); /* too early */
+    CHECK(!is_over(&job, 0));
+    CHECK(mv_machine_start(job.machine, &err) == 0);
+    CHECK(mv_machine_start(job.machine, &err) == -EALREADY && err.code == -EALREADY);
+    wait_for_output(&job);
+    CHECK(!is_over(&job, 0));
+    for (int i = 0; i < 4; i++)
+        CHECK(pthread_create(&threads[i], NULL, stop, &job) == 0);
+    CHECK(is_over(&job, -1));
+    for (int i = 0; i < 4; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    CHECK(mv_machine_wait(job.machine, &job.end, &err) == 0);
+    CHECK(job.end.reason == MV_END_STOPPED && job.end.code == 2 && job.end.vcpu == -1);
+    CHECK(mv_machine_wait(job.machine, &job.end, &err) == 0 && job.end.code == 2);
+    CHECK(is_over(&job, 0)); /* it stays so */
+    mv_machine_stop(job.machine, 3);
+    mv_machine_pause(job.machine);
+    mv_machine_resume(job.machine);
+    mv_machine_resume(job.machine); /* one too many */
+    drop(&job);
+}
+
+/* Ended while it is held, and destroyed while it runs, is held, or has not begun. */
+static void run_held(const char *kernel)
+{
+    struct mv_error err = {0};
+
+    for (int way = 0; way < 4; way++) {
+        struct job job = {.kernel = kernel, .append = "end=spin"};
+
+        create(&job);
+        struct pollfd said = {.fd = job.pipe[0], .events = POLLIN};
+
+        if (way == 0)
+            mv_machine_pause(job.machine); /* before the first instruction */
+        if (way < 3)
+            CHECK(mv_machine_start(job.machine, &err) == 0);
+        if (way == 1) {
+            wait_for_output(&job);
+            mv_machine_pause(job.machine);
+            mv_machine_pause(job.machine);
+            mv_machine_resume(job.machine); /* still held */
+        }
+        if (way < 2) {
+            CHECK(!is_over(&job, 20));
+            mv_machine_stop(job.machine, way);
+            CHECK(mv_machine_wait(job.machine, &job.end, &err) == 0);
+            CHECK(job.end.reason == MV_END_STOPPED && job.end.code == way);
+            CHECK(way == 1 || poll(&said, 1, 0) == 0);
+        }
+        drop(&job);
+    }
+}
+
+/* A failure names its call, its errno and what to do. */
+static void fail(const char *kernel)
+{
+    struct mv_config config = {
+        .size = sizeof(config), .kernel = kernel, .kvm_path = "/nonexistent/kvm"};
+    struct mv_machine *machine = NULL;
+    struct mv_error err = {0};
+    struct mv_end end;
+
+    CHECK(mv_machine_create(&config, &machine, &err) == -ENOENT && !machine);
+    CHECK(err.code == -ENOENT && strcmp(err.call, "open") == 0 && err.hint[0]);
+    CHECK(strstr(err.tried, "/nonexistent/kvm"));
+    config.tables_only = true;
+    CHECK(mv_machine_create(&config, &machine, NULL) == 0);
+    CHECK(mv_machine_run(machine, &end, &err) == -EALREADY);
+    CHECK(mv_machine_wait(machine, &end, &err) == -EINVAL); /* and not for ever */
+    mv_machine_stop(machine, 1);
+    mv_machine_destroy(machine);
+}
+
+/* What of the process the library must leave as it is. */
+struct process {
+    sigset_t mask;
+    int flags[3];
+    unsigned files;
+};
+
+static void look(struct process *process)
+{
+    CHECK(pthread_sigmask(SIG_SETMASK, NULL, &process->mask) == 0);
+    for (int fd = 0; fd < 3; fd++)
+        process->flags[fd] = fcntl(fd, F_GETFL);
+    process->files = open_files();
+}
+
+static void check_process(const struct process *before)
+{
+    struct process now;
+
+    look(&now);
+    for (int signal = 1; signal < SIGRTMAX; signal++)
+        CHECK(sigismember(&now.mask, signal) == sigismember(&before->mask, signal));
+    for (int fd = 0; fd < 3; fd++)
+        CHECK(now.flags[fd] == before->flags[fd]);
+    CHECK(now.files == before->files);
+}
+
 /* What the library must not touch. */
 static void check_signals(void)
 {
@@ -154,15 +287,18 @@ static void check_signals(void)
 
 int main(int argc, char **argv)
 {
-    unsigned before;
+    struct process before;
 
     CHECK(argc == 2);
     run_two(argv[1]); /* once, for what is opened only the first time */
-    before = open_files();
+    look(&before);
     for (int i = 0; i < 3; i++)
         run_two(argv[1]);
     run_not(argv[1]);
-    CHECK(open_files() == before);
+    run_by_poll(argv[1]);
+    run_held(argv[1]);
+    fail(argv[1]);
+    check_process(&before);
     check_signals();
     puts("all right");
     return 0;

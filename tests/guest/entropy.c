@@ -2,7 +2,8 @@
 /*
  * Two entropy devices (virtio 1.2, 5.4) of an embedder's, own_virtio.c, in slots 0 and 1.
  * What they give is no secret, so that it can be checked: the n-th request after a
- * reset gets bytes of the value n.
+ * reset gets bytes of the value n.  And a device of its own kind, a bell, at bell=ADDRESS:
+ * what is written to it comes back by the interrupt line=N.
  */
 #include "virtio.h"
 
@@ -72,9 +73,34 @@ static void use_slot(unsigned slot, uint64_t features)
     must_be(get(&device, V_STATUS), RUNNING);
 }
 
+static volatile unsigned rung;
+
+static void on_bell(unsigned line)
+{
+    (void)line;
+    rung++;
+}
+
+static void use_bell(void)
+{
+    uint64_t bell = option("bell", 0);
+
+    doing = "a bell";
+    take_line((unsigned)option("line", 0), on_bell);
+    for (unsigned i = 1; i < 4; i++) {
+        write32(bell, i * 1000);
+        while (rung < i)
+            wait_for_interrupt(); /* none comes: the runner's limit ends it */
+        must_be(rung, i);
+        must_be(read32(bell), i * 1000);
+        must_be(read16(bell + 4), i);
+    }
+}
+
 void test(void)
 {
     interrupts_init();
+    use_bell();
     for (unsigned slot = 0; slot < 2; slot++) {
         use_slot(slot, 0);
         use_slot(slot, F_INDIRECT | F_EVENT_IDX);

@@ -142,7 +142,7 @@ Test(own_virtio, a_request_is_answered_with_an_interrupt)
     offer(0);
     ring_doorbell();
     expect_answer(0, 2);
-    cr_expect_arr_eq(rig_at(RIG_DATA, 4), "abbc", 4);
+    cr_expect_eq(memcmp(rig_at(RIG_DATA, 4), "abbc", 4), 0);
     cr_expect_eq(rig.interrupts, 1);
     rig_stop();
     cr_expect_eq(dev.destructions, 1);
@@ -219,7 +219,8 @@ Test(own_virtio, a_reset_waits_for_what_is_in_flight_and_nothing_is_pushed_any_m
     rig_turn();
     cr_expect_neq(rig_get(REG_STATUS), 0);
     mv_virtio_push(dev.virtio, 1, dev.kept[0], 1);
-    cr_expect_not(mv_virtio_pop(dev.virtio, 1, &dev.chain));
+    offer(4);
+    cr_expect_not(mv_virtio_pop(dev.virtio, 1, &dev.chain), "it is to be its own again");
     mv_virtio_wake(dev.virtio); /* calls stop again */
     cr_assert(rig_wait(is_reset, NULL));
     cr_expect_eq(dev.resets, 1);
@@ -326,14 +327,14 @@ Test(own_virtio, chains_are_copied_from_any_offset)
     chain.iov[3] = (struct iovec){memory + 5, 1};
     chain.iov[4] = (struct iovec){memory + 6, 4};
     cr_expect_eq(mv_chain_read(&chain, 0, bytes, 16), 5);
-    cr_expect_arr_eq(bytes, "01234", 5);
+    cr_expect_eq(memcmp(bytes, "01234", 5), 0);
     cr_expect_eq(mv_chain_read(&chain, 1, bytes, 3), 3);
-    cr_expect_arr_eq(bytes, "123", 3);
+    cr_expect_eq(memcmp(bytes, "123", 3), 0);
     cr_expect_eq(mv_chain_read(&chain, 4, bytes, 3), 1);
     cr_expect_eq(mv_chain_read(&chain, 5, bytes, 3), 0);
     cr_expect_eq(mv_chain_read(&chain, UINT64_MAX, bytes, 3), 0);
     cr_expect_eq(mv_chain_write(&chain, 2, "abcd", 4), 3);
-    cr_expect_arr_eq(memory, "0123456abc", 10);
+    cr_expect_eq(memcmp(memory, "0123456abc", 10), 0);
 }
 
 Test(own_virtio, what_is_wrong_with_one_is_told)

@@ -110,6 +110,97 @@ static void hypercalls(void)
     mv_machine_destroy(machine);
 }
 
+/* ---- hooks, and devices of one's own ---- */
+
+struct seen {
+    unsigned count;
+    uint64_t last;
+};
+
+static bool answer_seven(void *context, struct mv_vcpu *vcpu, struct mv_exit *exit)
+{
+    struct seen *seen = context;
+
+    CHECK(mv_vcpu_index(vcpu) == 0);
+    seen->count++;
+    if (exit->access.write)
+        seen->last = exit->access.value;
+    else
+        exit->access.value = 7;
+    return true;
+}
+
+static bool count_all(void *context, struct mv_vcpu *vcpu, struct mv_exit *exit)
+{
+    struct seen *seen = context;
+
+    (void)vcpu, (void)exit;
+    seen->count++;
+    return false;
+}
+
+static void hooks_serve(void)
+{
+    struct seen some = {0}, all = {0};
+    const struct mv_hook hooks[] = {
+        {.kind = MV_EXIT_NONE, .fn = count_all, .context = &all},
+        {.kind = MV_EXIT_MMIO,
+         .first = 0x03000001,
+         .last = 0x03000002,
+         .fn = answer_seven,
+         .context = &some},
+    };
+    struct mv_machine *machine =
+        create(MV_MODE_EL1, speak, speak_end, (struct mv_config){.hooks = hooks, .hook_count = 2});
+    struct mv_error err = {0};
+    struct mv_end end;
+
+    CHECK(mv_machine_run(machine, &end, &err) == 0 && end.reason == MV_END_POWER_OFF);
+    CHECK(some.count == 2 && some.last == 7); /* what it had read */
+    CHECK(all.count == 3);
+    CHECK(mv_machine_set_irq(machine, 32, true) == -EINVAL); /* there are no lines */
+    mv_machine_destroy(machine);
+}
+
+static uint64_t read_counter(void *state, uint64_t offset, unsigned size)
+{
+    CHECK(offset == 1 && size == 1);
+    return ++*(uint32_t *)state;
+}
+
+static void write_counter(void *state, uint64_t offset, unsigned size, uint64_t value)
+{
+    CHECK((offset == 0 || offset == 2) && size == 1);
+    *(uint32_t *)state = (uint32_t)value;
+}
+
+static void destroy_counter(void *state)
+{
+    CHECK(*(uint32_t *)state == 43);
+    *(uint32_t *)state = 0xdead;
+}
+
+static void devices_of_ones_own(void)
+{
+    static const struct mv_device_ops ops = {
+        .read = read_counter, .write = write_counter, .destroy = destroy_counter};
+    const struct mv_device_desc desc = {
+        .name = "counter", .base = MV_ANY_BASE, .size = 8, .irq = MV_NO_IRQ};
+    uint32_t counter = 0;
+    struct mv_own_device own = {.desc = &desc, .ops = &ops, .state = &counter};
+    struct mv_machine *machine = create(MV_MODE_EL1, speak, speak_end,
+                                        (struct mv_config){.devices = &own, .device_count = 1});
+    struct mv_device_desc found;
+    struct mv_exit exit = {0};
+
+    CHECK(mv_machine_device(machine, "counter", &found) && found.base == 0x03000000);
+    CHECK(!mv_machine_device(machine, "serial0", &found));
+    CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_UNKNOWN, MV_FOREVER, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_END && exit.end.reason == MV_END_POWER_OFF);
+    mv_machine_destroy(machine);
+    CHECK(counter == 0xdead);
+}
+
 static void registers_have_names(void)
 {
     struct mv_machine *machine = CREATE(MV_MODE_64, spin);
@@ -225,6 +316,8 @@ int main(void)
     exits_one_at_a_time(MV_MODE_EL1);
     exits_one_at_a_time(MV_MODE_64);
     hypercalls();
+    hooks_serve();
+    devices_of_ones_own();
     registers_have_names();
     pages_are_walked();
     stops();

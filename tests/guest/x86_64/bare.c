@@ -170,6 +170,33 @@ static void hooks_serve(void)
     mv_machine_destroy(machine);
 }
 
+/* mov ebx, 0xe0000ffc; mov dword [rbx], 41; mov dword [rbx + 4], 42; mov eax, [rbx + 4]; hlt */
+#define STORE                                                                                      \
+    0xbb, 0xfc, 0x0f, 0, 0xe0, 0xc7, 0x03, 41, 0, 0, 0, 0xc7, 0x43, 4, 42, 0, 0, 0, 0x8b, 0x43, 4, \
+        0xf4
+
+static void hooks_serve_addresses(void)
+{
+    struct seen seen = {0};
+    const struct mv_hook hook = {.kind = MV_EXIT_MMIO,
+                                 .first = 0xe0001000,
+                                 .last = 0xe0001003,
+                                 .fn = answer_seven,
+                                 .context = &seen};
+    struct mv_config config = {.flat = FLAT(MV_MODE_64, STORE), .hooks = &hook, .hook_count = 1};
+    struct mv_machine *machine = create(config);
+    struct mv_exit exit = {0};
+
+    CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_UNKNOWN, MV_FOREVER, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_MMIO && exit.access.address == 0xe0000ffc); /* just before */
+    CHECK(exit.access.write && exit.access.value == 41 && seen.count == 0);
+    CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_UNKNOWN, MV_FOREVER, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_HALT && seen.count == 2 && seen.last == 42);
+    CHECK(get(machine, "rax") == 7);
+    CHECK(mv_machine_set_irq(machine, 9, true) == -EINVAL); /* there are no lines */
+    mv_machine_destroy(machine);
+}
+
 static void hypercalls_by_hand(void)
 {
     struct mv_config config = {.flat = FLAT(MV_MODE_64, CALL)};
@@ -579,6 +606,7 @@ int main(void)
     exits_one_at_a_time(MV_MODE_64);
     halts_in_a_thread();
     hooks_serve();
+    hooks_serve_addresses();
     hypercalls_by_hand();
     devices_of_ones_own();
     memory_is_shared();

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Virtio devices as an embedder writes them: an entropy device (virtio 1.2, 5.4) that
- * answers at once, and one that answers by a thread of its own.  Two machines at once
- * have both.  Usage: own_virtio ENTROPY (the guest of entropy.c)
+ * Devices as an embedder writes them: an entropy device (virtio 1.2, 5.4) that answers at
+ * once, one that answers by a thread of its own, and a bell, which has an interrupt line.
+ * Two machines at once have all of them.  Usage: own_devices ENTROPY (the guest of entropy.c)
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -145,9 +145,52 @@ static void destroy_slow(void *state)
     free(slow);
 }
 
+/* ---- not virtio ---- */
+
+struct bell {
+    struct mv_machine *machine;
+    int irq;
+    uint64_t value;
+    unsigned rung;
+};
+
+static uint64_t read_bell(void *state, uint64_t offset, unsigned size)
+{
+    const struct bell *bell = state;
+
+    (void)size;
+    return offset == 0 ? bell->value : bell->rung;
+}
+
+static void write_bell(void *state, uint64_t offset, unsigned size, uint64_t value)
+{
+    struct bell *bell = state;
+
+    CHECK(offset == 0 && size == 4);
+    bell->value = value;
+    bell->rung++;
+    CHECK(mv_machine_set_irq(bell->machine, bell->irq, true) == 0);
+    CHECK(mv_machine_set_irq(bell->machine, bell->irq, false) == 0);
+}
+
 /* ---- machines ---- */
 
-static void create(const char *kernel, struct quick *quick, struct mv_machine **ret_machine)
+/* Where it will be: a machine of nothing but tables has it at the same place. */
+static struct mv_device_desc place_bell(const struct mv_own_device *own)
+{
+    struct mv_config config = {
+        .size = sizeof(config), .tables_only = true, .devices = own, .device_count = 1};
+    struct mv_machine *machine;
+    struct mv_device_desc found;
+
+    CHECK(mv_machine_create(&config, &machine, NULL) == 0);
+    CHECK(mv_machine_device(machine, "bell", &found) && found.irq >= 0);
+    mv_machine_destroy(machine);
+    return found;
+}
+
+static void create(const char *kernel, struct quick *quick, struct bell *bell,
+                   struct mv_machine **ret_machine)
 {
     static const struct mv_virtio_ops quick_ops = {
         .id = 4, .notify = notify_quick, .reset = reset_quick, .destroy = destroy_quick};
@@ -156,10 +199,15 @@ static void create(const char *kernel, struct quick *quick, struct mv_machine **
                                                   .stop = stop_slow,
                                                   .reset = reset_slow,
                                                   .destroy = destroy_slow};
+    static const struct mv_device_ops bell_ops = {.read = read_bell, .write = write_bell};
+    static const struct mv_device_desc bell_desc = {
+        .name = "bell", .base = MV_ANY_BASE, .size = 8, .irq = MV_ANY_IRQ};
+    struct mv_own_device bells = {.desc = &bell_desc, .ops = &bell_ops, .state = bell};
     struct slow *slow = calloc(1, sizeof(*slow));
     struct mv_console console = {.in = -1, .out = 2};
     struct mv_device_desc found;
     struct mv_error err = {0};
+    char append[64];
 
     CHECK(slow);
     struct mv_own_virtio own[] = {
@@ -176,11 +224,18 @@ static void create(const char *kernel, struct quick *quick, struct mv_machine **
     };
     struct mv_config config = {.size = sizeof(config),
                                .kernel = kernel,
+                               .append = append,
                                .memory = 32 << 20,
+                               .devices = &bells,
+                               .device_count = 1,
                                .console = &console,
                                .virtio = own,
                                .virtio_count = 2};
 
+    found = place_bell(&bells);
+    bell->irq = found.irq;
+    snprintf(append, sizeof(append), "bell=%llu line=%d", (unsigned long long)found.base,
+             found.irq);
     pthread_mutex_init(&slow->lock, NULL);
     pthread_cond_init(&slow->more, NULL);
     CHECK(pthread_create(&slow->thread, NULL, work, slow) == 0);
@@ -188,6 +243,7 @@ static void create(const char *kernel, struct quick *quick, struct mv_machine **
         fprintf(stderr, "%s (%s)\n", err.tried, err.hint);
         exit(1);
     }
+    bell->machine = *ret_machine;
     CHECK(mv_machine_device(*ret_machine, "virtio0", &found) &&
           strcmp(found.compatible, "virtio,mmio") == 0);
     CHECK(mv_machine_device(*ret_machine, "virtio1", &found) && strcmp(found.hid, "LNRO0005") == 0);
@@ -197,13 +253,14 @@ static void create(const char *kernel, struct quick *quick, struct mv_machine **
 int main(int argc, char **argv)
 {
     struct quick quick[2] = {{.next = 0}};
+    struct bell bells[2] = {{.rung = 0}};
     struct mv_machine *machines[2];
     struct mv_error err = {0};
     struct mv_end end;
 
     CHECK(argc == 2);
     for (unsigned i = 0; i < 2; i++) {
-        create(argv[1], &quick[i], &machines[i]);
+        create(argv[1], &quick[i], &bells[i], &machines[i]);
         CHECK(mv_machine_start(machines[i], &err) == 0);
     }
     for (unsigned i = 0; i < 2; i++) {
@@ -211,7 +268,7 @@ int main(int argc, char **argv)
         CHECK(end.reason == MV_END_EXIT_CODE && end.code == 0);
         CHECK(quick[i].destroyed == 0);
         mv_machine_destroy(machines[i]);
-        CHECK(quick[i].destroyed == 1);
+        CHECK(quick[i].destroyed == 1 && bells[i].rung == 3);
     }
     puts("all right");
     return 0;
