@@ -13,10 +13,10 @@
 
 #define CHUNK 1024 /* records at a time */
 
-/* As much of it as there is room for; the rest is zero. */
+/* As much of it as there is room for; the rest is zero already. */
 static void put_text(char *to, size_t size, const char *text)
 {
-    memcpy(to, text, mv_min(strlen(text), size - 1));
+    snprintf(to, size, "%s", text);
 }
 
 static uint32_t elf_machine(void)

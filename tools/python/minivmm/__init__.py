@@ -132,6 +132,21 @@ class Walk:
     why: str
 
 
+@dataclass(frozen=True)
+class Traced:
+    """One exit of a trace. Times are nanoseconds of CLOCK_MONOTONIC: the guest had the vCPU from `entered` to `left`, the monitor to
+    `done`. reason: "IO", "MMIO"... size 0: no access."""
+    entered: int
+    left: int
+    done: int
+    address: int
+    value: int
+    reason: str
+    size: int
+    write: bool
+    more: bool
+
+
 class Exit:
     """One exit. For PORT and MMIO: address, size, write, value; a hook, or whoever called Vcpu.run, sets value to answer a read.
     For HYPERCALL: number, arguments, result. For DEBUG: reason, address. For END: end."""
@@ -339,6 +354,14 @@ class Vcpu:
             if found.kind != Kind.INTERRUPTED:
                 yield found
 
+    def trace(self) -> tuple[list[Traced], int]:
+        """Its newest exits, as many as Machine's trace_records asked for, and how many older ones are lost. While it does not run."""
+        lost = ctypes.c_uint64()
+        raw = (_abi.TraceRecord * _LIBRARY.mv_machine_trace_count(self.machine.handle, self.index, ctypes.byref(lost)))()
+        _LIBRARY.mv_machine_trace(self.machine.handle, self.index, 0, raw, len(raw))
+        return [Traced(one.entered, one.left, one.done, one.address, one.value, _LIBRARY.mv_exit_name(one.reason).decode(), one.size,
+                       bool(one.write), bool(one.more)) for one in raw], lost.value
+
     def step(self) -> Exit:
         """One instruction."""
         return self.run(Until.STEP)
@@ -402,14 +425,15 @@ class Machine:
 
     kernel, initrd, append, memory (bytes), cpus, disks: as the program's options.
     code, mode, address: machine code instead of a kernel.  bare: without devices, interrupts and tables.
-    single_step: an exit after each instruction, for explain().
+    single_step: an exit after each instruction, for explain().  trace_records: how many exits Vcpu.trace() keeps.
     hooks, devices, memories: what is one's own.
     output, input: file descriptors of the serial console.  log: called with each message.
     """
 
     def __init__(self, kernel: Optional[str] = None, *, initrd: Optional[str] = None, append: Optional[str] = None,
                  memory: int = 0, cpus: int = 1, code: Optional[bytes] = None, mode: Mode = Mode.LONG, address: int = 0,
-                 bare: bool = False, single_step: bool = False, output: int = -1, input: int = -1,  # pylint: disable=redefined-builtin
+                 bare: bool = False, single_step: bool = False, trace_records: int = 0, output: int = -1,
+                 input: int = -1,  # pylint: disable=redefined-builtin
                  disks: Sequence[Disk] = (), hooks: Sequence[Hook] = (), devices: Sequence[Device] = (),
                  memories: Sequence[Memory] = (),
                  log: Optional[Callable[[str], None]] = None) -> None:
@@ -419,7 +443,7 @@ class Machine:
         self.devices = list(devices)
         self.vcpus = [Vcpu(self, index) for index in range(cpus)]
         config = _abi.Config(size=ctypes.sizeof(_abi.Config), kernel=_text(kernel), initrd=_text(initrd), append=_text(append),
-                             memory=memory, cpus=cpus, bare=bare, single_step=single_step)
+                             memory=memory, cpus=cpus, bare=bare, single_step=single_step, trace_records=trace_records)
         if code is not None:
             config.flat = ctypes.pointer(_abi.Flat(ctypes.sizeof(_abi.Flat), mode, address, code, len(code)))
         if not bare:

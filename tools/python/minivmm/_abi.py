@@ -111,6 +111,11 @@ class Debug(Structure):
     _fields_ = [("step", c_bool), ("software", c_bool), ("count", c_uint), ("points", DebugPoint * 4)]
 
 
+class TraceRecord(Structure):
+    _fields_ = [("entered", c_uint64), ("left", c_uint64), ("done", c_uint64), ("address", c_uint64), ("value", c_uint64),
+                ("reason", c_uint32), ("size", c_uint8), ("write", c_uint8), ("more", c_uint8), ("reserved", c_uint8)]
+
+
 # name: (result, arguments); a machine and a vCPU are addresses
 FUNCTIONS = {
     "mv_version": (c_char_p, []),
@@ -131,6 +136,9 @@ FUNCTIONS = {
     "mv_machine_destroy": (None, [c_void_p]),
     "mv_machine_vcpu": (c_void_p, [c_void_p, c_uint]),
     "mv_machine_memory": (c_void_p, [c_void_p, c_uint64, c_size_t]),
+    "mv_machine_trace_count": (c_uint64, [c_void_p, c_uint, POINTER(c_uint64)]),
+    "mv_machine_trace": (c_size_t, [c_void_p, c_uint, c_uint64, POINTER(TraceRecord), c_size_t]),
+    "mv_exit_name": (c_char_p, [c_uint32]),
     "mv_machine_memory_map": (c_uint, [c_void_p, c_uint, POINTER(c_uint64), POINTER(c_uint64)]),
     "mv_machine_breakpoints_work": (c_bool, [c_void_p]),
     "mv_vcpu_index": (c_uint, [c_void_p]),
