@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """From the journals of a run to its results, in the form of schema.json."""
 import datetime
+import statistics
 
 import isolation
 import results
@@ -65,9 +66,12 @@ def crowds(row, journal):
     found = {}
     for n in CROWDS:
         record = journal.get(f"crowd/{row.name}/{n}", {"missing": "it was not measured in this run"})
-        found[str(n)] = {"missing": record["missing"]} if "missing" in record else {
-            "n": n, "all_started_ns": record["all_started"], "all_ended_ns": record["all_ended"],
-            "series": series(record["samples"])}
+        if "missing" in record:
+            found[str(n)] = {"missing": record["missing"]}
+            continue
+        rounds = {"started_ns": record["all_started"], "ended_ns": record["all_ended"]}
+        found[str(n)] = {"n": n, "all_started_ns": round(statistics.median(rounds["started_ns"])),
+                         "all_ended_ns": round(statistics.median(rounds["ended_ns"])), "rounds": rounds, "series": series(record["samples"])}
     return found
 
 

@@ -18,6 +18,7 @@ import results as r
 
 PARTS = ("start", "end", "total")
 SLIP = {"created", "command"}  # of the manifest: differ between any two runs
+OUTCOMES = {"parameters: seconds", "parameters: starts_repeated"}  # no settings
 
 
 def holm(values):
@@ -63,10 +64,24 @@ def test_of(row, section, part, a, b, resamples, seed):
             "p": mann_whitney(a, b)}
 
 
+def samples_of(row):
+    """{(section, part): samples}.  Of a crowd, the times until all have started and until all have ended, of each round: which of
+    its instances has to wait is the scheduler's choice, and another one in each run."""
+    found = {}
+    for section, series in r.all_series(row):
+        crowd = row["crowd"][section.partition("-")[2]] if section.startswith("crowd-") else None
+        if crowd:
+            rounds = crowd.get("rounds", {"started_ns": [crowd["all_started_ns"]], "ended_ns": [crowd["all_ended_ns"]]})
+            found.update({(section, f"all {part}"): rounds[f"{part}_ns"] for part in ("started", "ended")})
+        else:
+            found.update({(section, part): series[f"{part}_ns"] for part in PARTS})
+    return found
+
+
 def tests_of(row_a, row_b, resamples, seed):
-    series_a, series_b = dict(r.all_series(row_a)), dict(r.all_series(row_b))
-    return [test_of(row_a, section, part, series_a[section][f"{part}_ns"], series_b[section][f"{part}_ns"], resamples, seed)
-            for section in series_a if section in series_b for part in PARTS]
+    samples_a, samples_b = samples_of(row_a), samples_of(row_b)
+    return [test_of(row_a, section, part, samples_a[section, part], samples_b[section, part], resamples, seed)
+            for section, part in samples_a if (section, part) in samples_b]
 
 
 def judge(tests, threshold, alpha):
@@ -165,7 +180,7 @@ def warnings_of(a, b, differences):
         yield "the machines differ (see above): a difference may be the machine's"
     if a.get("nested", False) != b.get("nested", False):
         yield "one was measured in a virtual machine and the other was not"
-    if "payload" in changed or any(name.startswith("parameters: ") for name in changed):
+    if "payload" in changed or any(name.startswith("parameters: ") for name in set(changed) - OUTCOMES):
         yield "the payload or the parameters differ: not the same was measured"
     if a["quick"] or b["quick"]:
         yield "a quick run has few samples: it misses small changes"

@@ -80,10 +80,12 @@ def timeline(rng, group, start, end):
 
 
 def crowd(rng, start, end, n):
-    starts = samples(rng, start * (1 + n / 4), n)
-    ends = samples(rng, end, n)
-    return {"n": n, "all_started_ns": max(starts), "all_ended_ns": max(starts) + max(ends),
-            "series": results.make_series(starts, ends)}
+    starts, ends = samples(rng, start * (1 + n / 4), n), samples(rng, end, n)
+    rounds = [([int(ns * factor) for ns in starts], ends) for factor in (0.99, 1, 1.02)]
+    started = [max(times) for times, _ in rounds]
+    ended = [max(times) + max(ends) for times, _ in rounds]
+    return {"n": n, "all_started_ns": started[1], "all_ended_ns": ended[1], "rounds": {"started_ns": started, "ended_ns": ended},
+            "series": results.make_series(sum((times for times, _ in rounds), []), 3 * ends)}
 
 
 def memory(rng, group, each, n):

@@ -26,11 +26,12 @@ SLOW = 500
 # See launch.c; after a virtual machine has ended, making the next one waits until the kernel has cleared it away.
 PHASES = ("-p", "-s", 40_000_000)
 CROWDS = (1, 10, 50)
+ROUNDS = ((400, 5), (1200, 3), (float("inf"), 1))  # how often a crowd is started that takes less than so many milliseconds
 REST = 1  # seconds before the system's memory is looked at
 FEW = 2  # instead of 10, to weigh those that take long with --quick
 # With --quick: so many serial starts, and cold ones, of a row of which one takes less than so many milliseconds; how many
 # milliseconds a crowd may take in all, and how many one start, so as not to be left out of crowd and rate.
-QUICK_STARTS = ((30, 30, 3), (200, 12, 2), (500, 6, 2), (1000, 5, 1), (float("inf"), 3, 1))
+QUICK_STARTS = ((100, 30, 5), (200, 12, 3), (500, 6, 2), (1000, 5, 3), (float("inf"), 3, 1))
 QUICK_CROWD, QUICK_ONE, QUICK_RATE = 1200, 600, 200
 SLOWNESS = 8  # an ordinary lab against one that counts instructions, and less than that against a real machine
 PANIC_WAIT = 120  # seconds, in an ordinary lab beside another one
@@ -135,8 +136,13 @@ def units_of(table, plan):
     for n in sorted({*CROWDS, FEW}):
         for section in ("memory", "crowd"):
             if section in sections:
-                units += [Unit(section, row, n, n, n) for row in table if n != FEW or (section == "memory" and in_a_hurry(row, 10, plan))]
+                units += [Unit(section, row, n, n, n * (rounds_of(row, n) if section == "crowd" else 1)) for row in table
+                          if n != FEW or (section == "memory" and in_a_hurry(row, 10, plan))]
     return units
+
+
+def rounds_of(row, n):
+    return next(rounds for limit, rounds in ROUNDS if n * guess(row) < limit)
 
 
 def in_a_hurry(row, n, plan):
@@ -255,14 +261,18 @@ def cold(place, unit, state):
 def crowd(place, unit, state):
     if unit.row.name in state.no_crowd:
         return {"missing": "fewer at once have failed already"}
+    found = {"samples": [], "all_started": [], "all_ended": []}
     try:
-        runs = again(lambda: launch(place, unit.row, 0, unit.number, unit.number, options=PHASES), state.hung)
+        for first in range(0, rounds_of(unit.row, unit.number) * unit.number, unit.number):
+            runs = again(lambda first=first: launch(place, unit.row, first, unit.number, unit.number, options=PHASES), state.hung)
+            began = min(run[1] for run in runs)
+            found["samples"] += samples(runs)
+            found["all_started"].append(max(first_mark(run[4]) for run in runs) - began)
+            found["all_ended"].append(max(run[2] for run in runs) - began)
     except RuntimeError:
         state.no_crowd.add(unit.row.name)
         raise
-    began = min(run[1] for run in runs)
-    return {"samples": samples(runs), "all_ended": max(run[2] for run in runs) - began,
-            "all_started": max(first_mark(run[4]) for run in runs) - began}
+    return found
 
 
 def first_mark(marks):
