@@ -70,17 +70,23 @@ static bool parse(int argc, char **argv, struct wishes *wishes)
     return true;
 }
 
+static int finish(FILE *to)
+{
+    return to == stdout ? fflush(to) : fclose(to);
+}
+
 static bool show(mv_trace_show *fn, const struct mv_trace *trace, const char *path)
 {
-    bool is_file = strcmp(path, "-") != 0;
-    bool good;
+    bool is_file = strcmp(path, "-") != 0, good = false;
     FILE *to;
 
     errno = 0;
     to = is_file ? fopen(path, "we") : stdout;
-    good = to && fn(trace, to);
-    if (to && (is_file ? fclose(to) : fflush(to)) != 0)
-        good = false;
+    if (to) {
+        good = fn(trace, to);
+        if (finish(to) != 0)
+            good = false;
+    }
     if (!good)
         fprintf(stderr, "minivmm: cannot write %s: %s\n", is_file ? path : "standard output",
                 strerror(errno ? errno : ENOMEM));
