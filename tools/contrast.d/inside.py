@@ -33,7 +33,7 @@ FEW = 2  # instead of 10, to weigh those that take long with --quick
 # milliseconds a crowd may take in all, and how many one start, so as not to be left out of crowd and rate.
 QUICK_STARTS = ((100, 30, 5), (200, 12, 3), (500, 6, 2), (1000, 5, 3), (float("inf"), 3, 1))
 QUICK_CROWD, QUICK_ONE, QUICK_RATE = 1200, 600, 200
-SLOWNESS = 8  # an ordinary lab against one that counts instructions, and less than that against a real machine
+SLOWNESS = 20  # an ordinary lab, beside other work, against one that counts instructions; a real machine is faster than both
 PANIC_WAIT = 120  # seconds, in an ordinary lab beside another one
 RETRIES = 3  # the emulator hangs a guest now and then
 # Milliseconds of one start in the deterministic lab, for estimates and limits.
