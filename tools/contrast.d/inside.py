@@ -568,12 +568,29 @@ def say_progress(done, left, label):
     print(f"@ {done:.1f} {left:.1f} {label}", flush=True)
 
 
+def make_scratch(parent):
+    """A folder.  The engines cannot put their layers on an overlay, as the root of the lab and of containers is one: then it is in
+    memory, where a dropped page cache drops nothing."""
+    folder = tempfile.mkdtemp(prefix="minivmm-contrast-", dir=parent)
+    kind = subprocess.run(["stat", "-f", "-c", "%T", folder], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    if kind == "overlayfs" and os.geteuid() == 0:
+        print(f"contrast: {parent} is an overlay: what is started is put into memory (--scratch names another folder)", file=sys.stderr, flush=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "contrast", folder], check=True)
+    os.chmod(folder, 0o755)
+    return folder
+
+
+def remove_scratch(folder):
+    for path in (os.path.join(folder, "podman/overlay"), folder):
+        subprocess.run(["umount", "-l", path], check=False, stderr=subprocess.DEVNULL)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def make_place(plan, table):
     if plan["lab_root"]:
         enter, folder = labroot.make(table, lambda text: say_progress(0, 0, text)), labroot.SCRATCH
     else:
-        enter, folder = [], tempfile.mkdtemp(prefix="minivmm-contrast-", dir=plan["scratch"])
-        os.chmod(folder, 0o755)
+        enter, folder = [], make_scratch(plan["scratch"])
     files = {name: shutil.copy(source, os.path.join(folder, name)) for name, source in plan["files"].items()}
     place = rows.Place(folder, files, enter)
     place.slow = not plan["lab_root"]
@@ -647,8 +664,7 @@ def main(path):
         for row in table:
             row.end(place)
         if not plan["lab_root"]:
-            subprocess.run(["umount", "-l", place.path("podman/overlay")], check=False, stderr=subprocess.DEVNULL)
-            shutil.rmtree(place.folder, ignore_errors=True)
+            remove_scratch(place.folder)
 
 
 if __name__ == "__main__":
