@@ -398,5 +398,8 @@ void must_break(struct disk *disk)
         pause();
         must(now() < until);
     }
-    must(get(disk, V_INTERRUPT_STATUS) & CONFIG_CHANGE); /* 2.1.2 */
+    while (!(get(disk, V_INTERRUPT_STATUS) & CONFIG_CHANGE)) { /* 2.1.2: then it interrupts */
+        pause();
+        must(now() < until);
+    }
 }
