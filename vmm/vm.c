@@ -201,9 +201,9 @@ static int check_config(const struct mv_config *config, struct mv_error *err)
 {
     int error = check_guest(config, err);
 
-    if (config->trace_records > MV_TRACE_MAX)
-        return mv_fail(err, -EINVAL, NULL, NULL, "a trace of %zu records is more than %u",
-                       config->trace_records, MV_TRACE_MAX);
+    if (!error && config->trace_records > MV_TRACE_MAX)
+        error = mv_fail(err, -EINVAL, NULL, NULL, "a trace of %zu records is more than %u",
+                        config->trace_records, MV_TRACE_MAX);
     if (!error)
         error = check_memory(config, err);
     return error ? error : check_counts(config, err);
@@ -232,30 +232,33 @@ static struct mv_config take_config(const struct mv_config *given)
     return config;
 }
 
+/* The same of an array's elements, which are all of their first one's size. */
+static void take(const void *array, size_t index, size_t size, void *ret_element, size_t most)
+{
+    memcpy(ret_element, (const uint8_t *)array + index * size, mv_min(size, most));
+}
+
 static struct mv_disk take_disk(const struct mv_config *config, size_t index)
 {
-    const uint8_t *at = (const uint8_t *)config->disks + index * config->disks->size;
     struct mv_disk disk = {0};
 
-    memcpy(&disk, at, mv_min(config->disks->size, sizeof(disk)));
+    take(config->disks, index, config->disks->size, &disk, sizeof(disk));
     return disk;
 }
 
 static struct mv_own_virtio take_virtio(const struct mv_config *config, size_t index)
 {
-    const uint8_t *at = (const uint8_t *)config->virtio + index * config->virtio->size;
     struct mv_own_virtio virtio = {0};
 
-    memcpy(&virtio, at, mv_min(config->virtio->size, sizeof(virtio)));
+    take(config->virtio, index, config->virtio->size, &virtio, sizeof(virtio));
     return virtio;
 }
 
 static struct mv_own_memory take_memory(const struct mv_config *config, size_t index)
 {
-    const uint8_t *at = (const uint8_t *)config->memories + index * config->memories->size;
     struct mv_own_memory memory = {0};
 
-    memcpy(&memory, at, mv_min(config->memories->size, sizeof(memory)));
+    take(config->memories, index, config->memories->size, &memory, sizeof(memory));
     return memory;
 }
 
