@@ -142,7 +142,7 @@ unsigned mv_machine_devices(const struct mv_machine *machine, unsigned index,
 /* ---- the trace ---- */
 
 /* Of a vCPU that is there and traced; or NULL. */
-static const struct mv_recorder *find_recorder(const struct mv_machine *machine, unsigned vcpu)
+static struct mv_recorder *find_recorder(const struct mv_machine *machine, unsigned vcpu)
 {
     if (vcpu >= machine->created || !machine->vcpus[vcpu].recorder.ring)
         return NULL;
@@ -162,12 +162,12 @@ uint64_t mv_machine_trace_count(const struct mv_machine *machine, unsigned vcpu,
 size_t mv_machine_trace(const struct mv_machine *machine, unsigned vcpu, uint64_t first,
                         struct mv_trace_record *ret_records, size_t most)
 {
-    const struct mv_recorder *recorder = find_recorder(machine, vcpu);
+    struct mv_recorder *recorder = find_recorder(machine, vcpu);
     uint64_t lost, kept = mv_machine_trace_count(machine, vcpu, &lost);
     size_t count = first < kept ? (size_t)mv_min(kept - first, most) : 0;
 
-    for (size_t i = 0; i < count; i++)
-        ret_records[i] = recorder->ring[(lost + first + i) & recorder->mask];
+    if (count)
+        mv_recorder_read(recorder, lost + first, ret_records, count);
     return count;
 }
 

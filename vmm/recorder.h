@@ -4,29 +4,52 @@
  * vCPU's thread alone and read when that does not run, so nothing in it is atomic.
  *
  * An exit costs two stamps, not three: what begins when one is served is the guest's
- * time of the next.  Off, it costs a branch on `ring` here and there.
+ * time of the next.  A stamp is the processor's counter where Linux takes its own time from
+ * that, and becomes nanoseconds when it is read; elsewhere it is nanoseconds at once.
+ * Off, all this costs a branch on `ring` here and there.
  */
 #ifndef MV_RECORDER_H
 #define MV_RECORDER_H
 
+#include <pthread.h>
+
+#include "host.h"
 #include "minivmm/trace.h"
 #include "minivmm/vcpu.h"
 #include "util.h"
 
+/* One moment on both clocks. */
+struct mv_moment {
+    uint64_t ticks, ns;
+};
+
 struct mv_recorder {
-    struct mv_trace_record *ring; /* NULL: off */
+    struct mv_trace_record *ring; /* its times are stamps; NULL: off */
+    bool counter;                 /* a stamp is mv_counter(), not nanoseconds */
     uint64_t mask;                /* its records less one; they are a power of two */
     uint64_t count;               /* of all that were ever added */
     uint64_t from;                /* since when the guest has its time; 0: it is not running */
     uint64_t left;                /* when the exit that is served now came */
+    struct mv_moment began;       /* when it was made */
+    pthread_mutex_t lock;         /* of what follows: readers may be several */
+    struct mv_moment last;        /* a moment after record number `known` - 1 was added */
+    uint64_t known;
 };
 
+/* Whether Linux takes its time from mv_counter(): it does where that is steady. */
+bool mv_counter_is_clock(void);
+
 /* For at least so many records; 0: off.  Nothing of the memory is touched before it is needed.
- * 0 or -errno. */
-int mv_recorder_init(struct mv_recorder *recorder, size_t records);
+ * counter: mv_counter_is_clock().  0 or -errno. */
+int mv_recorder_init(struct mv_recorder *recorder, size_t records, bool counter);
 void mv_recorder_done(struct mv_recorder *recorder);
 
-/* What was served until `now`: its times are filled in. */
+static inline uint64_t mv_recorder_stamp(const struct mv_recorder *recorder)
+{
+    return recorder->counter ? mv_counter() : mv_monotonic_ns();
+}
+
+/* What was served until the stamp `now`: its times are filled in. */
 void mv_recorder_add(struct mv_recorder *recorder, const struct mv_trace_record *what,
                      uint64_t now);
 
@@ -34,13 +57,13 @@ void mv_recorder_add(struct mv_recorder *recorder, const struct mv_trace_record 
 static inline void mv_recorder_enter(struct mv_recorder *recorder)
 {
     if (recorder->ring && !recorder->from)
-        recorder->from = mv_monotonic_ns();
+        recorder->from = mv_recorder_stamp(recorder);
 }
 
 static inline void mv_recorder_leave(struct mv_recorder *recorder)
 {
     if (recorder->ring)
-        recorder->left = mv_monotonic_ns();
+        recorder->left = mv_recorder_stamp(recorder);
 }
 
 /* The vCPU waits outside of the guest, for no exit. */
@@ -52,5 +75,10 @@ static inline void mv_recorder_rest(struct mv_recorder *recorder)
 /* The caller of mv_vcpu_run has had the last exit until now; read: what the guest reads, or NULL.
  */
 void mv_recorder_answer(struct mv_recorder *recorder, const struct mv_access *read);
+
+/* Copies the records from number `first` on, of all that were ever added; they must still be there.
+ * Their times become those of CLOCK_MONOTONIC. */
+void mv_recorder_read(struct mv_recorder *recorder, uint64_t first,
+                      struct mv_trace_record *ret_records, size_t count);
 
 #endif

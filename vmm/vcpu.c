@@ -207,7 +207,7 @@ static void serve(struct mv_vcpu *vcpu, struct mv_exit *exit)
     if (is_access(exit))
         now.value = exit->access.value;
     if (vcpu->recorder.ring)
-        trace(vcpu, &now, mv_monotonic_ns());
+        trace(vcpu, &now, mv_recorder_stamp(&vcpu->recorder));
     if (exit->kind != MV_EXIT_DEBUG) /* no exit of the guest's own */
         record(vcpu, &now);
 }
@@ -237,7 +237,7 @@ static void do_last(struct mv_vcpu *vcpu)
     }
     record(vcpu, &now);
     if (vcpu->recorder.ring)
-        trace(vcpu, &now, mv_monotonic_ns());
+        trace(vcpu, &now, mv_recorder_stamp(&vcpu->recorder));
 }
 
 int mv_vcpu_enter(struct mv_vcpu *vcpu)

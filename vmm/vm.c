@@ -458,6 +458,8 @@ static int init_vm(struct mv_machine *machine, struct mv_error *err)
 static int init_vcpus(struct mv_machine *machine, const struct mv_config *config,
                       struct mv_error *err)
 {
+    bool counter = config->trace_records && mv_counter_is_clock();
+
     machine->vcpu_host = (struct mv_vcpu_host){
         .kvm = &machine->kvm,
         .mem = &machine->mem,
@@ -488,7 +490,7 @@ static int init_vcpus(struct mv_machine *machine, const struct mv_config *config
             return mv_fail(err, error, "KVM_CREATE_VCPU",
                            error == -EMFILE ? "raise the limit of open files (ulimit -n)" : NULL,
                            "cannot create vCPU %u: %s", i, strerror(-error));
-        error = mv_recorder_init(&machine->vcpus[i].recorder, config->trace_records);
+        error = mv_recorder_init(&machine->vcpus[i].recorder, config->trace_records, counter);
         if (error)
             return mv_fail(err, error, "mmap", "keep fewer records",
                            "no memory for a trace of %zu records", config->trace_records);

@@ -18,7 +18,7 @@ Test(trace, a_ring_that_is_off_keeps_nothing)
 {
     struct mv_recorder recorder;
 
-    cr_assert_eq(mv_recorder_init(&recorder, 0), 0);
+    cr_assert_eq(mv_recorder_init(&recorder, 0, false), 0);
     mv_recorder_enter(&recorder);
     mv_recorder_leave(&recorder);
     mv_recorder_add(&recorder, &(struct mv_trace_record){.size = 1}, 1);
@@ -33,7 +33,7 @@ Test(trace, a_ring_keeps_the_newest_of_a_power_of_two)
 {
     struct mv_recorder recorder;
 
-    cr_assert_eq(mv_recorder_init(&recorder, 5), 0);
+    cr_assert_eq(mv_recorder_init(&recorder, 5, false), 0);
     cr_expect_eq(recorder.mask, 7);
     for (uint64_t i = 0; i < 20; i++)
         mv_recorder_add(&recorder, &(struct mv_trace_record){.value = i}, i);
@@ -47,7 +47,7 @@ Test(trace, the_guests_time_begins_where_the_monitors_has_ended)
 {
     struct mv_recorder recorder;
 
-    cr_assert_eq(mv_recorder_init(&recorder, 4), 0);
+    cr_assert_eq(mv_recorder_init(&recorder, 4, false), 0);
     mv_recorder_enter(&recorder);
     mv_recorder_leave(&recorder);
     mv_recorder_add(&recorder, &(struct mv_trace_record){0}, recorder.left + 5);
@@ -70,7 +70,7 @@ Test(trace, an_answer_changes_the_last_record)
     const struct mv_access read = {.size = 1, .value = 0x1234};
     struct mv_recorder recorder;
 
-    cr_assert_eq(mv_recorder_init(&recorder, 4), 0);
+    cr_assert_eq(mv_recorder_init(&recorder, 4, false), 0);
     mv_recorder_add(&recorder, &(struct mv_trace_record){.value = 0xff, .size = 1}, 1);
     mv_recorder_answer(&recorder, &read);
     cr_expect_eq(recorder.ring[0].value, 0x34);
@@ -78,6 +78,45 @@ Test(trace, an_answer_changes_the_last_record)
     mv_recorder_answer(&recorder, NULL);
     cr_expect_eq(recorder.ring[0].value, 0x34);
     cr_expect_eq(recorder.from, recorder.ring[0].done);
+    mv_recorder_done(&recorder);
+}
+
+Test(trace, stamps_of_the_counter_become_nanoseconds)
+{
+    struct mv_trace_record all[4], some[2];
+    struct mv_recorder recorder;
+    uint64_t before = mv_monotonic_ns(), after;
+
+    cr_assert_eq(mv_recorder_init(&recorder, 4, true), 0);
+    for (int i = 0; i < 6; i++) {
+        mv_recorder_enter(&recorder);
+        usleep(1000);
+        mv_recorder_leave(&recorder);
+        mv_recorder_add(&recorder, &(struct mv_trace_record){0}, mv_recorder_stamp(&recorder));
+    }
+    after = mv_monotonic_ns();
+    mv_recorder_read(&recorder, 2, all, 4);
+    cr_expect_gt(all[0].entered, before + 1900000);
+    cr_expect_lt(all[3].done, after + 1000);
+    for (int i = 0; i < 4; i++) {
+        cr_expect_geq(all[i].left, all[i].entered + 900000, "record %d", i);
+        cr_expect_geq(all[i].done, all[i].left, "record %d", i);
+    }
+    usleep(1000);
+    mv_recorder_read(&recorder, 4, some, 2);
+    cr_expect_arr_eq(some, &all[2], sizeof(some), "they are what they were");
+    mv_recorder_done(&recorder);
+}
+
+Test(trace, a_stamp_from_before_the_recorder_is_its_beginning)
+{
+    struct mv_trace_record record;
+    struct mv_recorder recorder;
+
+    cr_assert_eq(mv_recorder_init(&recorder, 1, true), 0);
+    mv_recorder_add(&recorder, &(struct mv_trace_record){0}, mv_recorder_stamp(&recorder));
+    mv_recorder_read(&recorder, 0, &record, 1);
+    cr_expect_eq(record.entered, recorder.began.ns);
     mv_recorder_done(&recorder);
 }
 

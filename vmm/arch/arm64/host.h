@@ -12,6 +12,16 @@ struct mv_synced {
     bool have_pstate;
 };
 
+/* The counter of the processors, and what Linux calls it: the generic timer's virtual count. */
+#define MV_COUNTER "arch_sys_counter"
+static inline uint64_t mv_counter(void)
+{
+    uint64_t ticks;
+
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks)::"memory");
+    return ticks;
+}
+
 /* What to do where there is no /dev/kvm. */
 #define MV_HINT_NO_KVM                                                                           \
     "KVM needs a kernel that was started at EL2: look for \"kvm\" in dmesg; a virtual machine "  \

@@ -5,6 +5,7 @@
 
 #include <linux/kvm.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Registers as KVM leaves them in the shared page at an exit. */
 struct mv_synced {
@@ -12,6 +13,14 @@ struct mv_synced {
     struct kvm_sregs sregs;
     bool have_regs, have_sregs;
 };
+
+/* The counter of the processors, and what Linux calls it where it trusts it: one that all of them
+ * share, of one frequency.  It costs an instruction. */
+#define MV_COUNTER "tsc"
+static inline uint64_t mv_counter(void)
+{
+    return __builtin_ia32_rdtsc();
+}
 
 /* What to do where there is no /dev/kvm. */
 #define MV_HINT_NO_KVM                                                                      \
