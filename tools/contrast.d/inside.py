@@ -26,7 +26,7 @@ SLOW = 500
 # See launch.c; after a virtual machine has ended, making the next one waits until the kernel has cleared it away.
 PHASES = ("-p", "-s", 40_000_000)
 CROWDS = (1, 10, 50)
-ROUNDS = ((400, 5), (1200, 3), (float("inf"), 1))  # how often a crowd is started that takes less than so many milliseconds
+ROUNDS = ((400, 5), (800, 3), (float("inf"), 1))  # how often a crowd is started that takes less than so many milliseconds
 REST = 1  # seconds before the system's memory is looked at
 FEW = 2  # instead of 10, to weigh those that take long with --quick
 # With --quick: so many serial starts, and cold ones, of a row of which one takes less than so many milliseconds; how many
@@ -40,12 +40,17 @@ RETRIES = 3  # the emulator hangs a guest now and then
 GUESS = {"posix_spawn": 3, "fork": 3, "nsrun": 6, "bwrap": 14, "crun": 20, "runc": 60, "lxc": 37, "nspawn": 320, "podman": 520,
          "docker": 950, "minivmm-raw": 24, "minivmm-hello": 24, "minivmm-vmlinux": 110, "minivmm-bzImage": 170, "minivmm-debian": 1750,
          "qemu-pc": 400}
+AMONG_MANY = {"minivmm-raw": 5, "minivmm-hello": 6}  # where most of one alone is waiting
 # What a piece of work takes beside the starts, in milliseconds of the same kind.
 BESIDE = {"serial": 50, "cold": 50, "steady": 100, "crowd": 50, "rate": 50, "isolation": 1500, "surface": 100, "memory": 200}
 
 
 def guess(row):
     return GUESS.get(row.name, 300)
+
+
+def guess_crowd(row, n):
+    return n * (AMONG_MANY.get(row.name, guess(row)) if n > 1 else guess(row))
 
 
 def weight(unit):
@@ -142,12 +147,12 @@ def units_of(table, plan):
 
 
 def rounds_of(row, n):
-    return next(rounds for limit, rounds in ROUNDS if n * guess(row) < limit)
+    return next(rounds for limit, rounds in ROUNDS if guess_crowd(row, n) < limit)
 
 
 def in_a_hurry(row, n, plan):
     """Whether --quick leaves so many at once of this row out."""
-    return plan["quick"] and n * guess(row) > QUICK_CROWD
+    return plan["quick"] and guess_crowd(row, n) > QUICK_CROWD
 
 
 def too_much(unit, plan):
@@ -586,14 +591,14 @@ def remove_scratch(folder):
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def make_place(plan, table):
-    if plan["lab_root"]:
-        enter, folder = labroot.make(table, lambda text: say_progress(0, 0, text)), labroot.SCRATCH
+def make_place(plan):
+    if plan["root"]:
+        enter, folder = labroot.make(plan["root"], lambda text: say_progress(0, 0, text)), labroot.SCRATCH
     else:
         enter, folder = [], make_scratch(plan["scratch"])
     files = {name: shutil.copy(source, os.path.join(folder, name)) for name, source in plan["files"].items()}
     place = rows.Place(folder, files, enter)
-    place.slow = not plan["lab_root"]
+    place.slow = not plan["root"]
     place.make_fifos()
     return place
 
@@ -640,7 +645,7 @@ def main(path):
     table = [row for row in wanted if row.name not in absent]
     if plan["panic"]:
         table = [row for row in table if row.payload and not {f"panic-end/{row.name}", f"panic-died/{row.name}"} & set(journal.done)]
-    place = make_place(plan, table)
+    place = make_place(plan)
     try:
         if plan["panic"]:
             panic(place, table, journal)
@@ -663,7 +668,7 @@ def main(path):
     finally:
         for row in table:
             row.end(place)
-        if not plan["lab_root"]:
+        if not plan["root"]:
             remove_scratch(place.folder)
 
 

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import tarfile
 
 ROOT = "/contrast"
 SCRATCH = "/scratch"  # the same folder, in this root and in the lab's
@@ -38,31 +39,71 @@ def is_elf(path):
         return file.read(4) == b"\x7fELF"
 
 
-def copy(path):
-    """To the same place below the new root, with the symbolic links on the way; folders whole."""
-    target = ROOT + path
-    if os.path.lexists(target):
-        return
-    parent = os.path.realpath(os.path.dirname(path))
-    if parent != os.path.dirname(path):
-        copy(os.path.join(parent, os.path.basename(path)))
-        return
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    if os.path.islink(path):
-        os.symlink(os.readlink(path), target)
-        if os.path.exists(path):
-            copy(os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path))))
-    elif os.path.isdir(path):
-        for name in os.listdir(path):
-            copy(os.path.join(path, name))
-        os.makedirs(target, exist_ok=True)
-    else:
-        shutil.copy2(path, target)
+class Pack:
+    """Files of this computer in an archive, as root's."""
+
+    def __init__(self, archive):
+        self.archive, self.has = archive, set()
+
+    def add(self, path):
+        """With the symbolic links on the way and what they lead to; folders whole.  What may not be read is left out."""
+        parent = os.path.realpath(os.path.dirname(path))
+        if parent != os.path.dirname(path):
+            self.add(os.path.join(parent, os.path.basename(path)))
+            return
+        if path in self.has:
+            return
+        self.has.add(path)
+        try:
+            self.put(path)
+        except PermissionError:
+            return
+        if os.path.islink(path) and os.path.exists(path):
+            self.add(os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path))))
+
+    def put(self, path):
+        names = sorted(os.listdir(path)) if os.path.isdir(path) and not os.path.islink(path) else []
+        entry = self.archive.gettarinfo(path, path.lstrip("/"))
+        if entry is None:  # a socket
+            return
+        entry.uid = entry.gid = 0
+        entry.uname = entry.gname = "root"
+        if entry.isreg():
+            with open(path, "rb") as file:
+                self.archive.addfile(entry, file)
+        else:
+            self.archive.addfile(entry)
+        for name in names:
+            self.add(os.path.join(path, name))
 
 
-def make(rows, say):
-    """Makes it, with all that these rows need, and returns the command that runs another one in there.  say(text): how far it is,
-    since on a busy computer the copying takes minutes."""
+def pack(rows, path):
+    """Writes an archive with all that these rows need: outside of the lab, which has the same files, and reads them slowly."""
+    wanted = {shutil.which(name) for name in BASE} | {f"/etc/{name}" for name in ETC}
+    for row in rows:
+        wanted.update(shutil.which(program) for program in row.programs)
+        for pattern in row.data:
+            wanted.update(glob.glob(pattern))
+    with tarfile.open(path, "w") as archive:
+        content = Pack(archive)
+        for name in sorted(with_libraries([name for name in wanted if name and os.path.exists(name)])):
+            content.add(name)
+
+
+def unpack(path, say):
+    """say(text): how far it is, since on a busy computer this takes minutes."""
+    command = ["tar", "-C", ROOT, "-b", "1024", "--checkpoint=20", "--checkpoint-action=echo=%u", "-xf", path]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as tar:
+        last = ""
+        for line in tar.stderr:
+            last = line.strip()
+            say(f"copying what the rows need: {last}")
+    if tar.returncode != 0:
+        raise RuntimeError(f"tar cannot unpack {path}: {last}")
+
+
+def make(path, say):
+    """Makes it of an archive by pack(), and returns the command that runs another one in there."""
     for words in (["modprobe", "ext4"],
                   ["modprobe", "null_blk", "nr_devices=1", "gb=4", "memory_backed=1", "irqmode=1", "submit_queues=1"],
                   ["mkfs.ext4", "-q", "-O", "^has_journal", "-E", "nodiscard,lazy_itable_init=0", "-N", "60000", "/dev/nullb0", "1500M"],
@@ -71,14 +112,7 @@ def make(rows, say):
     for name in ("bin", "sbin", "lib", "lib64"):
         if os.path.islink("/" + name):
             os.symlink(os.readlink("/" + name), f"{ROOT}/{name}")
-    wanted = {shutil.which(name) for name in BASE} | {f"/etc/{name}" for name in ETC}
-    for row in rows:
-        wanted.update(shutil.which(program) for program in row.programs)
-        for pattern in row.data:
-            wanted.update(glob.glob(pattern))
-    for path in sorted(with_libraries([path for path in wanted if path and os.path.exists(path)])):
-        say(f"copying {path}")
-        copy(path)
+    unpack(path, say)
     for name in ("proc", "sys", "dev", "run", "tmp", "var/tmp", "var/lib", "var/log", "var/run", "root", "old"):
         os.makedirs(f"{ROOT}/{name}", exist_ok=True)
     os.chmod(ROOT + "/tmp", 0o1777)
