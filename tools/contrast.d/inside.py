@@ -26,20 +26,20 @@ SLOW = 500
 # See launch.c; after a virtual machine has ended, making the next one waits until the kernel has cleared it away.
 PHASES = ("-p", "-s", 40_000_000)
 CROWDS = (1, 10, 50)
-ROUNDS = ((400, 5), (800, 3), (float("inf"), 1))  # how often a crowd is started that takes less than so many milliseconds
+ROUNDS = ((50, 15), (400, 9), (850, 5), (float("inf"), 3))  # how often a crowd is started that takes less than so many milliseconds
 REST = 1  # seconds before the system's memory is looked at
 FEW = 2  # instead of 10, to weigh those that take long with --quick
 # With --quick: so many serial starts, and cold ones, of a row of which one takes less than so many milliseconds; how many
 # milliseconds a crowd may take in all, and how many one start, so as not to be left out of crowd and rate.
-QUICK_STARTS = ((100, 30, 5), (200, 12, 3), (500, 6, 2), (1000, 5, 3), (float("inf"), 3, 1))
+QUICK_STARTS = ((100, 30, 5), (200, 20, 5), (500, 8, 3), (1000, 7, 3), (float("inf"), 5, 3))
 QUICK_CROWD, QUICK_ONE, QUICK_RATE = 1200, 600, 200
 SLOWNESS = 20  # an ordinary lab, beside other work, against one that counts instructions; a real machine is faster than both
 PANIC_WAIT = 120  # seconds, in an ordinary lab beside another one
 RETRIES = 3  # the emulator hangs a guest now and then
 # Milliseconds of one start in the deterministic lab, for estimates and limits.
-GUESS = {"posix_spawn": 3, "fork": 3, "nsrun": 6, "bwrap": 14, "crun": 20, "runc": 60, "lxc": 37, "nspawn": 320, "podman": 520,
-         "docker": 950, "minivmm-raw": 24, "minivmm-hello": 24, "minivmm-vmlinux": 110, "minivmm-bzImage": 170, "minivmm-debian": 1750,
-         "qemu-pc": 400}
+GUESS = {"posix_spawn": 3, "fork": 3, "nsrun": 6, "bwrap": 11, "crun": 17, "runc": 45, "lxc": 28, "nspawn": 310, "podman": 450,
+         "docker": 770, "minivmm-raw": 24, "minivmm-hello": 24, "minivmm-vmlinux": 80, "minivmm-bzImage": 120, "minivmm-debian": 1500,
+         "qemu-small": 215, "qemu-pc": 300}
 AMONG_MANY = {"minivmm-raw": 5, "minivmm-hello": 6}  # where most of one alone is waiting
 # What a piece of work takes beside the starts, in milliseconds of the same kind.
 BESIDE = {"serial": 50, "cold": 50, "steady": 100, "crowd": 50, "rate": 50, "isolation": 1500, "surface": 100, "memory": 200}
