@@ -89,6 +89,23 @@ int mv_board_init(struct mv_board *board, const struct mv_device_env *env, struc
     return error ? error : add_entries(board, of_arch, more, env, mmio, ports, err);
 }
 
+int mv_board_add_late(struct mv_board *board, const struct mv_arch *arch,
+                      const struct mv_device_env *env, struct mv_bus *mmio, struct mv_bus *ports,
+                      struct mv_error *err)
+{
+    unsigned count;
+    const struct mv_device_entry *late = mv_arch_late_devices(arch, &count);
+    int error = 0;
+
+    for (unsigned i = 0; !error && i < count; i++) {
+        const struct mv_device_desc *desc = &late[i].desc;
+
+        if (mv_bus_is_free(desc->space == MV_SPACE_PORT ? ports : mmio, desc->base, desc->size))
+            error = add_entries(board, &late[i], 1, env, mmio, ports, err);
+    }
+    return error;
+}
+
 /* All slots are alike, but for their names. */
 static struct mv_device_desc take_slot(struct mv_board *board, bool is_own)
 {

@@ -8,6 +8,8 @@
 
 #define MV_BOARD_DEVICES 48
 
+struct mv_arch;
+
 /* The names of a virtio slot. */
 struct mv_slot {
     char name[12], acpi_name[5];
@@ -35,6 +37,11 @@ struct mv_board {
  * gets each device's own line.  Half-built after an error: call done. */
 int mv_board_init(struct mv_board *board, const struct mv_device_env *env, struct mv_bus *mmio,
                   struct mv_bus *ports, struct mv_error *err);
+
+/* Adds what the guest that was loaded expects beside them, where the embedder has put nothing. */
+int mv_board_add_late(struct mv_board *board, const struct mv_arch *arch,
+                      const struct mv_device_env *env, struct mv_bus *mmio, struct mv_bus *ports,
+                      struct mv_error *err);
 
 /* Adds the next disk, vda first; `queues` for a disk that leaves the number open. */
 int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,

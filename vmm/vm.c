@@ -344,10 +344,10 @@ static int init_virtio(struct mv_machine *machine, const struct mv_config *confi
     return 0;
 }
 
-static int init_devices(struct mv_machine *machine, const struct mv_config *config,
-                        struct mv_error *err)
+/* What every device of ours is given; the board adds its line. */
+static struct mv_device_env device_env(struct mv_machine *machine, const struct mv_config *config)
 {
-    struct mv_device_env env = {
+    return (struct mv_device_env){
         .mem = &machine->mem,
         .irq = {.set = set_irq, .context = machine},
         .wiring = {.doorbell = wire_doorbell, .context = machine},
@@ -358,6 +358,12 @@ static int init_devices(struct mv_machine *machine, const struct mv_config *conf
         .timeline = &machine->timeline,
         .wake = machine->wake,
     };
+}
+
+static int init_devices(struct mv_machine *machine, const struct mv_config *config,
+                        struct mv_error *err)
+{
+    const struct mv_device_env env = device_env(machine, config);
     int error = mv_loop_init(&machine->loop);
 
     if (error)
@@ -371,6 +377,18 @@ static int init_devices(struct mv_machine *machine, const struct mv_config *conf
         error = mv_board_add_own(&machine->board, &config->devices[i], &machine->mem,
                                  &machine->mmio, &machine->ports, err);
     return error;
+}
+
+/* After the guest is loaded. */
+static int add_late_devices(struct mv_machine *machine, const struct mv_config *config,
+                            struct mv_error *err)
+{
+    const struct mv_device_env env = device_env(machine, config);
+
+    if (config->bare)
+        return 0;
+    return mv_board_add_late(&machine->board, machine->arch, &env, &machine->mmio, &machine->ports,
+                             err);
 }
 
 /* After the guest is loaded: no image is to reach it. */
@@ -538,6 +556,8 @@ static int build(struct mv_machine *machine, const struct mv_config *config, str
         error = mv_arch_create(machine->cpus, config->bare, &machine->arch, err);
     if (!error)
         error = load_guest(machine, config, err);
+    if (!error)
+        error = add_late_devices(machine, config, err);
     if (!error)
         error = add_memories(machine, config, err);
     mv_timeline_add(&machine->timeline, "guest loaded", 0);

@@ -44,6 +44,14 @@ static void out(uint16_t port, uint8_t value)
     __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");
 }
 
+static unsigned in(uint16_t port)
+{
+    uint8_t value;
+
+    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port) : "memory");
+    return value;
+}
+
 __attribute__((noreturn)) static void exit_with(int code)
 {
     out(0xf4, (uint8_t)code);
@@ -96,6 +104,22 @@ static void start_timer(void)
     __asm__ volatile("sti");
 }
 
+static unsigned cmos(uint8_t index)
+{
+    out(0x70, index);
+    return in(0x71);
+}
+
+/* As is found in most of these kernels: for ever, on a machine without a clock. */
+static void check_clock(void)
+{
+    while (cmos(0x0a) & 0x80)
+        ;
+    CHECK(cmos(0x32) == 0x20 && cmos(9) >= 0x24 && cmos(9) <= 0x99);
+    CHECK(cmos(8) >= 1 && cmos(8) <= 0x12 && cmos(4) <= 0x23);
+    CHECK((cmos(0x30) | cmos(0x31) << 8) == 63 * 1024);
+}
+
 static int same(const char *a, const char *b)
 {
     while (*a && *a == *b)
@@ -119,6 +143,7 @@ __attribute__((noreturn, used)) static void run(uint32_t magic, const struct inf
         CHECK(info->mods[0].end - info->mods[0].start == 5);
         CHECK(info->mods[0].start[0] == 'h' && info->mods[0].start[4] == 'o');
     }
+    check_clock();
     say(info->cmdline);
     say("\n");
     start_timer();

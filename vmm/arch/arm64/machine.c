@@ -39,6 +39,13 @@ const struct mv_device_entry *mv_arch_devices(unsigned *ret_count)
     return entries;
 }
 
+const struct mv_device_entry *mv_arch_late_devices(const struct mv_arch *arch, unsigned *ret_count)
+{
+    (void)arch;
+    *ret_count = 0;
+    return NULL;
+}
+
 int mv_arch_create(unsigned cpus, bool bare, struct mv_arch **ret_arch, struct mv_error *err)
 {
     struct mv_arch *arch = calloc(1, sizeof(*arch));

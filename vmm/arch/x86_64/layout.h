@@ -40,6 +40,7 @@
  * Ports:
  *
  *   0x064   keyboard controller: its reset command only
+ *   0x070   clock and CMOS memory, for kernels by Multiboot
  *   0x0f4   exit status
  *   0x0f5   boot timer
  *   0x0f8   hypercalls, where the embedder wants them
@@ -81,11 +82,12 @@
 #define MV_LAYOUT_PAGES true
 
 /* How many devices only this architecture has. */
-#define MV_LAYOUT_DEVICES 2
+#define MV_LAYOUT_DEVICES 3
 
 /* Devices that are not virtio are reached by port I/O. */
 #define MV_LAYOUT_SPACE    MV_SPACE_PORT
 #define MV_KBD_BASE        0x64
+#define MV_CMOS_BASE       0x70
 #define MV_EXIT_BASE       0xf4
 #define MV_BOOT_TIMER_BASE 0xf5
 #define MV_SERIAL_BASE     0x3f8

@@ -31,9 +31,20 @@ const struct mv_device_entry *mv_arch_devices(unsigned *ret_count)
          mv_kbd_reset_create},
     };
 
-    _Static_assert(MV_COUNT(entries) == MV_LAYOUT_DEVICES, "layout.h counts them");
+    _Static_assert(MV_COUNT(entries) + 1 == MV_LAYOUT_DEVICES, "layout.h counts them");
     *ret_count = MV_COUNT(entries);
     return entries;
+}
+
+/* Linux takes the time from KVM's clock, and without this one asks for it by no exits. */
+const struct mv_device_entry *mv_arch_late_devices(const struct mv_arch *arch, unsigned *ret_count)
+{
+    static const struct mv_device_entry cmos = {
+        {.name = "cmos", .space = MV_SPACE_PORT, .base = MV_CMOS_BASE, .size = 2, .irq = MV_NO_IRQ},
+        mv_cmos_create};
+
+    *ret_count = arch->is_pc ? 1 : 0;
+    return &cmos;
 }
 
 int mv_arch_create(unsigned cpus, bool bare, struct mv_arch **ret_arch, struct mv_error *err)
