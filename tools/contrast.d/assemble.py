@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """From the journals of a run to its results, in the form of schema.json."""
 import datetime
+import statistics
 
 import isolation
 import results
@@ -69,7 +70,7 @@ def crowds(row, journal):
             found[str(n)] = {"missing": record["missing"]}
             continue
         rounds = {"started_ns": record["all_started"], "ended_ns": record["all_ended"]}
-        found[str(n)] = {"n": n, "all_started_ns": min(rounds["started_ns"]),
+        found[str(n)] = {"n": n, "all_started_ns": round(statistics.median(rounds["started_ns"])),
                          "all_ended_ns": min(rounds["ended_ns"]), "rounds": rounds, "series": series(record["samples"])}
     return found
 

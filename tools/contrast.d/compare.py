@@ -3,8 +3,8 @@
 What changed between two results: analyse(a, b) -> data, compare(a, b) -> text.
 
 For each row and section that has samples in both: the ratio of the medians with a bootstrap interval, and
-Mann-Whitney's U, which asks no normal distribution of them (times have none).  Of crowds the quickest rounds
-stand in for the medians: some rounds wait for one more of the kernel's grace periods, and which is chance.  A few hundred tests at once
+Mann-Whitney's U, which asks no normal distribution of them (times have none).  Of a crowd's ends the quickest
+rounds stand in for the medians: some wait for one more of the kernel's grace periods, and which is chance.  A few hundred tests at once
 find a few differences by chance alone, so Holm's correction is made over all of them.  A change counts if it
 is both significant and larger than a threshold: with enough samples, anything is significant.
 
@@ -43,9 +43,9 @@ def ratio(before, after):
     return after / before if before else 1.0 if not after else math.inf
 
 
-def typical_of(section):
+def typical_of(part):
     """What stands for all samples: numpy's function."""
-    return numpy.min if section.startswith("crowd-") else numpy.median
+    return numpy.min if part == "all ended" else numpy.median
 
 
 def interval(a, b, typical, resamples, seed):
@@ -64,7 +64,7 @@ def least_p(n, m):
 
 
 def test_of(row, section, part, a, b, resamples, seed):
-    typical = typical_of(section)
+    typical = typical_of(part)
     values = [float(typical(samples)) for samples in (a, b)]
     return {"row": row["name"], "title": row["title"], "section": section, "part": part, "n": [len(a), len(b)],
             "typical": values, "ratio": ratio(*values), "interval": interval(a, b, typical, resamples, seed),
@@ -274,7 +274,7 @@ def agreement_lines(found):
         return ["Agreement: there is nothing that both have."]
     def said(entry):
         return clean(f"{entry['deviation'] * 100:.2f} % ({entry['row']}, {entry['part']})")
-    return [f"Agreement: no median, and of no crowd the quickest round, is off by more than {said(found['all'])}."] + \
+    return [f"Agreement: no median (of a crowd's ends, no quickest round) is off by more than {said(found['all'])}."] + \
         columns([[section, said(entry)] for section, entry in found.items() if section != "all"], words=2)
 
 

@@ -31,7 +31,7 @@ REST = 1  # seconds before the system's memory is looked at
 FEW = 2  # instead of 10, to weigh those that take long with --quick
 # With --quick: so many serial starts, and cold ones, of a row of which one takes less than so many milliseconds; how many
 # milliseconds a crowd may take in all, and how many one start, so as not to be left out of crowd and rate.
-QUICK_STARTS = ((100, 30, 5), (200, 20, 5), (500, 8, 3), (1000, 7, 3), (float("inf"), 5, 3))
+QUICK_STARTS = ((100, 30, 5), (200, 20, 5), (500, 8, 3), (float("inf"), 7, 3))
 QUICK_CROWD, QUICK_ONE, QUICK_RATE = 1200, 600, 200
 SLOWNESS = 20  # an ordinary lab, beside other work, against one that counts instructions; a real machine is faster than both
 PANIC_WAIT = 120  # seconds, in an ordinary lab beside another one

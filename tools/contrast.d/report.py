@@ -299,7 +299,7 @@ def crowd_section(results, rows):
         return section("crowd", "Many at once", nothing("A crowd"))
     shapes = ["circle", "square", "triangle", "triangle-down", "diamond"]
     return section("crowd", "Many at once", tag("p", "So long it takes from before the first spawn until all of them run, if "
-                   "they are all started at once; the quickest of up to fifteen rounds."),
+                   "they are all started at once; the median of up to fifteen rounds."),
                    figure([key([*GROUP_KEY, *zip(shapes, [f"{size} at once" for size in sizes])]),
                            both(lambda narrow: plots.crowd_figure(f"crowd{narrow:d}", shown, sizes, narrow))],
                           f"On a logarithmic axis.{not_shown(results, 'crowd')}"), dagger(shown))
