@@ -107,10 +107,10 @@ Test(cmos, it_tells_the_hosts_time_in_every_form)
 
 Test(cmos, an_update_is_announced_and_passes)
 {
-    time_t until = time(NULL) + 2;
+    time_t until = time(NULL) + 60; /* a busy computer misses most of them */
     unsigned seen = 0;
 
-    while (time(NULL) < until)
+    while (seen != 3 && time(NULL) < until)
         seen |= 1u << (get(0x0a) >> 7);
     cr_expect_eq(seen, 3u);
     cr_expect_eq(get(0x0a) & 0x7f, 0x26);
