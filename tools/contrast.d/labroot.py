@@ -97,7 +97,9 @@ def unpack(path, say):
         last = ""
         for line in tar.stderr:
             last = line.strip()
-            say(f"copying what the rows need: {last}")
+            records = last.rpartition(" ")[2]
+            if records.isdigit():
+                say(f"copying what the rows need: {int(records) // 2} MiB")  # a record is 512 KiB
     if tar.returncode != 0:
         raise RuntimeError(f"tar cannot unpack {path}: {last}")
 
