@@ -37,7 +37,8 @@ static void wait_for(const uint32_t *value, uint32_t wanted)
 enum { REQUEST_ROUND = 40 /* requests after which it is reset, if it has not broken down */ };
 
 /* Changes one thing after the other: of what the device may only read, and to what lets it
- * write to the first buffers and the rings at most. */
+ * write to the first buffers and the rings at most.  By a copy of the queue: disk_start makes
+ * disk.queue anew, at the same place, and its pointers are NULL for a moment. */
 static void rewrite(void)
 {
     static const uint64_t addresses[] = {BUFFERS,    BUFFERS + PAGE, BUFFERS + 3, 0xc8000000,
@@ -48,7 +49,7 @@ static void rewrite(void)
     static const uint32_t types[] = {T_IN, T_OUT, T_FLUSH, T_GET_ID, 5, T_DISCARD, 0xffffffff};
     static const uint64_t sectors[] = {SCRATCH, SCRATCH + 1, UINT64_MAX, 1ull << 55,
                                        SCRATCH, SCRATCH + 1, SCRATCH + 2};
-    struct queue *queue = &disk.queue;
+    struct queue *queue = &queues[0];
     uint64_t random = 0x1234567;
 
     while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST)) {
@@ -324,6 +325,7 @@ void test(void)
     disk_init(&disk, 0);
     if (option_is("mode", "rewrite")) {
         disk_start(&disk, F_INDIRECT, 16);
+        queues[0] = disk.queue;
         __atomic_add_fetch(&ready, 1, __ATOMIC_SEQ_CST);
         be_rewritten();
     } else if (option_is("mode", "registers")) {
