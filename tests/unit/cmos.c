@@ -100,7 +100,7 @@ Test(cmos, it_tells_the_hosts_time_in_every_form)
     EXPECT_NOW(told(binary, false));
     set(0x0b, 0);
     EXPECT_NOW(told(decimal, false));
-    now = time(NULL);
+    now = host_time();
     gmtime_r(&now, &date);
     cr_expect_eq((get(6) - 1 + 7 - (unsigned)date.tm_wday) % 7 % 6, 0, "Sunday is 1");
 }
@@ -135,6 +135,8 @@ Test(cmos, memory_keeps_what_is_written)
     cr_expect_eq(get(0xff), 0xa5, "bit 7 of the index is another thing");
     device.ops->write(device.state, 0, 2, 0x3340); /* index and data at once */
     cr_expect_eq(get(0x40), 0x33);
+    device.ops->write(device.state, 1, 2, 0x4455); /* of the data port's, the low byte is its own */
+    cr_expect_eq(get(0x40), 0x55);
     cr_expect_eq(device.ops->read(device.state, 0, 1), UINT64_MAX);
     cr_expect_eq(device.ops->read(device.state, 1, 2), UINT64_MAX);
 }

@@ -117,11 +117,13 @@ static void write_cmos(void *state, uint64_t offset, unsigned size, uint64_t val
 {
     struct cmos *cmos = state;
 
-    if (offset == 0)
+    if (offset == 0) {
         cmos->index = value & 0x7f;
-    if (size == 2) /* the index, and its data */
-        offset = 1, value >>= 8;
-    if (offset != 1 || cmos->index == STATUS_C || cmos->index == STATUS_D)
+        if (size != 2)
+            return;
+        value >>= 8; /* the index, and its data */
+    }
+    if (cmos->index == STATUS_C || cmos->index == STATUS_D)
         return;
     cmos->bytes[cmos->index] =
         (uint8_t)(cmos->index == STATUS_B ? value & (BINARY | HOURS_24) : value);
