@@ -70,8 +70,8 @@ def crowds(row, journal):
             found[str(n)] = {"missing": record["missing"]}
             continue
         rounds = {"started_ns": record["all_started"], "ended_ns": record["all_ended"]}
-        found[str(n)] = {"n": n, "all_started_ns": round(statistics.median(rounds["started_ns"])),
-                         "all_ended_ns": min(rounds["ended_ns"]), "rounds": rounds, "series": series(record["samples"])}
+        found[str(n)] = {"n": n, **{f"all_{part}_ns": round(statistics.median(rounds[f"{part}_ns"])) for part in ("started", "ended")},
+                         "rounds": rounds, "series": series(record["samples"])}
     return found
 
 

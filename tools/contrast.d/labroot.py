@@ -3,17 +3,35 @@
 In the lab: a root file system that depends on nothing outside of the machine.  The lab's own comes from the
 computer outside, which answers when it can; what is to be measured runs in this one, ext4 on a disk in memory
 that answers at once, so that figures repeat, and so that a dropped page cache has something to be read from.
+
+A lab that is sealed (tools/lab --sealed) does not even have the lab's own: seal() packs that, with all that measuring
+needs, and puts everything at places that do not depend on where this tree is.
 """
+import contextlib
 import glob
+import json
 import os
 import re
 import shutil
 import subprocess
 import tarfile
+import tempfile
 
+TOOLS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ROOT = "/contrast"
 SCRATCH = "/scratch"  # the same folder, in this root and in the lab's
+USUAL_FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 BASE = ("sh", "cat", "mount", "umount", "sleep", "tar", "env")
+# What the lab needs itself.
+PYTHON = "/usr/bin/python3"
+OF_THE_LAB = ("modprobe", "mkfs.ext4", "nsenter", "unshare", "strace", "systemd-detect-virt", "pivot_root", "mkdir")
+FILES_OF_THE_LAB = ("/etc/os-release", "/etc/mke2fs.conf", "/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/ld.so.cache")
+NOT_OF_PYTHON = ("config-*", "lib-dynload/_tkinter*", "test", "tkinter", "lib2to3", "pydoc_data", "distutils", "idlelib", "turtledemo", "ensurepip", "dist-packages")
+MODULES = tuple(f"kernel/{name}" for name in ("arch/", "virt/", "crypto/", "lib/", "net/", "drivers/block/null_blk/", "drivers/crypto/ccp/",
+                                              "drivers/net/veth", "drivers/net/tun", "fs/ext4/", "fs/overlayfs/", "fs/fuse/", "fs/binfmt"))
+SOURCES = (*(f"contrast.d/{name}.py" for name in ("inside", "isolation", "labroot", "manifest", "rows", "surface")), "bench/common.py")
+LINKS = ("/bin", "/sbin", "/lib", "/lib64")
+SEALED = "/sealed"  # where seal() puts what is ours
 ETC = ("passwd", "group", "nsswitch.conf", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "os-release", "machine-id", "hosts",
        "containers", "lxc", "docker", "containerd", "subuid", "subgid", "ssl", "localtime", "protocols")
 
@@ -42,8 +60,8 @@ def is_elf(path):
 class Pack:
     """Files of this computer in an archive, as root's."""
 
-    def __init__(self, archive):
-        self.archive, self.has = archive, set()
+    def __init__(self, archive, without=()):
+        self.archive, self.has = archive, set(without)
 
     def add(self, path):
         """With the symbolic links on the way and what they lead to; folders whole.  What may not be read is left out."""
@@ -66,15 +84,26 @@ class Pack:
         entry = self.archive.gettarinfo(path, path.lstrip("/"))
         if entry is None:  # a socket
             return
-        entry.uid = entry.gid = 0
-        entry.uname = entry.gname = "root"
         if entry.isreg():
             with open(path, "rb") as file:
-                self.archive.addfile(entry, file)
+                self.archive.addfile(as_roots(entry), file)
         else:
-            self.archive.addfile(entry)
+            self.archive.addfile(as_roots(entry))
         for name in names:
             self.add(os.path.join(path, name))
+
+    def place(self, path, name):
+        """A file that is nobody's but ours, by another name: the same whenever it was made."""
+        entry = self.archive.gettarinfo(path, name.lstrip("/"))
+        entry.mtime = 0
+        with open(path, "rb") as file:
+            self.archive.addfile(as_roots(entry), file)
+
+
+def as_roots(entry):
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = "root"
+    return entry
 
 
 def pack(rows, path):
@@ -85,9 +114,61 @@ def pack(rows, path):
         for pattern in row.data:
             wanted.update(glob.glob(pattern))
     with tarfile.open(path, "w") as archive:
-        content = Pack(archive)
-        for name in sorted(with_libraries([name for name in wanted if name and os.path.exists(name)])):
-            content.add(name)
+        add_all(Pack(archive), wanted)
+
+
+def add_all(content, wanted):
+    for name in sorted(with_libraries([name for name in wanted if name and os.path.exists(name)])):
+        content.add(name)
+
+
+def modules_of(folder):
+    """What containers and machines may want of a kernel's modules, with what those need; and the lists for modprobe."""
+    with open(f"{folder}/modules.dep", encoding="ascii") as file:
+        needs = dict(line.rstrip("\n").split(":") for line in file)
+    wanted = [name for name in needs if name.startswith(MODULES)]
+    return sorted({*wanted, *(other for name in wanted for other in needs[name].split()),
+                   *(os.path.basename(path) for path in glob.glob(f"{folder}/modules.*"))})
+
+
+def path_for(wanted_rows):
+    """The PATH that finds the same programs there: the usual folders, and before them, others that have one."""
+    found = {os.path.dirname(path) for row in wanted_rows for path in map(shutil.which, row.programs) if path}
+    return ":".join([*sorted(found - set(USUAL_FOLDERS)), *USUAL_FOLDERS])
+
+
+def seal(wanted_rows, plan, kernel, path):
+    """Writes an archive with all that measuring by this plan needs in a lab that sees nothing else, and returns the command for
+    it.  kernel: a folder by tools/fetch debian-kernel."""
+    python = os.path.dirname(os.__file__)
+    modules, = glob.glob(f"{kernel}/lib/modules/*")
+    inside = {key: plan[key] for key in ("rows", "sections", "quick", "starts", "cold", "panic")}
+    inside.update(path=path_for(wanted_rows), root=SEALED + "/rows.tar", journal=SEALED + "/journal", sealed=True,
+                  absent={row.name: row.not_installed() for row in wanted_rows if row.not_installed()},
+                  files={name: f"{SEALED}/{name}" for name in plan["files"]})
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder, tarfile.open(path, "w") as archive:
+        content = Pack(archive, [path for name in NOT_OF_PYTHON for path in glob.glob(f"{python}/{name}")])
+        programs = [shutil.which(name) for name in (*BASE, *OF_THE_LAB)]
+        extensions = set(glob.glob(f"{python}/lib-dynload/*.so")) - content.has
+        add_all(content, [PYTHON, python, *FILES_OF_THE_LAB, *extensions, *programs])
+        for name in LINKS:
+            if os.path.islink(name):
+                content.put(name)
+        for name in modules_of(modules):
+            content.place(f"{modules}/{name}", f"{os.path.realpath('/lib')}{modules[len(kernel + '/lib'):]}/{name}")
+        pack(wanted_rows, f"{folder}/rows.tar")
+        with open(f"{folder}/plan", "w", encoding="utf-8") as file:
+            json.dump(inside, file)
+        open(f"{folder}/journal", "a", encoding="utf-8").close()
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copy(plan["journal"], f"{folder}/journal")
+        for name in ("rows.tar", "plan", "journal"):
+            content.place(f"{folder}/{name}", f"{SEALED}/{name}")
+        for name, source in sorted(plan["files"].items()):
+            content.place(source, f"{SEALED}/{name}")
+        for source in SOURCES:
+            content.place(f"{TOOLS}/{source}", f"{SEALED}/tools/{source}")
+    return [PYTHON, f"{SEALED}/tools/contrast.d/inside.py", SEALED + "/plan"]
 
 
 def unpack(path, say):
@@ -111,9 +192,9 @@ def make(path, say):
                   ["mkfs.ext4", "-q", "-O", "^has_journal", "-E", "nodiscard,lazy_itable_init=0", "-N", "60000", "/dev/nullb0", "1500M"],
                   ["mkdir", "-p", ROOT], ["mount", "/dev/nullb0", ROOT]):
         run(*words)
-    for name in ("bin", "sbin", "lib", "lib64"):
-        if os.path.islink("/" + name):
-            os.symlink(os.readlink("/" + name), f"{ROOT}/{name}")
+    for name in LINKS:
+        if os.path.islink(name):
+            os.symlink(os.readlink(name), ROOT + name)
     unpack(path, say)
     for name in ("proc", "sys", "dev", "run", "tmp", "var/tmp", "var/lib", "var/log", "var/run", "root", "old"):
         os.makedirs(f"{ROOT}/{name}", exist_ok=True)

@@ -525,7 +525,7 @@ def crowd_table(rows):
     body = [[r.title_of(row), *(text for size in sizes for text in texts(row["crowd"].get(size)))]
             for row in rows if any(map(r.present, row.get("crowd", {}).values()))]
     return table("Many at once: until all run, until all have ended (of the rounds), and the start of each", [
-        "Row", *["all run p50", "all ended min", "all ended max", "start p50", "start p99"] * len(sizes)], body,
+        "Row", *["all run p50", "all ended p50", "all ended max", "start p50", "start p99"] * len(sizes)], body,
         [(f"{size} at once", 5) for size in sizes], "wide") if body else None
 
 

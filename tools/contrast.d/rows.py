@@ -73,14 +73,13 @@ class Row:
         self.name, self.title, self.what = name, title, what
         self.__dict__.update(more)
 
+    def not_installed(self):
+        """Which program it lacks, in words, or None."""
+        return next((f"{program} is not installed" for program in self.programs if not shutil.which(program)), None)
+
     def missing(self):
         """Why it cannot run here, or None."""
-        for program in self.programs:
-            if not shutil.which(program):
-                return f"{program} is not installed"
-        if self.needs_root and os.geteuid() != 0:
-            return "needs root"
-        return None
+        return self.not_installed() or ("needs root" if self.needs_root and os.geteuid() != 0 else None)
 
     version_command, version_word = "--version", -1  # of programs[0]: which word of its first line
 

@@ -13,6 +13,10 @@
  *        3 output    from us: standard output, where it is not the terminal
  *        4 error     from us: standard error, where it is not the terminal
  *        5 terminal  from us: what is written to the terminal
+ *
+ * With the name of a serial port as its argument, the machine is sealed: nothing comes to us, the
+ * order is in the file SEALED_ORDER, and what would go over the ports goes over that one, with the
+ * port's number in a byte before each frame.  The command's input is empty then.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -33,7 +37,10 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
+
+#define SEALED_ORDER "/run/lab-order"
 
 enum { PORT_CONTROL = 1, PORT_INPUT, PORT_OUTPUT, PORT_ERROR, PORT_TERMINAL, PORTS };
 
@@ -58,22 +65,27 @@ struct pump {
 };
 
 static int ports[PORTS];
+static bool sealed;                                         /* all of them are one serial port */
+static pthread_mutex_t sending = PTHREAD_MUTEX_INITIALIZER; /* frames go out whole */
 static struct pump pumps[PORTS];
 static int terminal = -1; /* our side of it */
 static int input = -1;    /* where the command's input goes: a pipe or the terminal */
 
 static void send_frame(int port, const void *data, uint32_t length)
 {
-    char frame[4 + 65536];
-    size_t done = 0;
+    char frame[1 + 4 + 65536];
+    size_t done = sealed ? 0 : 1;
 
-    memcpy(frame, &length, 4);
-    memcpy(frame + 4, data, length);
-    while (done < 4u + length) {
-        ssize_t n = write(ports[port], frame + done, 4u + length - done);
+    frame[0] = (char)port;
+    memcpy(frame + 1, &length, 4);
+    memcpy(frame + 5, data, length);
+    pthread_mutex_lock(&sending);
+    while (done < 5u + length) {
+        ssize_t n = write(ports[port], frame + done, 5u + length - done);
         if (n > 0)
             done += (size_t)n;
     }
+    pthread_mutex_unlock(&sending);
 }
 
 __attribute__((format(printf, 1, 2))) static void report(const char *format, ...)
@@ -133,10 +145,27 @@ static char **take_list(char ***at)
     return list;
 }
 
+/* Like receive_frame(), of a file. */
+static char *read_file(const char *path, uint32_t *ret_length)
+{
+    struct stat about;
+    FILE *file = fopen(path, "re");
+
+    if (!file || fstat(fileno(file), &about))
+        fail("cannot open", path);
+    *ret_length = (uint32_t)about.st_size;
+    char *data = calloc(*ret_length + (size_t)1, 1);
+    if (!data || fread(data, 1, *ret_length, file) != *ret_length)
+        fail("cannot read", path);
+    fclose(file);
+    return data;
+}
+
 static struct order receive_order(void)
 {
     uint32_t length;
-    char *at = receive_frame(PORT_CONTROL, &length), *end = at + length;
+    char *at = sealed ? read_file(SEALED_ORDER, &length) : receive_frame(PORT_CONTROL, &length);
+    char *end = at + length;
     char **fields = calloc(length + (size_t)2, sizeof(*fields));
     size_t n = 0;
 
@@ -315,8 +344,12 @@ static pid_t start_command(const struct order *order)
     pthread_t thread;
     input = ours[0] >= 0 ? ours[0] : terminal;
     signal(SIGPIPE, SIG_IGN);
-    start_thread(&thread, input_main, NULL);
-    start_thread(&thread, control_main, NULL);
+    if (sealed) {
+        close(input);
+    } else {
+        start_thread(&thread, input_main, NULL);
+        start_thread(&thread, control_main, NULL);
+    }
     for (int i = 1; i < 3; i++)
         if (ours[i] >= 0)
             start_pump(i + 2, ours[i]);
@@ -363,10 +396,25 @@ static int open_port(int port)
     return fd;
 }
 
-int main(void)
+static int open_serial(const char *path)
 {
+    struct termios raw;
+    int fd = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+
+    if (tcgetattr(fd, &raw) == 0) {
+        cfmakeraw(&raw);
+        tcsetattr(fd, TCSANOW, &raw);
+    }
+    return fd; /* if it is none, there is nobody whom to tell that */
+}
+
+int main(int argc, char **argv)
+{
+    sealed = argc > 1;
     for (int port = PORT_CONTROL; port < PORTS; port++)
-        ports[port] = open_port(port);
+        ports[port] = !sealed                ? open_port(port)
+                      : port == PORT_CONTROL ? open_serial(argv[1])
+                                             : ports[PORT_CONTROL];
 
     struct order order = receive_order();
     for (char **folder = order.shared; *folder; folder++)
