@@ -40,6 +40,11 @@ def run(*command, **more):
     return subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, **more).stdout
 
 
+def find(program):
+    """Where it is, or None; also one of the administrator's, whose folders are not on everybody's PATH."""
+    return shutil.which(program) or shutil.which(program, path=":".join(USUAL_FOLDERS))
+
+
 def with_libraries(paths):
     """These files, and the libraries that those of them need that are dynamically linked programs."""
     found = set(paths)
@@ -108,7 +113,7 @@ def as_roots(entry):
 
 def pack(rows, path):
     """Writes an archive with all that these rows need: outside of the lab, which has the same files, and reads them slowly."""
-    wanted = {shutil.which(name) for name in BASE} | {f"/etc/{name}" for name in ETC}
+    wanted = {find(name) for name in BASE} | {f"/etc/{name}" for name in ETC}
     for row in rows:
         wanted.update(shutil.which(program) for program in row.programs)
         for pattern in row.data:
@@ -137,34 +142,41 @@ def path_for(wanted_rows):
     return ":".join([*sorted(found - set(USUAL_FOLDERS)), *USUAL_FOLDERS])
 
 
+def add_system(content, python, kernel):
+    """What a lab's own root needs: programs, Python, the modules of its kernel."""
+    modules, = glob.glob(f"{kernel}/lib/modules/*")
+    extensions = set(glob.glob(f"{python}/lib-dynload/*.so")) - content.has
+    add_all(content, [PYTHON, python, *FILES_OF_THE_LAB, *extensions, *map(find, (*BASE, *OF_THE_LAB))])
+    for name in LINKS:
+        if os.path.islink(name):
+            content.put(name)
+    for name in modules_of(modules):
+        content.place(f"{modules}/{name}", f"{os.path.realpath('/lib')}{modules[len(kernel + '/lib'):]}/{name}")
+
+
+def plan_inside(wanted_rows, plan):
+    """The plan as it is in a sealed lab: with nothing in it that says where and when this run is."""
+    inside = {key: plan[key] for key in ("rows", "sections", "quick", "starts", "cold", "panic")}
+    return dict(inside, sealed=True, path=path_for(wanted_rows), root=SEALED + "/rows.tar", journal=SEALED + "/journal",
+                absent={row.name: row.not_installed() for row in wanted_rows if row.not_installed()},
+                files={name: f"{SEALED}/{name}" for name in plan["files"]})
+
+
 def seal(wanted_rows, plan, kernel, path):
     """Writes an archive with all that measuring by this plan needs in a lab that sees nothing else, and returns the command for
     it.  kernel: a folder by tools/fetch debian-kernel."""
     python = os.path.dirname(os.__file__)
-    modules, = glob.glob(f"{kernel}/lib/modules/*")
-    inside = {key: plan[key] for key in ("rows", "sections", "quick", "starts", "cold", "panic")}
-    inside.update(path=path_for(wanted_rows), root=SEALED + "/rows.tar", journal=SEALED + "/journal", sealed=True,
-                  absent={row.name: row.not_installed() for row in wanted_rows if row.not_installed()},
-                  files={name: f"{SEALED}/{name}" for name in plan["files"]})
     with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder, tarfile.open(path, "w") as archive:
         content = Pack(archive, [path for name in NOT_OF_PYTHON for path in glob.glob(f"{python}/{name}")])
-        programs = [shutil.which(name) for name in (*BASE, *OF_THE_LAB)]
-        extensions = set(glob.glob(f"{python}/lib-dynload/*.so")) - content.has
-        add_all(content, [PYTHON, python, *FILES_OF_THE_LAB, *extensions, *programs])
-        for name in LINKS:
-            if os.path.islink(name):
-                content.put(name)
-        for name in modules_of(modules):
-            content.place(f"{modules}/{name}", f"{os.path.realpath('/lib')}{modules[len(kernel + '/lib'):]}/{name}")
+        add_system(content, python, kernel)
         pack(wanted_rows, f"{folder}/rows.tar")
         with open(f"{folder}/plan", "w", encoding="utf-8") as file:
-            json.dump(inside, file)
+            json.dump(plan_inside(wanted_rows, plan), file)
         open(f"{folder}/journal", "a", encoding="utf-8").close()
         with contextlib.suppress(FileNotFoundError):
             shutil.copy(plan["journal"], f"{folder}/journal")
-        for name in ("rows.tar", "plan", "journal"):
-            content.place(f"{folder}/{name}", f"{SEALED}/{name}")
-        for name, source in sorted(plan["files"].items()):
+        ours = {name: f"{folder}/{name}" for name in ("rows.tar", "plan", "journal")}
+        for name, source in sorted({**ours, **plan["files"]}.items()):
             content.place(source, f"{SEALED}/{name}")
         for source in SOURCES:
             content.place(f"{TOOLS}/{source}", f"{SEALED}/tools/{source}")
