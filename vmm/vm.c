@@ -148,12 +148,13 @@ static int check_memory(const struct mv_config *config, struct mv_error *err)
 static int check_guest(const struct mv_config *config, struct mv_error *err)
 {
     if (!config->kernel && !config->flat && !config->bare && !config->tables_only)
-        return mv_fail(err, -EINVAL, NULL, NULL, "no kernel is named");
+        return mv_fail(err, -EINVAL, NULL, "name one in `kernel`, or set `bare` to do without",
+                       "no kernel is named");
     if (config->kernel && (config->flat || config->bare))
         return mv_fail(err, -EINVAL, NULL, "give a flat binary to a bare machine",
                        "a kernel needs a whole machine, and goes with no flat binary");
     if (config->flat && (!config->flat->code || config->flat->bytes == 0))
-        return mv_fail(err, -EINVAL, NULL, NULL, "a flat binary without code");
+        return mv_fail(err, -EINVAL, NULL, "set `code` and `bytes`", "a flat binary without code");
     if (config->bare &&
         (config->disk_count || config->virtio_count || config->console || config->tables_only))
         return mv_fail(err, -EINVAL, NULL, "leave `bare` false",
