@@ -289,6 +289,7 @@ static int run(const struct mv_options *options, uint64_t began)
         .kernel = options->kernel,
         .initrd = options->initrd,
         .append = options->append,
+        .linux_append = options->linux_append,
         .memory = options->memory,
         .cpus = options->cpus,
         .console = &console,

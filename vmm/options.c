@@ -32,7 +32,7 @@ const char mv_help_text[] =
     "  -i, --initrd FILE    initial RAM disk\n"
     "  -a, --append WORDS   kernel command line; may be given again to add more.\n"
     "                       " DEFAULT_CONSOLE " and " DEFAULT_PANIC " are put before it,\n"
-    "                       unless it has such words itself\n"
+    "                       unless it has such words itself or the kernel is a Multiboot one\n"
     "  -m, --memory SIZE    guest memory: 64K, 512M, 2G; a bare number is MiB (256M)\n"
     "  -c, --cpus N         number of vCPUs (1)\n"
     "  -d, --disk FILE[,WORD...]\n"
@@ -142,23 +142,15 @@ static bool has_word(const char *line, const char *beginning)
     return false;
 }
 
-/* Puts before the given words what makes a guest be seen, and end when it has
- * panicked, unless they say otherwise. */
-static bool complete_command_line(char **line)
+/* What makes a Linux guest be seen, and end when it has panicked, unless the given words say
+ * otherwise. */
+static const char *linux_words(const char *given)
 {
-    const char *given = *line ? *line : "";
-    char *whole = NULL;
-    bool done = (has_word(given, "console=") || add_words(&whole, DEFAULT_CONSOLE)) &&
-                (has_word(given, "panic=") || add_words(&whole, DEFAULT_PANIC)) &&
-                (!*given || add_words(&whole, given));
+    bool console = given && has_word(given, "console="), panic = given && has_word(given, "panic=");
 
-    if (!done) {
-        free(whole);
-        return false;
-    }
-    free(*line);
-    *line = whole;
-    return true;
+    if (console)
+        return panic ? NULL : DEFAULT_PANIC;
+    return panic ? DEFAULT_CONSOLE : DEFAULT_CONSOLE " " DEFAULT_PANIC;
 }
 
 static bool set_memory(struct mv_options *options, const char *text, char message[2][256])
@@ -408,8 +400,7 @@ bool mv_options_parse(int argc, char **argv, struct mv_options *options, char me
     if (!options->kernel && !options->dump)
         return fail(message, "for example: minivmm -k /boot/vmlinuz; minivmm --help says more",
                     "no kernel is named");
-    if (!complete_command_line(&options->append))
-        return fail(message, "", "no memory");
+    options->linux_append = linux_words(options->append);
     return true;
 }
 

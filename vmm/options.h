@@ -20,10 +20,11 @@ struct mv_options {
     const char *dump;  /* where to write the tables of the machine; NULL: run it */
     const char *trace; /* where to write the trace, points into trace_words; NULL: not given */
     size_t trace_records;
-    char *trace_words; /* to be freed */
-    char *append;      /* what the kernel gets, completed; to be freed */
-    uint64_t memory;   /* bytes; 0: default */
-    unsigned cpus;     /* 0: default */
+    char *trace_words;        /* to be freed */
+    char *append;             /* what the kernel gets; NULL: nothing; to be freed */
+    const char *linux_append; /* what is put before that, if it is Linux; NULL: nothing */
+    uint64_t memory;          /* bytes; 0: default */
+    unsigned cpus;            /* 0: default */
     bool verbose, step;
     bool explain; /* tell what is wrong, before and after */
     struct mv_disk disks[MV_DISKS_MAX];

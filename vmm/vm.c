@@ -98,20 +98,34 @@ static int load_flat(struct mv_machine *machine, const struct mv_flat *given, st
     return 0;
 }
 
+/* The command line for Linux; to be freed.  NULL: no memory. */
+static char *linux_command_line(const struct mv_config *config)
+{
+    const char *before = config->linux_append ? config->linux_append : "";
+    const char *own = config->append ? config->append : "";
+    char *line;
+
+    return asprintf(&line, "%s%s%s", before, *before && *own ? " " : "", own) < 0 ? NULL : line;
+}
+
 static int load_guest(struct mv_machine *machine, const struct mv_config *config,
                       struct mv_error *err)
 {
+    MV_CLEANUP_FREE char *line = linux_command_line(config);
     struct mv_boot_files files = {
         .kernel_path = config->kernel,
         .kernel = -1,
         .initrd_path = config->initrd,
         .initrd = -1,
-        .append = config->append ? config->append : "",
+        .append = line,
+        .own_append = config->append ? config->append : "",
     };
     MV_CLEANUP_FD int kernel = -1;
     MV_CLEANUP_FD int initrd = -1;
     int error = 0;
 
+    if (!line)
+        return mv_fail(err, -ENOMEM, NULL, NULL, "no memory for the command line");
     if (config->kernel)
         error = open_image("kernel", config->kernel, &kernel, &files.kernel_size, err);
     if (!error && config->initrd)
@@ -527,9 +541,10 @@ static void log_machine(struct mv_machine *machine, const struct mv_config *conf
 {
     struct mv_log *log = &machine->log;
 
-    mv_log(log, MV_LOG_INFO, "kernel %s, initrd %s, command line: %s",
+    mv_log(log, MV_LOG_INFO, "kernel %s, initrd %s, command line: %s; before it for Linux: %s",
            config->kernel ? config->kernel : "none", config->initrd ? config->initrd : "none",
-           config->append ? config->append : "");
+           config->append ? config->append : "none",
+           config->linux_append ? config->linux_append : "nothing");
     for (unsigned i = 0; i < machine->mem.count; i++) {
         const struct mv_region *region = &machine->mem.regions[i];
 

@@ -237,6 +237,8 @@ struct mv_config {
     size_t virtio_count;                  /**< together with disk_count 0 to MV_DISKS_MAX */
     const struct mv_own_memory *memories; /**< an array, all of the same size */
     size_t memory_count;                  /**< 0 to MV_MEMORIES_MAX */
+    const char *linux_append; /**< words to put before append, unless the kernel is a Multiboot one,
+                               * to which Linux's words mean nothing; or NULL */
 };
 
 /** A machine: what mv_machine_create makes and mv_machine_destroy ends. */

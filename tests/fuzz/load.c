@@ -87,6 +87,8 @@ static void check_multiboot(const struct mv_load *load)
 {
     const uint32_t *words = mv_mem_host(load->mem, load->entry.data, 64);
     const uint32_t *module = words ? mv_mem_host(load->mem, words[6], 8) : NULL;
+    const char *line =
+        mv_mem_host(load->mem, MV_MULTIBOOT_LINE, MV_MULTIBOOT_NAME - MV_MULTIBOOT_LINE);
 
     require(words && load->entry.data == MV_START_INFO_GPA && module, "the information is there");
     require(mv_mem_host(load->mem, load->entry.pc, 1), "the entry is in memory");
@@ -94,8 +96,11 @@ static void check_multiboot(const struct mv_load *load)
     require(!words[5] || (module[1] - module[0] == load->files->initrd_size &&
                           mv_mem_host(load->mem, module[0], load->files->initrd_size)),
             "the initrd is in memory");
-    require(words[4] == MV_CMDLINE_GPA && mv_mem_host(load->mem, words[12], words[11]),
+    require(words[4] == MV_MULTIBOOT_LINE && mv_mem_host(load->mem, words[12], words[11]),
             "command line and memory map");
+    require(strncmp(line, "kernel", 6) == 0 &&
+                strcmp(line + 6 + (line[6] == ' '), load->files->own_append) == 0,
+            "the command line is there");
 }
 
 static void check_executable(const struct mv_load *load)
@@ -113,7 +118,10 @@ static void check_loaded(const struct mv_load *load)
         check_arm64(load);
         return;
     }
-    require(load->entry.pc >= MV_HIGH_RAM, "the entry is not below 1 MiB");
+    if (load->entry.mode == MV_ENTRY_MULTIBOOT) {
+        check_multiboot(load);
+        return;
+    }
     if (load->entry.mode == MV_ENTRY_FLAT32 || load->entry.mode == MV_ENTRY_FLAT64) {
         check_executable(load);
         return;
@@ -121,9 +129,8 @@ static void check_loaded(const struct mv_load *load)
     require(load->entry.mode != MV_ENTRY_PVH || mv_mem_host(load->mem, load->entry.pc, 1),
             "the entry is in memory");
     require(strcmp(line, load->files->append) == 0, "the command line is there");
-    if (load->entry.mode == MV_ENTRY_MULTIBOOT)
-        check_multiboot(load);
-    else if (load->entry.mode == MV_ENTRY_PVH)
+    require(load->entry.pc >= MV_HIGH_RAM, "the entry is not below 1 MiB");
+    if (load->entry.mode == MV_ENTRY_PVH)
         require(load->entry.data == MV_START_INFO_GPA, "start info");
     else
         check_linux(load);
@@ -152,7 +159,7 @@ void fuzz_load(const uint8_t *data, size_t size,
     require(mv_mem_init(&mem, regions, count) == 0, "memory can be mapped");
     files.initrd = initrd_file(data[KNOB_INITRD] % MV_COUNT(initrds));
     files.initrd_size = initrds[data[KNOB_INITRD] % MV_COUNT(initrds)];
-    files.append = append_line(data[KNOB_APPEND] * 16u);
+    files.append = files.own_append = append_line(data[KNOB_APPEND] * 16u);
     files.kernel_size = size - KNOBS;
     files.kernel = kernel_file(data + KNOBS, size - KNOBS);
     error = loader(&load, &err);

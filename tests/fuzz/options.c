@@ -44,7 +44,9 @@ static void check(bool parsed, const struct mv_options *options, char message[2]
     if (options->action != MV_ACTION_RUN)
         return;
     require(options->kernel || options->dump, "there is a kernel");
-    require(options->append && strstr(options->append, "console="), "there is a console");
+    require((options->append && strstr(options->append, "console=")) ||
+                (options->linux_append && strstr(options->linux_append, "console=")),
+            "there is a console");
     require(!options->memory || options->memory >= MV_MINIMUM_MEMORY, "enough memory");
     require(options->memory % 4096 == 0, "whole pages");
     require(!options->trace || (options->trace[0] && options->trace_records &&

@@ -323,14 +323,19 @@ Test(elf, file_offsets_that_wrap_or_lie_beyond_the_end_are_refused)
     expect_damaged("truncated");
 }
 
-Test(elf, a_segment_below_1_mib_is_refused)
+Test(elf, a_segment_where_the_machine_has_its_own_is_refused)
 {
-    static const uint64_t addresses[] = {0, 0x1000, 0x7000, 0xe0000, 0xfffff};
+    static const uint64_t addresses[] = {0, 0x1000, 0x7000, 0x2ffff, 0x9fc00, 0xe0000, 0xfefff};
 
     for (unsigned i = 0; i < MV_COUNT(addresses); i++) {
         data->p_paddr = addresses[i];
-        expect_damaged("below 1 MiB");
+        expect_damaged("the machine needs what is below 0x30000");
     }
+    /* Headers that ld puts before the kernel, and memory that is nobody's. */
+    data->p_paddr = 0xff000;
+    expect_loaded();
+    data->p_paddr = 0x30000;
+    expect_loaded();
     data->p_paddr = 0x100000;
     expect_loaded();
 }
@@ -535,17 +540,66 @@ Test(elf, a_multiboot_header_makes_it_one)
 {
     put_multiboot(3);
     rig_initrd(5000);
-    rig.files.append = "one two";
+    rig.files.append = "for Linux one two";
+    rig.files.own_append = "one two";
     expect_loaded();
     cr_assert_eq(rig.load.entry.mode, MV_ENTRY_MULTIBOOT);
     cr_assert_eq(rig.load.entry.pc, code->p_paddr + 1);
     const uint32_t *words = mv_mem_host(&rig.mem, rig.load.entry.data, 64);
     cr_assert_eq(words[0], 0x24d);
-    cr_assert_eq(strcmp(mv_mem_host(&rig.mem, words[4], 8), "one two"), 0);
+    cr_assert_str_eq(mv_mem_host(&rig.mem, words[4], 8), "kernel one two");
     cr_assert_eq(words[5], 1);
-    const uint32_t *module = mv_mem_host(&rig.mem, words[6], 8);
+    const uint32_t *module = mv_mem_host(&rig.mem, words[6], 12);
     cr_assert_eq(module[1] - module[0], 5000);
     cr_assert_eq(module[0] % 4096, 0);
+    cr_assert_str_eq(mv_mem_host(&rig.mem, module[2], 8), "initrd");
+}
+
+Test(elf, a_multiboot_kernel_without_words_has_its_name)
+{
+    put_multiboot(3);
+    expect_loaded();
+    const uint32_t *words = mv_mem_host(&rig.mem, rig.load.entry.data, 64);
+    cr_assert_str_eq(mv_mem_host(&rig.mem, words[4], 8), "kernel");
+}
+
+Test(elf, more_words_than_a_multiboot_kernel_gets_are_refused)
+{
+    static char words[8200];
+
+    memset(words, 'x', 8191 - strlen("kernel "));
+    rig.files.own_append = words;
+    put_multiboot(3);
+    expect_loaded();
+    words[strlen(words)] = 'x';
+    rig_expect_refused(rig_load(), -E2BIG, "command line has 8192 bytes");
+}
+
+/* As in xv6's, which is linked high and names the physical address. */
+Test(elf, an_entry_may_be_where_it_is_loaded)
+{
+    put_multiboot(3);
+    header->e_entry = code->p_paddr + 1;
+    code->p_vaddr = 0x80000000;
+    expect_loaded();
+    cr_assert_eq(rig.load.entry.pc, code->p_paddr + 1);
+}
+
+Test(elf, a_multiboot_kernel_may_be_below_1_mib)
+{
+    static const uint64_t good[] = {0x7000, 0x8000, 0x20000, 0x9fc00 - ELF_DATA_SIZE, 0xff000};
+    static const uint64_t bad[] = {0,       0x6fff,  0x9fc00 - ELF_DATA_SIZE + 1,
+                                   0xb8000, 0xe0000, 0xfefff};
+
+    put_multiboot(3);
+    for (unsigned i = 0; i < MV_COUNT(good); i++) {
+        data->p_paddr = good[i];
+        expect_loaded();
+    }
+    for (unsigned i = 0; i < MV_COUNT(bad); i++) {
+        data->p_paddr = bad[i];
+        expect_damaged("the machine needs what is below 0x7000");
+    }
 }
 
 Test(elf, a_multiboot_header_that_asks_for_the_unknown_is_refused)
@@ -604,6 +658,15 @@ Test(elf, impossible_multiboot_addresses_are_refused)
             put_flat()[7] = 0xfffff;
         expect_damaged(cases[i].words);
     }
+}
+
+Test(elf, multiboot_addresses_where_the_machine_has_its_own_are_refused)
+{
+    uint32_t *words = put_flat();
+
+    words[3] -= 8192;
+    words[4] -= 8192;
+    expect_damaged("belongs to 0xfe000; the machine needs");
 }
 
 Test(elf, a_multiboot_kernel_larger_than_memory_is_refused)

@@ -58,7 +58,8 @@ Test(options, a_kernel_is_enough)
     cr_expect_eq(options.memory, 0);
     cr_expect_eq(options.cpus, 0);
     cr_expect(!options.verbose && !options.step);
-    cr_expect_str_eq(options.append, "console=ttyS0 panic=-1");
+    cr_expect_null(options.append);
+    cr_expect_str_eq(options.linux_append, "console=ttyS0 panic=-1");
 }
 
 Test(options, short_ones_all)
@@ -66,7 +67,7 @@ Test(options, short_ones_all)
     cr_assert(parse("-k", "k", "-i", "i", "-a", "quiet", "-m", "1G", "-c", "4", "-v", NULL));
     cr_expect_str_eq(options.kernel, "k");
     cr_expect_str_eq(options.initrd, "i");
-    cr_expect_str_eq(options.append, "console=ttyS0 panic=-1 quiet");
+    cr_expect_str_eq(options.append, "quiet");
     cr_expect_eq(options.memory, 1 * MV_GIB);
     cr_expect_eq(options.cpus, 4);
     cr_expect(options.verbose);
@@ -78,7 +79,7 @@ Test(options, long_ones_all)
                     "2", "--verbose", "--step", "--timeline", "t", NULL));
     cr_expect_str_eq(options.kernel, "k");
     cr_expect_str_eq(options.initrd, "i");
-    cr_expect_str_eq(options.append, "console=ttyS0 panic=-1 quiet");
+    cr_expect_str_eq(options.append, "quiet");
     cr_expect_eq(options.memory, 64 * MV_MIB);
     cr_expect_eq(options.cpus, 2);
     cr_expect(options.verbose && options.step);
@@ -241,30 +242,34 @@ Test(options, console_is_put_first_unless_one_is_named)
         const char *expected;
     } rows[] = {
         {"", "console=ttyS0 panic=-1"},
-        {"panic=5", "console=ttyS0 panic=5"},
-        {"console=a panic=1 b", "console=a panic=1 b"},
-        {"quiet", "console=ttyS0 panic=-1 quiet"},
-        {"console=hvc0", "panic=-1 console=hvc0"},
-        {"quiet console=tty0", "panic=-1 quiet console=tty0"},
-        {"quiet\tconsole=tty0", "panic=-1 quiet\tconsole=tty0"},
-        {"netconsole=@/,@10.0.0.1/", "console=ttyS0 panic=-1 netconsole=@/,@10.0.0.1/"},
-        {"netconsole=x console=y", "panic=-1 netconsole=x console=y"},
-        {"console", "console=ttyS0 panic=-1 console"},
-        {"earlycon console=", "panic=-1 earlycon console="},
+        {"panic=5", "console=ttyS0"},
+        {"console=a panic=1 b", NULL},
+        {"quiet", "console=ttyS0 panic=-1"},
+        {"console=hvc0", "panic=-1"},
+        {"quiet console=tty0", "panic=-1"},
+        {"quiet\tconsole=tty0", "panic=-1"},
+        {"netconsole=@/,@10.0.0.1/", "console=ttyS0 panic=-1"},
+        {"netconsole=x console=y", "panic=-1"},
+        {"console", "console=ttyS0 panic=-1"},
+        {"earlycon console=", "panic=-1"},
     };
 
     for (unsigned i = 0; i < MV_COUNT(rows); i++) {
         cr_assert(parse("k", "-a", rows[i].given, NULL));
-        cr_expect_str_eq(options.append, rows[i].expected);
+        cr_expect_str_eq(options.append, rows[i].given);
+        if (rows[i].expected)
+            cr_expect_str_eq(options.linux_append, rows[i].expected);
+        else
+            cr_expect_null(options.linux_append);
     }
 }
 
 Test(options, append_may_be_given_again)
 {
     cr_assert(parse("k", "-a", "a b", "-a", "c", "--append=d", NULL));
-    cr_expect_str_eq(options.append, "console=ttyS0 panic=-1 a b c d");
+    cr_expect_str_eq(options.append, "a b c d");
     cr_assert(parse("k", "-a", "", "-a", "c", NULL));
-    cr_expect_str_eq(options.append, "console=ttyS0 panic=-1 c");
+    cr_expect_str_eq(options.append, "c");
 }
 
 /* ---- disks ---- */

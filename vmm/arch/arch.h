@@ -28,7 +28,8 @@ struct mv_boot_files {
     const char *initrd_path;
     int initrd; /* -1: none */
     uint64_t initrd_size;
-    const char *append; /* never NULL */
+    const char *append;     /* the command line for Linux; never NULL */
+    const char *own_append; /* the same without what is only for Linux; never NULL */
 };
 
 /* Where RAM is for so many bytes (whole pages, at least 16 MiB): fills base and

@@ -237,9 +237,9 @@ static int read_notes(const struct mv_load *load, const struct elf *elf, struct 
     return 0;
 }
 
-/* Loads one segment; *end rises to its end. */
-static int load_segment(struct mv_load *load, const struct segment *segment, mv_gpa *end,
-                        struct mv_error *err)
+/* Loads one segment; *end rises to its end.  low: see mv_layout_is_free. */
+static int load_segment(struct mv_load *load, const struct segment *segment, mv_gpa low,
+                        mv_gpa *end, struct mv_error *err)
 {
     uint64_t segment_end, file_end;
     int error;
@@ -252,12 +252,13 @@ static int load_segment(struct mv_load *load, const struct segment *segment, mv_
         return damaged(load, "has a segment with impossible sizes", err);
     if (file_end > load->files->kernel_size)
         return damaged(load, "is truncated: a segment ends beyond the file", err);
-    if (segment->address < MV_HIGH_RAM)
+    if (!mv_layout_is_free(low, segment->address, segment_end - 1))
         return mv_fail(err, -ENOEXEC, NULL,
                        "link it at 1 MiB or above (ld -n keeps the ELF headers out of it)",
-                       "the ELF kernel %s has a segment at %#llx; what is below 1 MiB belongs to "
-                       "the machine's tables",
-                       load->files->kernel_path, (unsigned long long)segment->address);
+                       "the ELF kernel %s has a segment at %#llx; the machine needs what is below "
+                       "%#llx and from %#llx to %#llx",
+                       load->files->kernel_path, (unsigned long long)segment->address,
+                       (unsigned long long)low, MV_EBDA_GPA, MV_HEADERS_GPA);
     if (!mv_mem_host(load->mem, segment->address, segment->memory_size))
         return mv_boot_no_room(load, "this kernel", segment_end, err);
     *end = mv_max(*end, segment_end);
@@ -332,6 +333,17 @@ static bool find_entry(const struct elf *elf, uint64_t *ret_entry)
     return false;
 }
 
+/* Some kernels name the address where it is loaded, since they are entered without paging.  So
+ * does Linux, of which this says nothing: it might need more than an executable gets. */
+static bool is_loaded(const struct elf *elf, uint64_t entry)
+{
+    for (unsigned i = 0; i < elf->count; i++)
+        if (elf->segments[i].type == PT_LOAD && entry >= elf->segments[i].address &&
+            entry - elf->segments[i].address < elf->segments[i].memory_size)
+            return true;
+    return false;
+}
+
 static int finish_executable(struct mv_load *load, const struct elf *elf, uint64_t entry,
                              struct mv_error *err)
 {
@@ -356,16 +368,18 @@ static int load_as(struct mv_load *load, const struct elf *elf, const struct not
 
     for (unsigned i = 0; !error && i < elf->count; i++)
         if (elf->segments[i].type == PT_LOAD)
-            error = load_segment(load, &elf->segments[i], &end, err);
+            error = load_segment(load, &elf->segments[i], multiboot ? MV_MULTIBOOT_LOW : MV_ELF_LOW,
+                                 &end, err);
     if (error)
         return error;
     if (notes->has_pvh)
         return finish_pvh(load, end, notes->pvh_entry, err);
-    if (!find_entry(elf, &entry))
-        return no_way_in(load, "and its entry is in none of its segments", err);
-    if (multiboot)
-        return mv_multiboot_finish(load, multiboot, end, entry, err);
-    return finish_executable(load, elf, entry, err);
+    if (find_entry(elf, &entry))
+        return multiboot ? mv_multiboot_finish(load, multiboot, end, entry, err)
+                         : finish_executable(load, elf, entry, err);
+    if (multiboot && is_loaded(elf, elf->entry))
+        return mv_multiboot_finish(load, multiboot, end, elf->entry, err);
+    return no_way_in(load, "and its entry is in none of its segments", err);
 }
 
 int mv_elf_load(struct mv_load *load, struct mv_error *err)

@@ -3,20 +3,21 @@
  * Multiboot 1 (GNU Multiboot Specification 0.6.96), the format of most hobby kernels: an ELF file,
  * or a flat one that says where it belongs, with a header in its first 8 KiB.  It is entered in
  * 32-bit mode with a table of information, which has the memory's size and map, the command line
- * and one module, the initrd.
+ * and one module, the initrd.  As with most loaders, the first word of the command line is the
+ * kernel's own name, and the module's string begins with the file's.
  */
 #include "boot/multiboot.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "arch/x86_64/layout.h"
 #include "arch/x86_64/x86.h"
 #include "util.h"
 
-#define SEARCHED      8192 /* 3.1.1 */
-#define HEADER_MAGIC  0x1badb002u
-#define CMDLINE_LIMIT 4095ull /* there is none; more than any such kernel needs */
+#define SEARCHED     8192 /* 3.1.1 */
+#define HEADER_MAGIC 0x1badb002u
 
 /* 3.1.2 and 3.1.3 */
 enum {
@@ -89,8 +90,8 @@ static int load_flat(struct mv_load *load, const struct mv_multiboot *header, mv
     uint64_t bss_end = header->words[6], size = load->files->kernel_size, offset, bytes, end;
     int error;
 
-    if (start < MV_HIGH_RAM || header_at < start || header->offset < header_at - start ||
-        (load_end && load_end < start) || (bss_end && bss_end < load_end))
+    if (header_at < start || header->offset < header_at - start || (load_end && load_end < start) ||
+        (bss_end && bss_end < load_end))
         return mv_fail(err, -ENOEXEC, NULL, "link it at 1 MiB or above",
                        "the Multiboot kernel %s has impossible addresses in its header",
                        load->files->kernel_path);
@@ -99,6 +100,16 @@ static int load_flat(struct mv_load *load, const struct mv_multiboot *header, mv
     if (bytes > size - offset)
         return mv_boot_truncated(load->files, err);
     end = mv_max(start + bytes, bss_end);
+    if (!mv_layout_is_free(MV_MULTIBOOT_LOW, start, end - 1))
+        return mv_fail(err, -ENOEXEC, NULL, "link it at 1 MiB or above",
+                       "the Multiboot kernel %s belongs to %#llx; the machine needs what is below "
+                       "%#llx and from %#llx to %#llx",
+                       load->files->kernel_path, (unsigned long long)start, MV_MULTIBOOT_LOW,
+                       MV_EBDA_GPA, MV_HEADERS_GPA);
+    if (header->words[7] < start || header->words[7] >= end)
+        return mv_fail(err, -ENOEXEC, NULL, "is the entry in the header right?",
+                       "the Multiboot kernel %s is entered at %#x, where it has nothing",
+                       load->files->kernel_path, header->words[7]);
     if (!mv_mem_host(load->mem, start, end - start))
         return mv_boot_no_room(load, "this kernel", end, err);
     error = mv_mem_load_file(load->mem, start, load->files->kernel, offset, bytes);
@@ -121,7 +132,7 @@ static void write_info(struct mv_load *load, mv_gpa initrd)
         .info = {.flags = INFO_MEMORY | INFO_CMDLINE | INFO_MODULES | INFO_MMAP | INFO_LOADER,
                  .mem_lower = MV_EBDA_GPA / MV_KIB,
                  .mem_upper = (uint32_t)((low->size - MV_HIGH_RAM) / MV_KIB),
-                 .cmdline = MV_CMDLINE_GPA,
+                 .cmdline = MV_MULTIBOOT_LINE,
                  .mods_count = initrd != 0,
                  .mods_addr = MV_START_INFO_GPA + offsetof(struct info_page, initrd),
                  .mmap_length = count * (uint32_t)sizeof(struct mmap_entry),
@@ -129,7 +140,7 @@ static void write_info(struct mv_load *load, mv_gpa initrd)
                  .boot_loader_name = MV_START_INFO_GPA + offsetof(struct info_page, loader)},
         .initrd = {.start = (uint32_t)initrd,
                    .end = (uint32_t)(initrd + load->files->initrd_size),
-                   .string = MV_CMDLINE_GPA},
+                   .string = MV_MULTIBOOT_NAME},
         .loader = "minivmm",
     };
     for (unsigned i = 0; i < count; i++)
@@ -137,6 +148,21 @@ static void write_info(struct mv_load *load, mv_gpa initrd)
                                               .base = entries[i].base,
                                               .length = entries[i].size,
                                               .type = entries[i].type};
+}
+
+/* At gpa, where there are so many bytes. */
+static int put_words(struct mv_load *load, mv_gpa gpa, uint64_t room, const char *name,
+                     const char *words, struct mv_error *err)
+{
+    int length =
+        snprintf(mv_mem_host(load->mem, gpa, room), room, "%s%s%s", name, *words ? " " : "", words);
+
+    if (length < 0 || (uint64_t)length >= room)
+        return mv_fail(err, -E2BIG, NULL, "shorten what is given with -a",
+                       "the command line has %d bytes with the kernel's name, but a Multiboot "
+                       "kernel gets %llu at most",
+                       length, (unsigned long long)room - 1);
+    return 0;
 }
 
 int mv_multiboot_finish(struct mv_load *load, const struct mv_multiboot *header, mv_gpa end,
@@ -149,11 +175,11 @@ int mv_multiboot_finish(struct mv_load *load, const struct mv_multiboot *header,
         return mv_fail(err, -ENOEXEC, NULL, "Multiboot 1 defines bits 0, 1, 2 and 16",
                        "the Multiboot kernel %s asks for something unknown: flags %#x",
                        load->files->kernel_path, header->words[1]);
-    if (entry < MV_HIGH_RAM || entry >= end)
-        return mv_fail(err, -ENOEXEC, NULL, "is the linker script's ENTRY right?",
-                       "the Multiboot kernel %s is entered at %#llx, where it has nothing",
-                       load->files->kernel_path, (unsigned long long)entry);
-    error = mv_boot_put_cmdline(load, MV_CMDLINE_GPA, CMDLINE_LIMIT, err);
+    error = put_words(load, MV_MULTIBOOT_LINE, MV_MULTIBOOT_NAME - MV_MULTIBOOT_LINE,
+                      load->files->kernel_path, load->files->own_append, err);
+    if (!error && load->files->initrd >= 0)
+        error = put_words(load, MV_MULTIBOOT_NAME, MV_MULTIBOOT_LOW - MV_MULTIBOOT_NAME,
+                          load->files->initrd_path, "", err);
     if (!error)
         error = mv_boot_put_initrd(load, end, MV_ABOVE_4G, false, &initrd, err);
     if (error)

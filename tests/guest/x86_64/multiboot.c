@@ -29,7 +29,7 @@ struct info {
     const char *cmdline;
     uint32_t mods_count;
     const struct {
-        const char *start, *end;
+        const char *start, *end, *name;
     } * mods;
     uint32_t syms[4], mmap_length;
     const uint8_t *mmap;
@@ -145,6 +145,10 @@ __attribute__((noreturn, used)) static void run(uint32_t magic, const struct inf
     }
     check_clock();
     say(info->cmdline);
+    if (info->mods_count) {
+        say(" of ");
+        say(info->mods[0].name);
+    }
     say("\n");
     start_timer();
     while (ticks < 3)

@@ -7,18 +7,22 @@
  *   0x0000_0000 +--------------------------+
  *               | real-mode vectors        |  e820: RAM (Linux leaves it alone)
  *        0x1000 | GDT for the entry        |
- *        0x2000 | PVH start info, modules, |
+ *        0x2000 | start info of PVH or     |
+ *               |   Multiboot, modules,    |
  *               |   memory map             |
+ *        0x3000 | Multiboot's command line |
+ *        0x5000 |   and name of the module |  (0x7000 on: a Multiboot kernel's)
  *        0x7000 | boot_params ("zero page")|
  *        0x9000 | page tables: PML4, PDPT, |
  *               |   4 PDs: 4 GiB identity  |
  *        0xf000 +--------------------------+
  *       0x10000 | (or: a flat binary)      |
  *       0x20000 | command line, 64 KiB     |
- *       0x30000 +--------------------------+
+ *       0x30000 +--------------------------+  (an ELF kernel's)
  *       0x9fc00 | where a BIOS has its EBDA|  e820: reserved
  *       0xa0000 | VGA window: plain memory |  not in e820
  *       0xe0000 | ACPI tables, RSDP first  |  e820: reserved
+ *       0xff000 | headers before a kernel  |
  *       0xffff0 | reset vector             |
  *      0x100000 +--------------------------+
  *               | RAM: kernel at its       |  e820: RAM
@@ -60,6 +64,10 @@
 #define MV_PAGE_TABLES     0x9000ull
 #define MV_CMDLINE_GPA     0x20000ull
 #define MV_CMDLINE_SIZE    0x10000ull /* with the final zero */
+#define MV_ELF_LOW         0x30000ull /* an ELF kernel may have what is between here and the EBDA */
+#define MV_MULTIBOOT_LINE  0x3000ull
+#define MV_MULTIBOOT_NAME  0x5000ull
+#define MV_MULTIBOOT_LOW   0x7000ull  /* as MV_ELF_LOW, by Multiboot */
 #define MV_FLAT_GPA        0x10000ull /* the least that a flat binary may have, and gets */
 #define MV_BOOT_SECTOR_GPA 0x7c00ull  /* in real mode */
 #define MV_STACK16         0x7000ull  /* its stack, if it is above, */
@@ -67,8 +75,9 @@
 #define MV_EBDA_GPA        0x9fc00ull
 #define MV_VGA_GPA         0xa0000ull
 #define MV_ACPI_GPA        0xe0000ull
+#define MV_HEADERS_GPA     0xff000ull /* where ld puts a kernel's ELF headers, if asked for 1 MiB */
 #define MV_RESET_VECTOR    0xffff0ull
-#define MV_HIGH_RAM        0x100000ull /* what lies below is ours, above the guest's */
+#define MV_HIGH_RAM        0x100000ull
 #define MV_HOLE_GPA        0xc0000000ull
 #define MV_VIRTIO_BASE     0xd0000000ull
 #define MV_VIRTIO_STRIDE   0x1000ull
@@ -106,6 +115,13 @@
 static inline bool mv_layout_is_reserved(uint64_t first, uint64_t last)
 {
     return first < MV_ABOVE_4G && last >= MV_IOAPIC_GPA;
+}
+
+/* May a kernel be loaded there, if it may have what is below 1 MiB from `low` on?  The rest of
+ * that is the machine's, and of the VGA window. */
+static inline bool mv_layout_is_free(uint64_t low, uint64_t first, uint64_t last)
+{
+    return first >= MV_HEADERS_GPA || (first >= low && last < MV_EBDA_GPA);
 }
 
 /* Of slot 0 to 15.  Not 8: that is an RTC's, of which KVM watches every end of interrupt. */

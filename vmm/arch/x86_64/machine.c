@@ -112,14 +112,15 @@ int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_
                  const struct mv_device *devices, unsigned count, struct mv_error *err)
 {
     struct mv_load load = {.mem = mem, .files = files, .acpi_rsdp = MV_ACPI_GPA};
-    size_t size = MV_RESET_VECTOR - MV_ACPI_GPA;
-    int error = files->kernel >= 0 ? load_kernel(&load, err) : 0;
+    size_t size = MV_HEADERS_GPA - MV_ACPI_GPA;
+    int error;
 
+    put_reset_vector(mem); /* a kernel's headers may take its place */
+    error = files->kernel >= 0 ? load_kernel(&load, err) : 0;
     if (error)
         return error;
     arch->entry = load.entry;
     arch->is_pc = load.entry.mode == MV_ENTRY_MULTIBOOT;
-    put_reset_vector(mem);
     if (mv_acpi_write(mv_mem_host(mem, MV_ACPI_GPA, size), size, MV_ACPI_GPA, devices, count,
                       arch->cpus) < 0)
         return mv_fail(err, -ENOSPC, NULL, "use fewer vCPUs",
