@@ -330,6 +330,15 @@ static void hold(struct mv_gdb *gdb)
     settle(gdb);
 }
 
+/* GDB takes a description once only, and with symbols of the other kind it is of no use. */
+static const struct mv_gdb_arch *describe_code(const struct mv_gdb *gdb)
+{
+    bool is32 =
+        gdb->bits ? gdb->bits == 32 : gdb->kernel_is_32 && !mv_gdb_is_long_mode(vcpu_of(gdb, 0));
+
+    return is32 && mv_gdb_arch32 ? mv_gdb_arch32 : &mv_gdb_arch;
+}
+
 /* A debugger comes: the machine is held for it, as GDB expects. */
 static void welcome(struct mv_gdb *gdb)
 {
@@ -340,6 +349,7 @@ static void welcome(struct mv_gdb *gdb)
         return;
     setsockopt(gdb->client, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
     hold(gdb);
+    gdb->protocol.arch = describe_code(gdb);
     mv_gdb_protocol_attach(&gdb->protocol);
 }
 

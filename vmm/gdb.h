@@ -19,6 +19,9 @@ struct mv_gdb {
     atomic_bool caught; /* somebody has taken the hold of this stop, and writes those three */
     char path[108];     /* of a Unix socket, to be removed; "" for TCP */
     struct mv_machine *machine;
+    unsigned bits;     /* 32 or 64: what debuggers are told that the code has; 0: see below */
+    bool kernel_is_32; /* it is a file of 32 bits, so without `bits` its code is, outside of long
+                          mode */
     struct mv_gdb_protocol protocol;
     int stepping; /* the vCPU whose one step is asked for, or -1 */
     bool masked;  /* it has its interrupts masked for it */
@@ -39,6 +42,9 @@ int mv_gdb_open(struct mv_gdb *gdb, const char *address, struct mv_error *err);
  */
 bool mv_gdb_mask_interrupts(struct mv_vcpu *vcpu);
 void mv_gdb_unmask_interrupts(struct mv_vcpu *vcpu);
+
+/* Has the processor left 32-bit code behind? */
+bool mv_gdb_is_long_mode(struct mv_vcpu *vcpu);
 
 /* For the machine's configuration. */
 struct mv_hook mv_gdb_hook(struct mv_gdb *gdb);

@@ -38,6 +38,10 @@ struct mv_gdb_arch {
 /* This program's. */
 extern const struct mv_gdb_arch mv_gdb_arch;
 
+/* The same for code of 32 bits, whose symbols go with no other description; NULL: none is needed.
+ */
+extern const struct mv_gdb_arch *const mv_gdb_arch32;
+
 /*
  * What is debugged.  Registers, memory and points are asked for while it is held only.  What
  * returns int returns 0 or -errno.

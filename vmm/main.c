@@ -224,6 +224,18 @@ static int dump_tables(const char *path)
     return error ? EXIT_ERROR : EXIT_SUCCESS;
 }
 
+/* Is it an ELF file of 32 bits?  One that cannot be read fails elsewhere. */
+static bool is_elf32(const char *path)
+{
+    static const char head[] = {0x7f, 'E', 'L', 'F', 1 /* ELFCLASS32 */};
+    char found[sizeof(head)] = {0};
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+    bool done = fd >= 0 && read(fd, found, sizeof(found)) == (ssize_t)sizeof(found);
+
+    mv_close_fd(&fd);
+    return done && memcmp(found, head, sizeof(head)) == 0;
+}
+
 /* Under a debugger's hand, or at once. */
 static int run_machine(const struct mv_options *options, struct mv_gdb *gdb, struct mv_end *ret_end,
                        struct mv_error *err)
@@ -318,6 +330,8 @@ static int run(const struct mv_options *options, uint64_t began)
             mv_gdb_close(&gdb);
             return EXIT_ERROR;
         }
+        gdb.bits = options->gdb_bits;
+        gdb.kernel_is_32 = is_elf32(options->kernel);
     }
     if (mv_machine_create(&config, &machine, &err) < 0) {
         say(err.tried, err.hint);

@@ -54,7 +54,8 @@ const char mv_help_text[] =
     "      --dump-dtb FILE  (arm64) the same with the device tree\n"
     "      --step           single-step the guest, to find a triple fault (very slow)\n"
     "      --gdb ADDRESS    wait for GDB (target remote) before the first instruction; at\n"
-    "                       unix:PATH, or PORT of loopback, or IPv4:PORT\n"
+    "                       unix:PATH, or PORT of loopback, or IPv4:PORT; with ,32 or ,64\n"
+    "                       behind it, if its symbols are of other code than the kernel's file\n"
     "  -v, --verbose        say what is done\n"
     "  -h, --help           this text\n"
     "  -V, --version        version\n"
@@ -315,6 +316,19 @@ static bool set_trace(struct mv_options *options, const char *text, char message
     return true;
 }
 
+/* ADDRESS[,32|,64] */
+static void set_gdb(struct mv_options *options, char *text)
+{
+    char *comma = strrchr(text, ',');
+
+    options->gdb = text;
+    options->gdb_bits = 0;
+    if (comma && (strcmp(comma, ",32") == 0 || strcmp(comma, ",64") == 0)) {
+        options->gdb_bits = comma[1] == '3' ? 32 : 64;
+        *comma = '\0';
+    }
+}
+
 static bool set_dump(struct mv_options *options, const char *tables, char message[2][256])
 {
     if (strcmp(tables, mv_tables()) != 0)
@@ -338,7 +352,7 @@ static bool set_option(struct mv_options *options, int option, const char *word,
     case 't': options->timeline = optarg; return true;
     case 'T': return set_trace(options, optarg, message);
     case 's': options->step = true; return true;
-    case 'g': options->gdb = optarg; return true;
+    case 'g': set_gdb(options, optarg); return true;
     case 'A': return set_dump(options, "acpi", message);
     case 'D': return set_dump(options, "dtb", message);
     case 'v': options->verbose = true; return true;

@@ -17,6 +17,7 @@ enum mv_action {
 struct mv_options {
     enum mv_action action;
     const char *kernel, *initrd, *timeline, *gdb; /* point into argv; NULL: not given */
+    unsigned gdb_bits; /* 32 or 64, of the code that it shows; 0: not given */
     const char *dump;  /* where to write the tables of the machine; NULL: run it */
     const char *trace; /* where to write the trace, points into trace_words; NULL: not given */
     size_t trace_records;

@@ -572,13 +572,13 @@ Test(gdb, description_beyond_its_end_is_empty)
     cr_assert_eq(ask("qXfer:features:read:target.xml:0,ffffffffffffffff")[0], 'l');
 }
 
-Test(gdb, this_architectures_registers_fit_and_are_ours)
+static void expect_ours(const struct mv_gdb_arch *of_cpu)
 {
     size_t count;
     const struct mv_register *all = mv_registers(&count);
 
-    for (size_t i = 0; i < mv_gdb_arch.count; i++) {
-        const struct mv_gdb_register *of = &mv_gdb_arch.registers[i];
+    for (size_t i = 0; i < of_cpu->count; i++) {
+        const struct mv_gdb_register *of = &of_cpu->registers[i];
         bool found = !of->name || !of->ours;
 
         cr_assert(of->bits % 8 == 0 && of->bits <= 128);
@@ -586,10 +586,17 @@ Test(gdb, this_architectures_registers_fit_and_are_ours)
             found = strcmp(all[j].name, of->ours) == 0;
         cr_assert(found, "%s is a register of ours", of->ours);
     }
-    gdb_rig_init(&rig, &mv_gdb_arch);
+    gdb_rig_init(&rig, of_cpu);
     mv_gdb_protocol_attach(&rig.protocol);
     cr_assert_neq(ask("g")[0], 'E', "all fit a packet");
     cr_assert_neq(ask("qXfer:features:read:target.xml:0,ffff")[0], 'E');
+}
+
+Test(gdb, this_architectures_registers_fit_and_are_ours)
+{
+    expect_ours(&mv_gdb_arch);
+    if (mv_gdb_arch32)
+        expect_ours(mv_gdb_arch32);
 }
 
 Test(gdb, what_is_supported)

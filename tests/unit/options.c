@@ -264,6 +264,21 @@ Test(options, console_is_put_first_unless_one_is_named)
     }
 }
 
+Test(options, a_debugger_may_be_told_how_many_bits_the_code_has)
+{
+    char both[] = "unix:/a,b,32", last[] = "1234,64", none[] = "unix:/a,16";
+
+    cr_assert(parse("k", "--gdb", both, NULL));
+    cr_expect_str_eq(options.gdb, "unix:/a,b");
+    cr_expect_eq(options.gdb_bits, 32);
+    cr_assert(parse("k", "--gdb", both, "--gdb", last, NULL));
+    cr_expect_str_eq(options.gdb, "1234");
+    cr_expect_eq(options.gdb_bits, 64);
+    cr_assert(parse("k", "--gdb", none, NULL));
+    cr_expect_str_eq(options.gdb, "unix:/a,16");
+    cr_expect_eq(options.gdb_bits, 0);
+}
+
 Test(options, append_may_be_given_again)
 {
     cr_assert(parse("k", "-a", "a b", "-a", "c", "--append=d", NULL));

@@ -43,11 +43,11 @@ static inline unsigned uart_check_modem(uint8_t mcr)
 }
 
 /* Not in loopback, and: RTS is on, or the guest polls, or it takes interrupts and
- * has nothing to do with MCR. */
+ * leaves all modem lines off. */
 static inline bool uart_check_ready(const struct mv_uart_state *s)
 {
-    return !(s->mcr & 0x10) && ((s->mcr & 0x02) || s->idle_polls == MV_UART_POLLS ||
-                                (!s->mcr_written && (s->ier & 0x01)));
+    return !(s->mcr & 0x10) &&
+           ((s->mcr & 0x02) || s->idle_polls == MV_UART_POLLS || (s->mcr == 0 && (s->ier & 0x01)));
 }
 
 /* Returns NULL, or what is wrong. */

@@ -196,7 +196,6 @@ static void write_fcr(struct mv_uart *uart, uint8_t value)
 static void write_mcr(struct mv_uart *uart, uint8_t value)
 {
     uart->state.mcr = value & 0x1f;
-    uart->state.mcr_written = 1;
     uart->state.idle_polls = 0;
     update_modem(uart);
     uart->drained(uart->context); /* it may be ready to receive now */
@@ -312,7 +311,7 @@ static bool ready_to_receive(const struct mv_uart *uart)
     if (s->mcr & MV_UART_MCR_LOOP)
         return false;
     return (s->mcr & MV_UART_MCR_RTS) || s->idle_polls >= MV_UART_POLLS ||
-           (!s->mcr_written && (s->ier & MV_UART_IER_RDA));
+           (s->mcr == 0 && (s->ier & MV_UART_IER_RDA));
 }
 
 size_t mv_uart_room(const struct mv_uart *uart)

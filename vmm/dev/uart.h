@@ -98,7 +98,6 @@ enum {
 /* All that must be kept to save and restore the device. */
 struct mv_uart_state {
     uint8_t ier, fcr, lcr, mcr, lsr, msr, scr, dll, dlm;
-    uint8_t mcr_written;  /* the guest has set MCR at least once */
     uint8_t idle_polls;   /* LSR reads in a row with no other access, up to MV_UART_POLLS */
     uint8_t thre_pending; /* THRE interrupt raised and not yet read or served */
     uint8_t fifo_head, fifo_count;
@@ -127,8 +126,8 @@ void mv_uart_write(struct mv_uart *uart, unsigned offset, uint8_t value);
  * How many bytes the other side may send now.  None while loopback cuts the
  * receiver off, and none before the guest is ready for them, for what comes
  * earlier is lost when a driver sets up the FIFOs.  It is ready while it has RTS
- * on (8.6), or, if it leaves MCR alone, when it enables the interrupt for
- * received data, or when it plainly waits for input: it has read LSR
+ * on (8.6), or, if it leaves all modem lines off, while it enables the interrupt
+ * for received data, or when it plainly waits for input: it has read LSR
  * MV_UART_POLLS times and done nothing else.
  */
 size_t mv_uart_room(const struct mv_uart *uart);

@@ -96,8 +96,9 @@ static void start_timer(void)
     } __attribute__((packed)) table = {sizeof(gates) - 1, (uint32_t)gates};
     uint32_t handler = (uint32_t)on_tick;
 
+    /* As of kernels that load no GDT of their own, and were written with QEMU. */
     gates[32] =
-        (uint64_t)(handler >> 16) << 48 | (uint64_t)0x8e00 << 32 | 0x10 << 16 | (handler & 0xffff);
+        (uint64_t)(handler >> 16) << 48 | (uint64_t)0x8e00 << 32 | 0x08 << 16 | (handler & 0xffff);
     __asm__ volatile("lidt %0" : : "m"(table));
     for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         out(words[i][0], words[i][1]);
@@ -118,6 +119,47 @@ static void check_clock(void)
     CHECK(cmos(0x32) == 0x20 && cmos(9) >= 0x24 && cmos(9) <= 0x99);
     CHECK(cmos(8) >= 1 && cmos(8) <= 0x12 && cmos(4) <= 0x23);
     CHECK((cmos(0x30) | cmos(0x31) << 8) == 63 * 1024);
+}
+
+/* As in xv6, which has it tell where to write. */
+static void check_cursor(void)
+{
+    out(0x3d4, 14);
+    CHECK(in(0x3d5) == 0);
+    out(0x3d5, 7);
+    out(0x3d4, 15);
+    CHECK(in(0x3d5) == 0);
+    out(0x3d4, 14);
+    CHECK(in(0x3d5) == 7);
+}
+
+static unsigned sum(const uint8_t *bytes, unsigned count)
+{
+    unsigned total = 0;
+
+    while (count--)
+        total += *bytes++;
+    return total & 0xff;
+}
+
+/* What a BIOS leaves: where the EBDA is, and in there the tables of the MultiProcessor
+ * Specification, of 2 CPUs. */
+static void check_bios(void)
+{
+    const uint8_t *ebda, *pointer, *table;
+    unsigned cpus = 0;
+
+    __asm__("movzwl 0x40e, %0" : "=r"(ebda));
+    ebda = (const uint8_t *)((uintptr_t)ebda << 4);
+    CHECK((uintptr_t)ebda == 0x9fc00);
+    for (pointer = ebda; *(const uint32_t *)pointer != 0x5f504d5f; pointer += 16)
+        CHECK(pointer < ebda + 1024 - 16);
+    CHECK(sum(pointer, 16) == 0 && pointer[8] == 1 && pointer[9] == 4);
+    table = *(const uint8_t *const *)(pointer + 4);
+    CHECK(*(const uint32_t *)table == 0x504d4350 && sum(table, *(uint16_t *)(table + 4)) == 0);
+    for (const uint8_t *at = table + 44; at < table + *(uint16_t *)(table + 4); at += *at ? 8 : 20)
+        cpus += *at == 0;
+    CHECK(cpus == 2);
 }
 
 static int same(const char *a, const char *b)
@@ -144,6 +186,8 @@ __attribute__((noreturn, used)) static void run(uint32_t magic, const struct inf
         CHECK(info->mods[0].start[0] == 'h' && info->mods[0].start[4] == 'o');
     }
     check_clock();
+    check_cursor();
+    check_bios();
     say(info->cmdline);
     if (info->mods_count) {
         say(" of ");

@@ -36,5 +36,7 @@ static const struct mv_gdb_register registers[] = {
 };
 /* clang-format on */
 
+const struct mv_gdb_arch *const mv_gdb_arch32 = NULL;
+
 const struct mv_gdb_arch mv_gdb_arch = {
     .name = "aarch64", .registers = registers, .count = MV_COUNT(registers), .breakpoint_size = 4};

@@ -28,6 +28,12 @@ bool mv_gdb_mask_interrupts(struct mv_vcpu *vcpu)
     return mv_vcpu_set(vcpu, "pstate", pstate | PSTATE_I) == 0;
 }
 
+bool mv_gdb_is_long_mode(struct mv_vcpu *vcpu)
+{
+    (void)vcpu;
+    return true;
+}
+
 /* An exception that the step has led to has kept PSTATE in SPSR_EL1. */
 void mv_gdb_unmask_interrupts(struct mv_vcpu *vcpu)
 {

@@ -80,15 +80,17 @@ static bool is_long_mode(enum mv_entry_mode mode)
 static int set_segments(const struct mv_arch *arch, struct mv_mem *mem, struct kvm_sregs *sregs)
 {
     bool is64 = is_long_mode(arch->entry.mode);
-    struct kvm_segment data = flat(TYPE_DATA, MV_SELECTOR_DS, false);
+    bool is_multiboot = arch->entry.mode == MV_ENTRY_MULTIBOOT;
+    unsigned cs = is_multiboot ? MV_MULTIBOOT_CS : MV_SELECTOR_CS;
+    struct kvm_segment data = flat(TYPE_DATA, cs + 8, false);
     uint64_t gdt[MV_SELECTOR_TSS / 8 + 1] = {0};
 
-    sregs->cs = flat(TYPE_CODE, MV_SELECTOR_CS, is64);
+    sregs->cs = flat(TYPE_CODE, cs, is64);
     sregs->ds = sregs->es = sregs->fs = sregs->gs = sregs->ss = data;
     sregs->tr = (struct kvm_segment){
         .limit = 0x67, .selector = MV_SELECTOR_TSS, .type = TYPE_TSS32_BUSY, .present = 1};
-    gdt[MV_SELECTOR_CS / 8] = descriptor(&sregs->cs);
-    gdt[MV_SELECTOR_DS / 8] = descriptor(&sregs->ds);
+    gdt[cs / 8] = descriptor(&sregs->cs);
+    gdt[cs / 8 + 1] = descriptor(&sregs->ds);
     gdt[MV_SELECTOR_TSS / 8] = descriptor(&sregs->tr);
     sregs->gdt.base = MV_GDT_GPA;
     sregs->gdt.limit = sizeof(gdt) - 1;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The target description of x86-64 (GDB manual, G.5.3): core and SSE registers, bases of FS and GS,
- * and what only a machine has. */
+/* The target descriptions of x86-64 and i386 (GDB manual, G.5.3): core and SSE registers, bases of
+ * FS and GS, and what only a machine has. */
 #include "gdb_protocol.h"
 
 #include "util.h"
@@ -40,6 +40,32 @@ static const struct mv_gdb_register registers[] = {
     MV_GDB_SAME("kernel_gs_base", 64),
 };
 /* clang-format on */
+
+/* clang-format off */
+static const struct mv_gdb_register registers32[] = {
+    MV_GDB_FEATURE("org.gnu.gdb.i386.core"),
+    {"eax", "rax", 32, NULL}, {"ecx", "rcx", 32, NULL}, {"edx", "rdx", 32, NULL}, {"ebx", "rbx", 32, NULL},
+    {"esp", "rsp", 32, "data_ptr"}, {"ebp", "rbp", 32, "data_ptr"}, {"esi", "rsi", 32, NULL}, {"edi", "rdi", 32, NULL},
+    {"eip", "rip", 32, "code_ptr"},
+    {"eflags", "rflags", 32, NULL}, MV_GDB_SAME("cs", 32), MV_GDB_SAME("ss", 32), MV_GDB_SAME("ds", 32),
+    MV_GDB_SAME("es", 32), MV_GDB_SAME("fs", 32), MV_GDB_SAME("gs", 32),
+    EXT(0), EXT(1), EXT(2), EXT(3), EXT(4), EXT(5), EXT(6), EXT(7),
+    {"fctrl", "fcw", 32, NULL}, {"fstat", "fsw", 32, NULL}, {"ftag", "ftw", 32, NULL},
+    {"fiseg", NULL, 32, NULL}, {"fioff", "fip", 32, NULL}, {"foseg", NULL, 32, NULL},
+    {"fooff", "fdp", 32, NULL}, {"fop", "fop", 32, NULL},
+    MV_GDB_FEATURE("org.gnu.gdb.i386.sse"),
+    VECTOR(0), VECTOR(1), VECTOR(2), VECTOR(3), VECTOR(4), VECTOR(5), VECTOR(6), VECTOR(7),
+    MV_GDB_SAME("mxcsr", 32),
+    MV_GDB_FEATURE("org.minivmm.control"),
+    MV_GDB_SAME("cr0", 32), MV_GDB_SAME("cr2", 32), MV_GDB_SAME("cr3", 32), MV_GDB_SAME("cr4", 32),
+    MV_GDB_SAME("efer", 64), {"gdt_base", "gdt.base", 32, NULL}, {"gdt_limit", "gdt.limit", 32, NULL},
+    {"idt_base", "idt.base", 32, NULL}, {"idt_limit", "idt.limit", 32, NULL},
+};
+/* clang-format on */
+
+static const struct mv_gdb_arch arch32 = {
+    .name = "i386", .registers = registers32, .count = MV_COUNT(registers32), .breakpoint_size = 1};
+const struct mv_gdb_arch *const mv_gdb_arch32 = &arch32;
 
 const struct mv_gdb_arch mv_gdb_arch = {.name = "i386:x86-64",
                                         .registers = registers,

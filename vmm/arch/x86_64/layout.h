@@ -6,6 +6,7 @@
  *
  *   0x0000_0000 +--------------------------+
  *               | real-mode vectors        |  e820: RAM (Linux leaves it alone)
+ *         0x400 | (Multiboot: BIOS data)   |
  *        0x1000 | GDT for the entry        |
  *        0x2000 | start info of PVH or     |
  *               |   Multiboot, modules,    |
@@ -19,7 +20,8 @@
  *       0x10000 | (or: a flat binary)      |
  *       0x20000 | command line, 64 KiB     |
  *       0x30000 +--------------------------+  (an ELF kernel's)
- *       0x9fc00 | where a BIOS has its EBDA|  e820: reserved
+ *       0x9fc00 | EBDA (Multiboot: MP      |  e820: reserved
+ *               |   tables)                |
  *       0xa0000 | VGA window: plain memory |  not in e820
  *       0xe0000 | ACPI tables, RSDP first  |  e820: reserved
  *       0xff000 | headers before a kernel  |
@@ -48,6 +50,7 @@
  *   0x0f4   exit status
  *   0x0f5   boot timer
  *   0x0f8   hypercalls, where the embedder wants them
+ *   0x3d4   the screen's controller, for kernels by Multiboot
  *   0x3f8   serial port, interrupt 4
  *   0x505   pvpanic
  *   0x600   ACPI sleep control, sleep status, reset
@@ -91,7 +94,7 @@
 #define MV_LAYOUT_PAGES true
 
 /* How many devices only this architecture has. */
-#define MV_LAYOUT_DEVICES 3
+#define MV_LAYOUT_DEVICES 4
 
 /* Devices that are not virtio are reached by port I/O. */
 #define MV_LAYOUT_SPACE    MV_SPACE_PORT
@@ -99,6 +102,7 @@
 #define MV_CMOS_BASE       0x70
 #define MV_EXIT_BASE       0xf4
 #define MV_BOOT_TIMER_BASE 0xf5
+#define MV_CRTC_BASE       0x3d4
 #define MV_SERIAL_BASE     0x3f8
 #define MV_SERIAL_IRQ      4
 #define MV_PANIC_BASE      0x505
@@ -130,7 +134,11 @@ static inline int mv_virtio_irq(unsigned slot)
     return (int)(slot < 3 ? 5 + slot : 6 + slot);
 }
 
-/* Selectors of the entry state (boot protocol: __BOOT_CS, __BOOT_DS). */
-enum { MV_SELECTOR_CS = 0x10, MV_SELECTOR_DS = 0x18, MV_SELECTOR_TSS = 0x20 };
+/*
+ * Selectors of the entry state: data follow code.  (Linux boot protocol: __BOOT_CS, __BOOT_DS.
+ * Multiboot leaves them open, but many kernels know those of QEMU: they load no GDT, and have
+ * them in their IDT, or load one and go on with what CS is, as xv6 does.)
+ */
+enum { MV_MULTIBOOT_CS = 0x08, MV_SELECTOR_CS = 0x10, MV_SELECTOR_TSS = 0x20 };
 
 #endif

@@ -31,7 +31,7 @@ const struct mv_device_entry *mv_arch_devices(unsigned *ret_count)
          mv_kbd_reset_create},
     };
 
-    _Static_assert(MV_COUNT(entries) + 1 == MV_LAYOUT_DEVICES, "layout.h counts them");
+    _Static_assert(MV_COUNT(entries) + 2 == MV_LAYOUT_DEVICES, "layout.h counts them");
     *ret_count = MV_COUNT(entries);
     return entries;
 }
@@ -39,12 +39,24 @@ const struct mv_device_entry *mv_arch_devices(unsigned *ret_count)
 /* Linux takes the time from KVM's clock, and without this one asks for it by no exits. */
 const struct mv_device_entry *mv_arch_late_devices(const struct mv_arch *arch, unsigned *ret_count)
 {
-    static const struct mv_device_entry cmos = {
-        {.name = "cmos", .space = MV_SPACE_PORT, .base = MV_CMOS_BASE, .size = 2, .irq = MV_NO_IRQ},
-        mv_cmos_create};
+    static const struct mv_device_entry entries[] = {
+        {{.name = "cmos",
+          .space = MV_SPACE_PORT,
+          .base = MV_CMOS_BASE,
+          .size = 2,
+          .irq = MV_NO_IRQ},
+         mv_cmos_create},
+        {{.name = "crtc",
+          .space = MV_SPACE_PORT,
+          .base = MV_CRTC_BASE,
+          .size = 2,
+          .irq = MV_NO_IRQ},
+         mv_crtc_create},
+    };
 
-    *ret_count = arch->is_pc ? 1 : 0;
-    return &cmos;
+    _Static_assert(MV_COUNT(entries) + 2 == MV_LAYOUT_DEVICES, "layout.h counts them");
+    *ret_count = arch->is_pc ? MV_COUNT(entries) : 0;
+    return entries;
 }
 
 int mv_arch_create(unsigned cpus, bool bare, struct mv_arch **ret_arch, struct mv_error *err)
@@ -121,6 +133,8 @@ int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_
         return error;
     arch->entry = load.entry;
     arch->is_pc = load.entry.mode == MV_ENTRY_MULTIBOOT;
+    if (arch->is_pc)
+        mv_bios_write(mem, arch->cpus);
     if (mv_acpi_write(mv_mem_host(mem, MV_ACPI_GPA, size), size, MV_ACPI_GPA, devices, count,
                       arch->cpus) < 0)
         return mv_fail(err, -ENOSPC, NULL, "use fewer vCPUs",

@@ -39,6 +39,11 @@ struct mv_e820_entry {
 /* The memory map that the guest is told; returns how many entries it has. */
 unsigned mv_e820_fill(const struct mv_mem *mem, struct mv_e820_entry entries[MV_E820_ENTRIES]);
 
+/* ---- bios.c ---- */
+
+/* What an old PC's firmware leaves below 1 MiB; its tables have at most some 40 of the CPUs. */
+void mv_bios_write(struct mv_mem *mem, unsigned cpus);
+
 /* ---- acpi.c ---- */
 
 /* Writes the tables into size bytes of memory that the guest will see at gpa.

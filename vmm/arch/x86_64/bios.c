@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the BIOS of an old PC leaves in memory, for kernels that look for it there: the BIOS data
+ * area, and the tables of the MultiProcessor Specification 1.4 (MPS), which tell of CPUs and
+ * interrupt controllers to those that do not read ACPI.
+ */
+#include <string.h>
+
+#include "layout.h"
+#include "x86.h"
+
+#define BDA_GPA         0x400ull
+#define POINTER_GPA     (MV_EBDA_GPA + 16) /* MPS 4: in the first KiB of the EBDA */
+#define TABLE_GPA       (POINTER_GPA + sizeof(struct pointer))
+#define ISA_INTERRUPTS  16
+#define LOCAL_APIC_KIND 0x14 /* its version, integrated */
+#define IO_APIC_KIND    0x11
+#define ALL_APICS       0xff
+
+/* MPS 4.1 */
+struct pointer {
+    char signature[4];
+    uint32_t table;
+    uint8_t length; /* of this, in units of 16 bytes */
+    uint8_t revision, checksum, features[5];
+} __attribute__((packed));
+
+/* MPS 4.2 */
+struct header {
+    char signature[4];
+    uint16_t length;
+    uint8_t revision, checksum;
+    char maker[8], product[12];
+    uint32_t oem_table;
+    uint16_t oem_size, entries;
+    uint32_t local_apic;
+    uint16_t extended_length;
+    uint8_t extended_checksum, reserved;
+} __attribute__((packed));
+
+/* MPS 4.3: the types of entries, and these. */
+enum { CPU, BUS, IO_APIC, INTERRUPT, LOCAL_INTERRUPT };
+
+struct cpu {
+    uint8_t type, id, version, flags;
+    uint32_t signature, features, reserved[2];
+} __attribute__((packed));
+
+struct bus {
+    uint8_t type, id;
+    char name[6];
+} __attribute__((packed));
+
+struct io_apic {
+    uint8_t type, id, version, flags;
+    uint32_t address;
+} __attribute__((packed));
+
+struct interrupt {
+    uint8_t type, kind;
+    uint16_t flags;
+    uint8_t bus, line, apic, pin;
+} __attribute__((packed));
+
+enum { CPU_ENABLED = 1, CPU_IS_FIRST = 2, CPU_FEATURES = 1 << 9 | 1 << 0 /* APIC, FPU */ };
+enum { IO_APIC_ENABLED = 1 };
+enum { KIND_INT, KIND_NMI, KIND_SMI, KIND_EXTINT };
+
+/* All that is in the table beside the CPUs. */
+struct rest {
+    struct bus bus;
+    struct io_apic io_apic;
+    struct interrupt isa[ISA_INTERRUPTS], extint, nmi;
+} __attribute__((packed));
+
+/* The table ends where the EBDA does: MPS has no place for more CPUs than this. */
+#define CPUS_MAX \
+    ((MV_VGA_GPA - TABLE_GPA - sizeof(struct header) - sizeof(struct rest)) / sizeof(struct cpu))
+
+struct table {
+    struct header header;
+    struct cpu cpus[CPUS_MAX];
+    struct rest rest; /* behind the last CPU that there is */
+} __attribute__((packed));
+
+/* What makes the sum of the bytes 0. */
+static uint8_t checksum(const void *from, size_t size)
+{
+    const uint8_t *bytes = from;
+    unsigned sum = 0;
+
+    while (size--)
+        sum += *bytes++;
+    return (uint8_t)-sum;
+}
+
+/* 8-bit and 16-bit numbers: IBM, Technical Reference PC AT, BIOS data areas. */
+static void put_data_area(struct mv_mem *mem)
+{
+    static const struct {
+        uint16_t offset;
+        uint8_t size;
+        uint16_t value;
+    } values[] = {
+        {0x00, 2, MV_SERIAL_BASE},      /* COM1 */
+        {0x0e, 2, MV_EBDA_GPA >> 4},    /* the segment of the EBDA */
+        {0x10, 2, 1 << 9 | 2 << 4 | 2}, /* one serial port, a colour screen, an FPU */
+        {0x13, 2, MV_EBDA_GPA / MV_KIB},
+        {0x49, 1, 3}, /* text mode, */
+        {0x4a, 2, 80},
+        {0x4c, 2, 4096},         /* bytes of a page of it */
+        {0x63, 2, MV_CRTC_BASE}, /* the screen's controller */
+        {0x84, 1, 24},           /* rows without the first */
+        {0x85, 2, 16},           /* points of a character's height */
+    };
+    static const uint8_t ebda_kib = 1;
+
+    for (unsigned i = 0; i < MV_COUNT(values); i++)
+        mv_mem_write(mem, BDA_GPA + values[i].offset, &values[i].value, values[i].size);
+    mv_mem_write(mem, MV_EBDA_GPA, &ebda_kib, sizeof(ebda_kib));
+}
+
+static struct rest rest_of_table(void)
+{
+    struct rest rest = {
+        .bus = {BUS, 0, "ISA   "},
+        .io_apic = {IO_APIC, 0, IO_APIC_KIND, IO_APIC_ENABLED, (uint32_t)MV_IOAPIC_GPA},
+        .extint = {LOCAL_INTERRUPT, KIND_EXTINT, 0, 0, 0, ALL_APICS, 0},
+        .nmi = {LOCAL_INTERRUPT, KIND_NMI, 0, 0, 0, ALL_APICS, 1},
+    };
+
+    for (uint8_t i = 0; i < ISA_INTERRUPTS; i++)
+        rest.isa[i] = (struct interrupt){INTERRUPT, KIND_INT, 0, 0, i, 0, i};
+    return rest;
+}
+
+void mv_bios_write(struct mv_mem *mem, unsigned cpus)
+{
+    unsigned count = (unsigned)mv_min(cpus, CPUS_MAX);
+    struct rest rest = rest_of_table();
+    struct table table = {
+        .header = {.signature = "PCMP",
+                   .length =
+                       (uint16_t)(sizeof(table.header) + count * sizeof(struct cpu) + sizeof(rest)),
+                   .revision = 4, /* 1.4 */
+                   .maker = "MINIVMM ",
+                   .product = "MINIVMM     ",
+                   .entries = (uint16_t)(count + 2 + ISA_INTERRUPTS + 2),
+                   .local_apic = (uint32_t)MV_LAPIC_GPA},
+    };
+    struct pointer pointer = {.signature = "_MP_", .table = TABLE_GPA, .length = 1, .revision = 4};
+
+    for (unsigned i = 0; i < count; i++)
+        table.cpus[i] = (struct cpu){.type = CPU,
+                                     .id = (uint8_t)i,
+                                     .version = LOCAL_APIC_KIND,
+                                     .flags = CPU_ENABLED | (i == 0 ? CPU_IS_FIRST : 0),
+                                     .features = CPU_FEATURES};
+    memcpy(&table.cpus[count], &rest, sizeof(rest));
+    table.header.checksum = checksum(&table, table.header.length);
+    pointer.checksum = checksum(&pointer, sizeof(pointer));
+    put_data_area(mem);
+    mv_mem_write(mem, POINTER_GPA, &pointer, sizeof(pointer));
+    mv_mem_write(mem, TABLE_GPA, &table, table.header.length);
+}

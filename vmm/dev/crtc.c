@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The screen's controller of a PC in text mode (IBM, Technical Reference VGA, CRT controller
+ * registers), as far as kernels look at it: they read back where the cursor is.  There is no
+ * screen, so what they write only stays.
+ *
+ *   offset 0  index
+ *   offset 1  data: the register of that index
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "dev/dev.h"
+
+enum {
+    COLUMNS = 0x01,     /* less one */
+    ROW_HEIGHT = 0x09,  /* bits 0 to 4: in points, less one; bit 6: one of lines above 255 */
+    CURSOR_TOP = 0x0a,  /* its first and */
+    CURSOR_END = 0x0b,  /* its last line in its row */
+    DISPLAY_END = 0x12, /* bits 0 to 7 of the lines, 400, less one */
+    REGISTERS = 0x19,
+};
+
+struct crtc {
+    uint8_t index;
+    uint8_t bytes[REGISTERS];
+};
+
+static uint64_t read_crtc(void *state, uint64_t offset, unsigned size)
+{
+    const struct crtc *crtc = state;
+
+    if (size != 1)
+        return UINT64_MAX;
+    if (offset == 0)
+        return crtc->index;
+    return crtc->index < REGISTERS ? crtc->bytes[crtc->index] : 0;
+}
+
+static void write_crtc(void *state, uint64_t offset, unsigned size, uint64_t value)
+{
+    struct crtc *crtc = state;
+
+    if (offset == 0) {
+        crtc->index = (uint8_t)value;
+        if (size != 2)
+            return;
+        value >>= 8; /* the index, and its data */
+    }
+    if (crtc->index < REGISTERS)
+        crtc->bytes[crtc->index] = (uint8_t)value;
+}
+
+static const struct mv_device_ops ops = {.read = read_crtc, .write = write_crtc, .destroy = free};
+
+int mv_crtc_create(struct mv_device *device, const struct mv_device_env *env)
+{
+    struct crtc *crtc = calloc(1, sizeof(*crtc));
+
+    (void)env;
+    if (!crtc)
+        return -ENOMEM;
+    crtc->bytes[COLUMNS] = 79;
+    crtc->bytes[ROW_HEIGHT] = 15 | 1 << 6;
+    crtc->bytes[CURSOR_TOP] = 13;
+    crtc->bytes[CURSOR_END] = 14;
+    crtc->bytes[DISPLAY_END] = 399 & 0xff;
+    device->state = crtc;
+    device->ops = &ops;
+    return 0;
+}
