@@ -9,7 +9,7 @@ import time
 import minivmm
 
 AT = 0x10000
-CODE = bytes.fromhex("0f011d 4c000000"         # lidt [rip + 0x4c]              what follows after this code
+CODE = bytes.fromhex("0f011d 4e000000"         # lidt [rip + 0x4e]              what follows after this code
                      "bb 0000e0fe"             # mov ebx, 0xfee00000            the local APIC
                      "c783f0000000 ff010000"   # mov dword [rbx+0xf0], 0x1ff    on
                      "c783e0030000 0b000000"   # mov dword [rbx+0x3e0], 0xb     by 1
@@ -18,15 +18,16 @@ CODE = bytes.fromhex("0f011d 4c000000"         # lidt [rip + 0x4c]              
                      "31c9"                    # xor ecx, ecx
                      "fb"                      # again: sti
                      "f4"                      # hlt
-                     "83f90a"                  # cmp ecx, 10
-                     "72f9"                    # jb again
-                     "b000"                    # mov al, 0
-                     "e6f4"                    # out 0xf4, al                   the end, status 0
+                     "ebfc"                    # jmp again
                      "ffc1"                    # tick: inc ecx
                      "89c8"                    # mov eax, ecx
                      "e680"                    # out 0x80, al
+                     "83f90a"                  # cmp ecx, 10                    where no tick can come between
+                     "740c"                    # je done
                      "c783b0000000 00000000"   # mov dword [rbx+0xb0], 0        EOI
-                     "48cf")                   # iretq
+                     "48cf"                    # iretq
+                     "b000"                    # done: mov al, 0
+                     "e6f4")                   # out 0xf4, al                   the end, status 0
 TICK = CODE.index(bytes.fromhex("ffc1"))
 IDT = AT + len(CODE) + 10
 GUEST = (CODE + struct.pack("<HQ", 33 * 16 - 1, IDT)                               # what lidt loads
