@@ -203,7 +203,8 @@ struct mv_own_memory {
  */
 struct mv_config {
     size_t size;                      /**< sizeof(struct mv_config) */
-    const char *kernel;               /**< path: on x86-64 bzImage, or ELF with a PVH note; on arm64
+    const char *kernel;               /**< path: on x86-64 bzImage, ELF with a PVH note, a
+                                       * Multiboot kernel, or an ELF executable; on arm64
                                        * Image, Image.gz or an EFI zboot image */
     const char *initrd;               /**< path, or NULL */
     const char *append;               /**< kernel command line, or NULL for none */

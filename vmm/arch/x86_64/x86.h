@@ -41,7 +41,7 @@ unsigned mv_e820_fill(const struct mv_mem *mem, struct mv_e820_entry entries[MV_
 
 /* ---- bios.c ---- */
 
-/* What an old PC's firmware leaves below 1 MiB; its tables have at most some 40 of the CPUs. */
+/* What an old PC's firmware leaves below 1 MiB; its tables have the first 39 CPUs at most. */
 void mv_bios_write(struct mv_mem *mem, unsigned cpus);
 
 /* ---- acpi.c ---- */
