@@ -228,7 +228,8 @@ static int get_register(void *context, unsigned cpu, const struct mv_gdb_registe
     return number < 0 ? -ENOENT : mv_vcpu_get_bytes(vcpu_of(context, cpu), (size_t)number, bytes);
 }
 
-/* Ours may have fewer bits than GDB's: selectors. */
+/* Ours may have fewer bits than GDB's: selectors.  Or more: of code of 32 bits, in which the upper
+ * ones are 0. */
 static int set_register(void *context, unsigned cpu, const struct mv_gdb_register *of,
                         const uint8_t *bytes)
 {
@@ -400,6 +401,9 @@ int mv_gdb_serve(struct mv_gdb *gdb, struct mv_machine *machine, unsigned cpus,
 {
     int error;
 
+    if (gdb->bits == 32 && !mv_gdb_arch32)
+        return mv_fail(err, -EINVAL, NULL, "leave the ,32 out",
+                       "this architecture's debuggers are shown 64-bit code only");
     gdb->machine = machine;
     gdb->stands_in = !mv_machine_breakpoints_work(machine);
     gdb->stepping = -1;

@@ -207,7 +207,9 @@ struct mv_config {
                                        * Multiboot kernel, or an ELF executable; on arm64
                                        * Image, Image.gz or an EFI zboot image */
     const char *initrd;               /**< path, or NULL */
-    const char *append;               /**< kernel command line, or NULL for none */
+    const char *append;               /**< kernel command line, or NULL for none.  A Multiboot
+                                       * kernel gets `kernel` before it, and `initrd` as its
+                                       * module's name, as they are here */
     uint64_t memory;                  /**< bytes, 16 MiB and more, whole pages; 0: 256 MiB */
     unsigned cpus;                    /**< vCPUs, from 1; 0: one */
     const struct mv_console *console; /**< NULL: output is dropped, input is empty */

@@ -10,7 +10,7 @@
 #include "layout.h"
 
 static const uint64_t memories[] = {16 * MV_MIB, 64 * MV_MIB, 3 * MV_GIB, 5 * MV_GIB};
-static const uint64_t initrds[] = {0, 1, 100000, 40 * MV_MIB};
+static const uint64_t initrds[] = {0, 1, 100000, 15 * MV_MIB + MV_MIB / 2, 40 * MV_MIB};
 
 static void require(bool good, const char *what)
 {
@@ -93,6 +93,7 @@ static void check_multiboot(const struct mv_load *load)
     require(words && load->entry.data == MV_START_INFO_GPA && module, "the information is there");
     require(mv_mem_host(load->mem, load->entry.pc, 1), "the entry is in memory");
     require(words[5] == (load->files->initrd >= 0), "the initrd is a module");
+    require(!words[5] || module[0] >= MV_HIGH_RAM, "the initrd is not below 1 MiB");
     require(!words[5] || (module[1] - module[0] == load->files->initrd_size &&
                           mv_mem_host(load->mem, module[0], load->files->initrd_size)),
             "the initrd is in memory");
@@ -159,7 +160,8 @@ void fuzz_load(const uint8_t *data, size_t size,
     require(mv_mem_init(&mem, regions, count) == 0, "memory can be mapped");
     files.initrd = initrd_file(data[KNOB_INITRD] % MV_COUNT(initrds));
     files.initrd_size = initrds[data[KNOB_INITRD] % MV_COUNT(initrds)];
-    files.append = files.own_append = append_line(data[KNOB_APPEND] * 16u);
+    files.append = append_line(data[KNOB_APPEND] * 16u);
+    files.own_append = files.append + strlen(files.append) / 2;
     files.kernel_size = size - KNOBS;
     files.kernel = kernel_file(data + KNOBS, size - KNOBS);
     error = loader(&load, &err);

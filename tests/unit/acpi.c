@@ -10,7 +10,7 @@
 #include "layout.h"
 #include "x86.h"
 
-#define SIZE (MV_HIGH_RAM - MV_ACPI_GPA)
+#define SIZE (MV_HEADERS_GPA - MV_ACPI_GPA)
 #define GPA  MV_ACPI_GPA
 
 static const struct mv_device devices[] = {

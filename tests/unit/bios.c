@@ -113,12 +113,20 @@ Test(bios, the_table_has_each_cpu_and_where_each_interrupt_goes)
     }
 }
 
-Test(bios, of_too_many_cpus_the_table_has_the_first)
+Test(bios, of_too_many_cpus_the_table_has_the_first_39)
 {
-    unsigned at;
+    static const unsigned cpus[] = {38, 39, 40, 512}, told[] = {38, 39, 39, 39};
 
-    mv_bios_write(&mem, 512);
-    at = find_table();
-    cr_expect_geq(get16(at + 34) - 20, 32);
-    cr_expect_eq(low[0xa0000], 0);
+    for (unsigned i = 0; i < MV_COUNT(cpus); i++) {
+        unsigned at, end, found = 0;
+
+        mv_bios_write(&mem, cpus[i]);
+        at = find_table();
+        end = at + get16(at + 4);
+        cr_expect_eq(get16(at + 34) - 20, told[i]);
+        for (at += 44; at < end; at += low[at] == 0 ? 20 : 8)
+            found += low[at] == 0;
+        cr_expect_eq(found, told[i]);
+        cr_expect_eq(low[0xa0000], 0);
+    }
 }

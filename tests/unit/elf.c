@@ -660,6 +660,45 @@ Test(elf, impossible_multiboot_addresses_are_refused)
     }
 }
 
+/* Loaded low, with an initrd that fills nearly all above 1 MiB and would fit lower. */
+Test(elf, a_flat_multiboot_kernel_may_be_below_1_mib_and_its_initrd_is_not)
+{
+    uint32_t *words = put_flat();
+
+    words[3] -= 0xf0000;
+    words[4] -= 0xf0000;
+    words[7] -= 0xf0000;
+    rig_initrd(62 * MV_MIB);
+    expect_loaded();
+    cr_assert_eq(rig.load.entry.pc, 0x10000 + 64);
+    const uint32_t *info = mv_mem_host(&rig.mem, rig.load.entry.data, 64);
+    const uint32_t *module = mv_mem_host(&rig.mem, info[6], 8);
+    cr_assert_geq(module[0], 0x100000);
+    rig_initrd(63 * MV_MIB + 4096);
+    rig_expect_refused(rig_load(), -ENOMEM, "too little memory");
+}
+
+Test(elf, a_multiboot_entry_beyond_4_gib_is_refused)
+{
+    rig_start(5 * MV_GIB);
+    put_multiboot(3);
+    code->p_paddr = 4 * MV_GIB;
+    expect_damaged("is entered at 0x100000001");
+}
+
+Test(elf, what_lies_over_the_reset_vector_is_told)
+{
+    expect_loaded();
+    cr_expect(!rig.load.over_reset_vector);
+    data->p_paddr = 0xff000;
+    data->p_memsz = 0xff0;
+    expect_loaded();
+    cr_expect(!rig.load.over_reset_vector);
+    data->p_memsz = 0xff1;
+    expect_loaded();
+    cr_expect(rig.load.over_reset_vector);
+}
+
 Test(elf, multiboot_addresses_where_the_machine_has_its_own_are_refused)
 {
     uint32_t *words = put_flat();

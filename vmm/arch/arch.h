@@ -22,7 +22,7 @@ struct mv_arch;
 
 /* What a guest is started from; the files are open already. */
 struct mv_boot_files {
-    const char *kernel_path; /* for messages */
+    const char *kernel_path; /* for messages; Multiboot kernels are told both paths */
     int kernel;              /* -1: none; there are only the tables then */
     uint64_t kernel_size;    /* bytes */
     const char *initrd_path;

@@ -262,6 +262,7 @@ static int load_segment(struct mv_load *load, const struct segment *segment, mv_
     if (!mv_mem_host(load->mem, segment->address, segment->memory_size))
         return mv_boot_no_room(load, "this kernel", segment_end, err);
     *end = mv_max(*end, segment_end);
+    load->over_reset_vector |= mv_layout_has_reset_vector(segment->address, segment_end - 1);
     error = mv_mem_load_file(load->mem, segment->address, load->files->kernel, segment->offset,
                              segment->file_size);
     if (error)
@@ -301,12 +302,23 @@ static int no_way_in(const struct mv_load *load, const char *why, struct mv_erro
                    "the ELF file %s has no PVH entry note, %s", load->files->kernel_path, why);
 }
 
-static int finish_pvh(struct mv_load *load, mv_gpa end, uint64_t entry, struct mv_error *err)
+/* Is there something of the kernel's at this address of the machine's? */
+static bool is_loaded(const struct elf *elf, uint64_t entry)
+{
+    for (unsigned i = 0; i < elf->count; i++)
+        if (elf->segments[i].type == PT_LOAD && entry >= elf->segments[i].address &&
+            entry - elf->segments[i].address < elf->segments[i].memory_size)
+            return true;
+    return false;
+}
+
+static int finish_pvh(struct mv_load *load, const struct elf *elf, mv_gpa end, uint64_t entry,
+                      struct mv_error *err)
 {
     mv_gpa initrd = 0;
     int error;
 
-    if (entry < MV_HIGH_RAM || entry >= end || entry > UINT32_MAX)
+    if (!is_loaded(elf, entry) || entry > UINT32_MAX)
         return damaged(load, "has a PVH entry outside of its segments", err);
     error = mv_boot_put_cmdline(load, MV_CMDLINE_GPA, PVH_CMDLINE_LIMIT, err);
     if (!error)
@@ -330,17 +342,6 @@ static bool find_entry(const struct elf *elf, uint64_t *ret_entry)
             return true;
         }
     }
-    return false;
-}
-
-/* Some kernels name the address where it is loaded, since they are entered without paging.  So
- * does Linux, of which this says nothing: it might need more than an executable gets. */
-static bool is_loaded(const struct elf *elf, uint64_t entry)
-{
-    for (unsigned i = 0; i < elf->count; i++)
-        if (elf->segments[i].type == PT_LOAD && entry >= elf->segments[i].address &&
-            entry - elf->segments[i].address < elf->segments[i].memory_size)
-            return true;
     return false;
 }
 
@@ -373,10 +374,12 @@ static int load_as(struct mv_load *load, const struct elf *elf, const struct not
     if (error)
         return error;
     if (notes->has_pvh)
-        return finish_pvh(load, end, notes->pvh_entry, err);
+        return finish_pvh(load, elf, end, notes->pvh_entry, err);
     if (find_entry(elf, &entry))
         return multiboot ? mv_multiboot_finish(load, multiboot, end, entry, err)
                          : finish_executable(load, elf, entry, err);
+    /* Some kernels name the address where it is loaded, since they are entered without paging.
+     * So does Linux without PVH, which needs more than an executable gets. */
     if (multiboot && is_loaded(elf, elf->entry))
         return mv_multiboot_finish(load, multiboot, end, elf->entry, err);
     return no_way_in(load, "and its entry is in none of its segments", err);

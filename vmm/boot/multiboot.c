@@ -3,8 +3,8 @@
  * Multiboot 1 (GNU Multiboot Specification 0.6.96), the format of most hobby kernels: an ELF file,
  * or a flat one that says where it belongs, with a header in its first 8 KiB.  It is entered in
  * 32-bit mode with a table of information, which has the memory's size and map, the command line
- * and one module, the initrd.  As with most loaders, the first word of the command line is the
- * kernel's own name, and the module's string begins with the file's.
+ * and one module, the initrd.  As with QEMU and GRUB Legacy, and unlike GRUB 2, the first word of
+ * the command line is the kernel's own name, and the module's string is the file's.
  */
 #include "boot/multiboot.h"
 
@@ -92,7 +92,7 @@ static int load_flat(struct mv_load *load, const struct mv_multiboot *header, mv
 
     if (header_at < start || header->offset < header_at - start || (load_end && load_end < start) ||
         (bss_end && bss_end < load_end))
-        return mv_fail(err, -ENOEXEC, NULL, "link it at 1 MiB or above",
+        return mv_fail(err, -ENOEXEC, NULL, "are header_addr, load_addr and their ends right?",
                        "the Multiboot kernel %s has impossible addresses in its header",
                        load->files->kernel_path);
     offset = header->offset - (header_at - start);
@@ -116,7 +116,8 @@ static int load_flat(struct mv_load *load, const struct mv_multiboot *header, mv
     if (error)
         return mv_fail(err, error, "mmap", NULL, "cannot load the kernel %s: %s",
                        load->files->kernel_path, strerror(-error));
-    *ret_end = end;
+    load->over_reset_vector |= mv_layout_has_reset_vector(start, end - 1);
+    *ret_end = mv_max(end, MV_HIGH_RAM); /* the initrd does not go below that */
     *ret_entry = header->words[7];
     return 0;
 }
@@ -175,6 +176,10 @@ int mv_multiboot_finish(struct mv_load *load, const struct mv_multiboot *header,
         return mv_fail(err, -ENOEXEC, NULL, "Multiboot 1 defines bits 0, 1, 2 and 16",
                        "the Multiboot kernel %s asks for something unknown: flags %#x",
                        load->files->kernel_path, header->words[1]);
+    if (entry > UINT32_MAX)
+        return mv_fail(err, -ENOEXEC, NULL, "link it below 4 GiB: it begins in 32-bit mode",
+                       "the Multiboot kernel %s is entered at %#llx", load->files->kernel_path,
+                       (unsigned long long)entry);
     error = put_words(load, MV_MULTIBOOT_LINE, MV_MULTIBOOT_NAME - MV_MULTIBOOT_LINE,
                       load->files->kernel_path, load->files->own_append, err);
     if (!error && load->files->initrd >= 0)

@@ -126,8 +126,9 @@ void mv_uart_write(struct mv_uart *uart, unsigned offset, uint8_t value);
  * How many bytes the other side may send now.  None while loopback cuts the
  * receiver off, and none before the guest is ready for them, for what comes
  * earlier is lost when a driver sets up the FIFOs.  It is ready while it has RTS
- * on (8.6), or, if it leaves all modem lines off, while it enables the interrupt
- * for received data, or when it plainly waits for input: it has read LSR
+ * on (8.6), or while it enables the interrupt for received data with MCR at 0, as
+ * hobbyists' kernels leave it (drivers that stop the other side by RTS have DTR or
+ * OUT2 on), or when it plainly waits for input: it has read LSR
  * MV_UART_POLLS times and done nothing else.
  */
 size_t mv_uart_room(const struct mv_uart *uart);

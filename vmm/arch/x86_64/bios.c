@@ -94,7 +94,7 @@ static uint8_t checksum(const void *from, size_t size)
     return (uint8_t)-sum;
 }
 
-/* 8-bit and 16-bit numbers: IBM, Technical Reference PC AT, BIOS data areas. */
+/* 8-bit and 16-bit numbers: IBM, PS/2 and PC BIOS Interface Technical Reference, data areas. */
 static void put_data_area(struct mv_mem *mem)
 {
     static const struct {

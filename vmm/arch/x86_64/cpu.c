@@ -10,10 +10,11 @@
  *   pointer  RSI: boot_params    ESI: boot_params    EBX: hvm_start_info
  *
  * (Documentation/x86/boot.rst, "32-bit boot protocol", "64-bit boot protocol";
- * Xen, docs/misc/pvh.pandoc.)  Multiboot's is PVH's, and EAX is a magic number.  Flat binaries in
- * 32- and 64-bit mode begin like Linux, with RDI: the number of the vCPU, and RSP.  Interrupts are
- * off.  Only vCPU 0 begins so; KVM keeps the others waiting until the guest sends them INIT and
- * SIPI, but on a bare machine, which has no local APICs: there all begin at once.
+ * Xen, docs/misc/pvh.pandoc.)  Multiboot's is PVH's with other selectors, and EAX is a magic
+ * number.  Flat binaries in 32- and 64-bit mode begin like Linux, with RDI: the number of the vCPU,
+ * and RSP.  Interrupts are off.  Only vCPU 0 begins so; KVM keeps the others waiting until the
+ * guest sends them INIT and SIPI, but on a bare machine, which has no local APICs: there all begin
+ * at once.
  */
 #include <errno.h>
 #include <string.h>

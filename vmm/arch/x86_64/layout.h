@@ -128,6 +128,11 @@ static inline bool mv_layout_is_free(uint64_t low, uint64_t first, uint64_t last
     return first >= MV_HEADERS_GPA || (first >= low && last < MV_EBDA_GPA);
 }
 
+static inline bool mv_layout_has_reset_vector(uint64_t first, uint64_t last)
+{
+    return first < MV_HIGH_RAM && last >= MV_RESET_VECTOR;
+}
+
 /* Of slot 0 to 15.  Not 8: that is an RTC's, of which KVM watches every end of interrupt. */
 static inline int mv_virtio_irq(unsigned slot)
 {

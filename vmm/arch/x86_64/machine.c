@@ -125,12 +125,12 @@ int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_
 {
     struct mv_load load = {.mem = mem, .files = files, .acpi_rsdp = MV_ACPI_GPA};
     size_t size = MV_HEADERS_GPA - MV_ACPI_GPA;
-    int error;
+    int error = files->kernel >= 0 ? load_kernel(&load, err) : 0;
 
-    put_reset_vector(mem); /* a kernel's headers may take its place */
-    error = files->kernel >= 0 ? load_kernel(&load, err) : 0;
     if (error)
         return error;
+    if (!load.over_reset_vector)
+        put_reset_vector(mem);
     arch->entry = load.entry;
     arch->is_pc = load.entry.mode == MV_ENTRY_MULTIBOOT;
     if (arch->is_pc)
