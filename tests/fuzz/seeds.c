@@ -51,10 +51,11 @@ static bool write_bzimages(void)
     return good;
 }
 
-/* A header with addresses, which is all of its file: at 1 MiB, with 4 KiB behind. */
-static const uint32_t multiboot[] = {0x1badb002, 0x10003,  -(0x1badb002u + 0x10003u),
-                                     0x100000,   0x100000, 0x100020,
-                                     0x101000,   0x100000};
+/* A header with addresses, which is all of its file, with 4 KiB behind: at 1 MiB, and low. */
+static const uint32_t multiboot[][8] = {
+    {0x1badb002, 0x10003, -(0x1badb002u + 0x10003u), 0x100000, 0x100000, 0x100020, 0x101000,
+     0x100000},
+    {0x1badb002, 0x10003, -(0x1badb002u + 0x10003u), 0x10000, 0x10000, 0x10020, 0x11000, 0x10000}};
 
 static bool write_elves(void)
 {
@@ -74,8 +75,8 @@ static bool write_elves(void)
         of32[0].p_filesz = of32[1].p_filesz = 0x100;
         good = write_seed("elf", 4 + i, knobs, image.bytes, 0x300) && good;
     }
-    /* executables, without a note, and with a Multiboot header */
-    for (unsigned i = 0; i < 2; i++) {
+    /* executables, without a note; with a Multiboot header; loaded low; entered where loaded */
+    for (unsigned i = 0; i < 4; i++) {
         Elf64_Ehdr *header = (Elf64_Ehdr *)image.bytes;
 
         image_elf64(&image);
@@ -83,15 +84,19 @@ static bool write_elves(void)
         of64[0].p_filesz = of64[1].p_filesz = 0x100;
         of64[2].p_type = PT_NULL;
         header->e_entry = of64[0].p_vaddr;
-        if (i == 1)
+        if (i == 2)
+            of64[1].p_paddr = 0x8000;
+        if (i == 3)
+            header->e_entry = of64[0].p_paddr;
+        if (i > 0)
             memcpy(image.bytes + 0x280, (const uint32_t[]){0x1badb002, 3, -(0x1badb002u + 3u)}, 12);
-        good = write_seed("elf", 9 + i, (const uint8_t[KNOBS]){1, (uint8_t)i, 0}, image.bytes,
-                          0x300) &&
+        good = write_seed("elf", 9 + i, (const uint8_t[KNOBS]){1, i > 0, 0}, image.bytes, 0x300) &&
                good;
     }
-    good = write_seed("multiboot", 0, (const uint8_t[KNOBS]){1, 1, 1}, (const uint8_t *)multiboot,
-                      sizeof(multiboot)) &&
-           good;
+    for (unsigned i = 0; i < MV_COUNT(multiboot); i++)
+        good = write_seed("multiboot", i, (const uint8_t[KNOBS]){1, 1, 1},
+                          (const uint8_t *)multiboot[i], sizeof(multiboot[i])) &&
+               good;
     image_elf64(&image); /* with a segment large enough to be mapped */
     return write_seed("elf", 8, (const uint8_t[KNOBS]){1, 2, 3}, image.bytes, image.size) && good;
 }
