@@ -15,20 +15,25 @@
     }
 
 /* clang-format off */
+
+/* From the flags to the vectors that both have, with 8 of these. */
+#define BOTH_HAVE \
+    {"eflags", "rflags", 32, NULL}, MV_GDB_SAME("cs", 32), MV_GDB_SAME("ss", 32), MV_GDB_SAME("ds", 32), \
+    MV_GDB_SAME("es", 32), MV_GDB_SAME("fs", 32), MV_GDB_SAME("gs", 32), \
+    EXT(0), EXT(1), EXT(2), EXT(3), EXT(4), EXT(5), EXT(6), EXT(7), \
+    {"fctrl", "fcw", 32, NULL}, {"fstat", "fsw", 32, NULL}, {"ftag", "ftw", 32, NULL}, \
+    {"fiseg", NULL, 32, NULL}, {"fioff", "fip", 32, NULL}, {"foseg", NULL, 32, NULL}, \
+    {"fooff", "fdp", 32, NULL}, {"fop", "fop", 32, NULL}, \
+    MV_GDB_FEATURE("org.gnu.gdb.i386.sse"), \
+    VECTOR(0), VECTOR(1), VECTOR(2), VECTOR(3), VECTOR(4), VECTOR(5), VECTOR(6), VECTOR(7)
+
 static const struct mv_gdb_register registers[] = {
     MV_GDB_FEATURE("org.gnu.gdb.i386.core"),
     MV_GDB_SAME("rax", 64), MV_GDB_SAME("rbx", 64), MV_GDB_SAME("rcx", 64), MV_GDB_SAME("rdx", 64), MV_GDB_SAME("rsi", 64),
     MV_GDB_SAME("rdi", 64), {"rbp", "rbp", 64, "data_ptr"}, {"rsp", "rsp", 64, "data_ptr"},
     MV_GDB_SAME("r8", 64), MV_GDB_SAME("r9", 64), MV_GDB_SAME("r10", 64), MV_GDB_SAME("r11", 64), MV_GDB_SAME("r12", 64),
     MV_GDB_SAME("r13", 64), MV_GDB_SAME("r14", 64), MV_GDB_SAME("r15", 64), {"rip", "rip", 64, "code_ptr"},
-    {"eflags", "rflags", 32, NULL}, MV_GDB_SAME("cs", 32), MV_GDB_SAME("ss", 32), MV_GDB_SAME("ds", 32),
-    MV_GDB_SAME("es", 32), MV_GDB_SAME("fs", 32), MV_GDB_SAME("gs", 32),
-    EXT(0), EXT(1), EXT(2), EXT(3), EXT(4), EXT(5), EXT(6), EXT(7),
-    {"fctrl", "fcw", 32, NULL}, {"fstat", "fsw", 32, NULL}, {"ftag", "ftw", 32, NULL},
-    {"fiseg", NULL, 32, NULL}, {"fioff", "fip", 32, NULL}, {"foseg", NULL, 32, NULL},
-    {"fooff", "fdp", 32, NULL}, {"fop", "fop", 32, NULL},
-    MV_GDB_FEATURE("org.gnu.gdb.i386.sse"),
-    VECTOR(0), VECTOR(1), VECTOR(2), VECTOR(3), VECTOR(4), VECTOR(5), VECTOR(6), VECTOR(7),
+    BOTH_HAVE,
     VECTOR(8), VECTOR(9), VECTOR(10), VECTOR(11), VECTOR(12), VECTOR(13), VECTOR(14), VECTOR(15),
     MV_GDB_SAME("mxcsr", 32),
     MV_GDB_FEATURE("org.gnu.gdb.i386.segments"),
@@ -39,22 +44,13 @@ static const struct mv_gdb_register registers[] = {
     {"idt_base", "idt.base", 64, NULL}, {"idt_limit", "idt.limit", 32, NULL}, MV_GDB_SAME("lstar", 64),
     MV_GDB_SAME("kernel_gs_base", 64),
 };
-/* clang-format on */
 
-/* clang-format off */
 static const struct mv_gdb_register registers32[] = {
     MV_GDB_FEATURE("org.gnu.gdb.i386.core"),
     {"eax", "rax", 32, NULL}, {"ecx", "rcx", 32, NULL}, {"edx", "rdx", 32, NULL}, {"ebx", "rbx", 32, NULL},
     {"esp", "rsp", 32, "data_ptr"}, {"ebp", "rbp", 32, "data_ptr"}, {"esi", "rsi", 32, NULL}, {"edi", "rdi", 32, NULL},
     {"eip", "rip", 32, "code_ptr"},
-    {"eflags", "rflags", 32, NULL}, MV_GDB_SAME("cs", 32), MV_GDB_SAME("ss", 32), MV_GDB_SAME("ds", 32),
-    MV_GDB_SAME("es", 32), MV_GDB_SAME("fs", 32), MV_GDB_SAME("gs", 32),
-    EXT(0), EXT(1), EXT(2), EXT(3), EXT(4), EXT(5), EXT(6), EXT(7),
-    {"fctrl", "fcw", 32, NULL}, {"fstat", "fsw", 32, NULL}, {"ftag", "ftw", 32, NULL},
-    {"fiseg", NULL, 32, NULL}, {"fioff", "fip", 32, NULL}, {"foseg", NULL, 32, NULL},
-    {"fooff", "fdp", 32, NULL}, {"fop", "fop", 32, NULL},
-    MV_GDB_FEATURE("org.gnu.gdb.i386.sse"),
-    VECTOR(0), VECTOR(1), VECTOR(2), VECTOR(3), VECTOR(4), VECTOR(5), VECTOR(6), VECTOR(7),
+    BOTH_HAVE,
     MV_GDB_SAME("mxcsr", 32),
     MV_GDB_FEATURE("org.minivmm.control"),
     MV_GDB_SAME("cr0", 32), MV_GDB_SAME("cr2", 32), MV_GDB_SAME("cr3", 32), MV_GDB_SAME("cr4", 32),
