@@ -123,12 +123,13 @@ static void put_data_area(struct mv_mem *mem)
 static struct rest rest_of_table(void)
 {
     struct rest rest = {
-        .bus = {BUS, 0, "ISA   "},
+        .bus = {.type = BUS},
         .io_apic = {IO_APIC, 0, IO_APIC_KIND, IO_APIC_ENABLED, (uint32_t)MV_IOAPIC_GPA},
         .extint = {LOCAL_INTERRUPT, KIND_EXTINT, 0, 0, 0, ALL_APICS, 0},
         .nmi = {LOCAL_INTERRUPT, KIND_NMI, 0, 0, 0, ALL_APICS, 1},
     };
 
+    memcpy(rest.bus.name, "ISA   ", sizeof(rest.bus.name));
     for (uint8_t i = 0; i < ISA_INTERRUPTS; i++)
         rest.isa[i] = (struct interrupt){INTERRUPT, KIND_INT, 0, 0, i, 0, i};
     return rest;
@@ -139,17 +140,18 @@ void mv_bios_write(struct mv_mem *mem, unsigned cpus)
     unsigned count = (unsigned)mv_min(cpus, CPUS_MAX);
     struct rest rest = rest_of_table();
     struct table table = {
-        .header = {.signature = "PCMP",
-                   .length =
+        .header = {.length =
                        (uint16_t)(sizeof(table.header) + count * sizeof(struct cpu) + sizeof(rest)),
                    .revision = 4, /* 1.4 */
-                   .maker = "MINIVMM ",
-                   .product = "MINIVMM     ",
                    .entries = (uint16_t)(count + 2 + ISA_INTERRUPTS + 2),
                    .local_apic = (uint32_t)MV_LAPIC_GPA},
     };
-    struct pointer pointer = {.signature = "_MP_", .table = TABLE_GPA, .length = 1, .revision = 4};
+    struct pointer pointer = {.table = TABLE_GPA, .length = 1, .revision = 4};
 
+    memcpy(table.header.signature, "PCMP", sizeof(table.header.signature));
+    memcpy(table.header.maker, "MINIVMM ", sizeof(table.header.maker));
+    memcpy(table.header.product, "MINIVMM     ", sizeof(table.header.product));
+    memcpy(pointer.signature, "_MP_", sizeof(pointer.signature));
     for (unsigned i = 0; i < count; i++)
         table.cpus[i] = (struct cpu){.type = CPU,
                                      .id = (uint8_t)i,
