@@ -60,6 +60,7 @@ static void check_linux(const struct mv_load *load)
     uint64_t initrd, size;
 
     require(params, "boot_params are in memory");
+    require(load->entry.pc >= MV_HIGH_RAM, "the entry is not below 1 MiB");
     require(params->hdr.cmdline_size >= strlen(load->files->append) || params->hdr.version < 0x206,
             "the command line is not too long");
     initrd = params->hdr.ramdisk_image | (uint64_t)params->ext_ramdisk_image << 32;
@@ -91,7 +92,9 @@ static void check_multiboot(const struct mv_load *load)
         mv_mem_host(load->mem, MV_MULTIBOOT_LINE, MV_MULTIBOOT_NAME - MV_MULTIBOOT_LINE);
 
     require(words && load->entry.data == MV_START_INFO_GPA && module, "the information is there");
-    require(mv_mem_host(load->mem, load->entry.pc, 1), "the entry is in memory");
+    require(mv_mem_host(load->mem, load->entry.pc, 1) &&
+                mv_layout_is_free(MV_MULTIBOOT_LOW, load->entry.pc, load->entry.pc),
+            "the entry is in memory that a kernel may have");
     require(words[5] == (load->files->initrd >= 0), "the initrd is a module");
     require(!words[5] || module[0] >= MV_HIGH_RAM, "the initrd is not below 1 MiB");
     require(!words[5] || (module[1] - module[0] == load->files->initrd_size &&
@@ -106,7 +109,9 @@ static void check_multiboot(const struct mv_load *load)
 
 static void check_executable(const struct mv_load *load)
 {
-    require(mv_mem_host(load->mem, load->entry.pc, 1), "the entry is in memory");
+    require(mv_mem_host(load->mem, load->entry.pc, 1) &&
+                mv_layout_is_free(MV_ELF_LOW, load->entry.pc, load->entry.pc),
+            "the entry is in memory that a kernel may have");
     require(mv_mem_host(load->mem, load->entry.stack - 1, 1), "there is a stack");
     require(load->files->initrd < 0, "nobody could tell of an initrd");
 }
@@ -127,10 +132,11 @@ static void check_loaded(const struct mv_load *load)
         check_executable(load);
         return;
     }
-    require(load->entry.mode != MV_ENTRY_PVH || mv_mem_host(load->mem, load->entry.pc, 1),
-            "the entry is in memory");
+    require(load->entry.mode != MV_ENTRY_PVH ||
+                (mv_mem_host(load->mem, load->entry.pc, 1) &&
+                 mv_layout_is_free(MV_ELF_LOW, load->entry.pc, load->entry.pc)),
+            "the entry is in memory that a kernel may have");
     require(strcmp(line, load->files->append) == 0, "the command line is there");
-    require(load->entry.pc >= MV_HIGH_RAM, "the entry is not below 1 MiB");
     if (load->entry.mode == MV_ENTRY_PVH)
         require(load->entry.data == MV_START_INFO_GPA, "start info");
     else

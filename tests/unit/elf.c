@@ -660,6 +660,17 @@ Test(elf, impossible_multiboot_addresses_are_refused)
     }
 }
 
+Test(elf, a_pvh_kernel_may_be_entered_below_1_mib)
+{
+    uint64_t entry = 0x30000;
+
+    data->p_paddr = 0x30000;
+    memcpy(image.bytes + ELF_NOTE + notes->p_filesz - 8, &entry, sizeof(entry));
+    expect_loaded();
+    cr_assert_eq(rig.load.entry.mode, MV_ENTRY_PVH);
+    cr_assert_eq(rig.load.entry.pc, 0x30000);
+}
+
 /* Loaded low, with an initrd that fills nearly all above 1 MiB and would fit lower. */
 Test(elf, a_flat_multiboot_kernel_may_be_below_1_mib_and_its_initrd_is_not)
 {

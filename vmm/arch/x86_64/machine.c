@@ -36,7 +36,8 @@ const struct mv_device_entry *mv_arch_devices(unsigned *ret_count)
     return entries;
 }
 
-/* Linux takes the time from KVM's clock, and without this one asks for it by no exits. */
+/* For kernels of an old PC.  Linux takes the time from KVM's clock, and without this one asks for
+ * it by no exits. */
 const struct mv_device_entry *mv_arch_late_devices(const struct mv_arch *arch, unsigned *ret_count)
 {
     static const struct mv_device_entry entries[] = {
