@@ -64,19 +64,19 @@ void mv_loop_poll(struct mv_loop *loop, struct mv_loop_poller *poller)
     loop->pollers = poller;
 }
 
+/* Each once.  One that is started meanwhile, and be it by itself, has its turn next time. */
 static void call_pollers(struct mv_loop *loop)
 {
-    struct mv_loop_poller **at = &loop->pollers;
+    struct mv_loop_poller *left = loop->pollers;
 
-    while (*at) {
-        struct mv_loop_poller *poller = *at;
+    loop->pollers = NULL;
+    while (left) {
+        struct mv_loop_poller *poller = left;
 
-        if (poller->fn(poller->context)) {
-            at = &poller->next;
-        } else {
-            poller->active = false;
-            *at = poller->next;
-        }
+        left = poller->next;
+        poller->active = false;
+        if (poller->fn(poller->context))
+            mv_loop_poll(loop, poller);
     }
 }
 

@@ -23,7 +23,7 @@ struct mv_loop_source {
 struct mv_loop_poller {
     bool (*fn)(void *context); /* without a lock; returns false when it is done */
     void *context;
-    bool active;
+    bool active; /* it will be called; not while it is being called */
     struct mv_loop_poller *next;
 };
 
@@ -51,7 +51,7 @@ int mv_loop_change(struct mv_loop *loop, struct mv_loop_source *source, uint32_t
  * From now on the poller is called again and again, until it is done: to wait for
  * something that comes too soon for sleeping to be worth it.  Between two calls
  * the thread looks at its sources and lets others have its CPU.  Loop thread
- * only; an active poller stays as it is.
+ * only, also from within a poller, for another or for itself; an active poller stays as it is.
  */
 void mv_loop_poll(struct mv_loop *loop, struct mv_loop_poller *poller);
 

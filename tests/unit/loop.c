@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -129,4 +130,90 @@ Test(loop, stopping_one_that_never_started_is_fine_and_so_is_twice)
     mv_loop_stop(&loop);
     mv_loop_stop(&loop);
     mv_loop_done(&loop);
+}
+
+/* ---- pollers: turned by hand ---- */
+
+#define POLLERS 4
+
+/* Each starts those of a set, and is done after so many calls. */
+static struct {
+    struct mv_loop_poller poller;
+    unsigned starts; /* a bit for each */
+    unsigned calls, until;
+} polled[POLLERS];
+
+static bool on_poll(void *context)
+{
+    unsigned self = (unsigned)(uintptr_t)context;
+
+    polled[self].calls++;
+    for (unsigned i = 0; i < POLLERS; i++)
+        if (polled[self].starts >> i & 1)
+            mv_loop_poll(&loop, &polled[i].poller);
+    return polled[self].calls < polled[self].until;
+}
+
+static void make_pollers(void)
+{
+    memset(polled, 0, sizeof(polled));
+    for (unsigned i = 0; i < POLLERS; i++) {
+        polled[i].poller = (struct mv_loop_poller){.fn = on_poll, .context = (void *)(uintptr_t)i};
+        polled[i].until = 3;
+    }
+}
+
+static void turn(unsigned turns)
+{
+    while (turns--)
+        mv_loop_turn(&loop, 0);
+}
+
+static void expect_calls(unsigned which, unsigned count)
+{
+    cr_expect_eq(polled[which].calls, count, "poller %u: %u calls", which, polled[which].calls);
+    cr_expect(!polled[which].poller.active);
+}
+
+Test(loop, a_poller_that_starts_others_and_ends_loses_none)
+{
+    for (unsigned running = 0; running < POLLERS; running++) {
+        make_pollers();
+        polled[running].until = 1;
+        polled[running].starts = ~(1u << running);
+        mv_loop_poll(&loop, &polled[running].poller);
+        turn(10);
+        for (unsigned i = 0; i < POLLERS; i++)
+            expect_calls(i, i == running ? 1 : 3);
+    }
+}
+
+Test(loop, pollers_that_run_already_are_called_once_a_turn_whoever_starts_them_again)
+{
+    make_pollers();
+    for (unsigned i = 0; i < POLLERS; i++)
+        mv_loop_poll(&loop, &polled[i].poller);
+    polled[1].until = 1;
+    polled[1].starts = 0xd;
+    turn(1);
+    expect_calls(1, 1);
+    for (unsigned i = 0; i < POLLERS; i++)
+        cr_expect_eq(polled[i].calls, 1);
+    turn(10);
+    for (unsigned i = 0; i < POLLERS; i++)
+        expect_calls(i, i == 1 ? 1 : 3);
+}
+
+Test(loop, a_poller_that_starts_itself_again_is_called_again_whatever_it_returns)
+{
+    make_pollers();
+    polled[0].until = 0; /* it is done, each time */
+    polled[0].starts = 0x5;
+    mv_loop_poll(&loop, &polled[0].poller);
+    turn(5);
+    cr_expect_eq(polled[0].calls, 5);
+    polled[0].starts = 0;
+    turn(5);
+    expect_calls(0, 6);
+    expect_calls(2, 5); /* started again after each three */
 }
