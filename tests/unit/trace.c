@@ -8,7 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "board.h"
 #include "recorder.h"
+#include "timeline.h"
 #include "traces.h"
 #include "util.h"
 
@@ -199,6 +201,10 @@ Test(trace, what_breaks_the_format_is_refused)
     EXPECT_REFUSED(file.header.devices = UINT32_MAX, "too many");
     EXPECT_REFUSED(file.header.marks = UINT32_MAX, "too many");
     EXPECT_REFUSED(file.header.devices = 3, "size");
+    EXPECT_REFUSED(file.header.devices = MV_TRACE_DEVICES, "size");
+    EXPECT_REFUSED(file.header.devices = MV_TRACE_DEVICES + 1, "too many");
+    EXPECT_REFUSED(file.header.vcpus = MV_TRACE_VCPUS + 1, "too many");
+    EXPECT_REFUSED(file.header.marks = MV_TRACE_MARKS + 1, "too many");
     EXPECT_REFUSED(file.header.reason = 99, "reason");
     EXPECT_REFUSED(memset(file.header.kernel, 'a', sizeof(file.header.kernel)), "text");
     EXPECT_REFUSED(memset(file.header.minivmm, 'a', sizeof(file.header.minivmm)), "text");
@@ -335,6 +341,45 @@ Test(trace, percentiles_are_of_the_nearest_rank)
                  "HLT                          200      0 ns   20.1 us    100 ns    198 ns\n");
     cr_expect_null(strstr(text, "address"));
     mv_trace_done(&trace);
+}
+
+/* Each exit is looked up among the devices, so their number must not grow with the file. */
+Test(trace, what_a_machine_has_is_within_the_limits)
+{
+    cr_expect_leq(MV_BOARD_DEVICES, MV_TRACE_DEVICES);
+    cr_expect_leq(MV_TIMELINE_MARKS, MV_TRACE_MARKS);
+    cr_expect_leq(MV_TRACE_DEVICES, 128u);
+}
+
+Test(trace, a_large_file_that_is_no_trace_is_not_read)
+{
+    char path[] = "/tmp/minivmm-trace-XXXXXX";
+    MV_CLEANUP_FD int fd = mkstemp(path);
+    struct mv_trace trace;
+
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(ftruncate(fd, 1ll << 40), 0);
+    cr_expect_eq(mv_trace_read(path, &trace, &err), -EINVAL, "not -ENOMEM");
+    cr_expect(strstr(err.tried, "begins otherwise"), "%s", err.tried);
+    unlink(path);
+}
+
+Test(trace, many_kinds_without_a_name_are_one_row)
+{
+    static struct trace_file file;
+    MV_CLEANUP_FREE char *text = NULL;
+    unsigned rows = 0;
+
+    file = trace_make();
+    for (unsigned i = 0; i < TRACE_RECORDS; i++) {
+        file.records[i].reason = 1000 + i % 2; /* of no access: a direction means nothing */
+        file.records[i].size = 0;
+        file.records[i].write = i == 1 || i == 4;
+    }
+    text = show(&file, mv_trace_summarize);
+    for (const char *at = text; (at = strstr(at, "(other)")) != NULL; at++)
+        rows++;
+    cr_expect_eq(rows, 1, "%s", text);
 }
 
 Test(trace, a_trace_of_nothing_has_a_summary)

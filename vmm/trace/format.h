@@ -23,6 +23,11 @@
 #define MV_TRACE_MAGIC   "mvtrace\n"
 #define MV_TRACE_VERSION 1u
 
+/* More of these is no trace: readers look through all devices for each exit. */
+#define MV_TRACE_VCPUS   4096u /* KVM's own limit */
+#define MV_TRACE_DEVICES 128u
+#define MV_TRACE_MARKS   1024u
+
 struct mv_trace_header {
     char magic[8];
     uint32_t version;

@@ -14,8 +14,7 @@
 #include "util.h"
 
 #define LONGEST \
-    (1ull << 53)    /* nanoseconds, 104 days: what a number of JavaScript's holds exactly */
-#define MOST 65536u /* vCPUs, devices or marks */
+    (1ull << 53) /* nanoseconds, 104 days: what a number of JavaScript's holds exactly */
 
 static int refuse(struct mv_error *err, const char *why)
 {
@@ -42,8 +41,8 @@ static const char *check_header(struct mv_trace_header *header)
         return "it is of another version";
     if (header->machine != EM_X86_64 && header->machine != EM_AARCH64)
         return "it is of an unknown architecture";
-    if (header->vcpus == 0 || header->vcpus > MOST || header->devices > MOST ||
-        header->marks > MOST)
+    if (header->vcpus == 0 || header->vcpus > MV_TRACE_VCPUS ||
+        header->devices > MV_TRACE_DEVICES || header->marks > MV_TRACE_MARKS)
         return "it has too many, or too few, vCPUs, devices or marks";
     if (header->reason > MV_END_HALT)
         return "it ended for an unknown reason";
@@ -162,6 +161,8 @@ int mv_trace_read(const char *path, struct mv_trace *ret_trace, struct mv_error 
 {
     MV_CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     MV_CLEANUP_FREE void *data = NULL;
+    struct mv_trace_header header;
+    const char *why;
     struct stat st;
     int error;
 
@@ -171,6 +172,11 @@ int mv_trace_read(const char *path, struct mv_trace *ret_trace, struct mv_error 
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return mv_fail(err, -EINVAL, NULL, "minivmm --trace FILE makes one",
                        "the trace %s is no regular file", path);
+    /* What is no trace is not read: it may be a disk's image. */
+    error = mv_read_at(fd, 0, &header, sizeof(header));
+    why = error == 0 ? check_header(&header) : NULL;
+    if (why)
+        return refuse(err, why);
     data = malloc((size_t)st.st_size + 1);
     if (!data)
         return mv_fail(err, -ENOMEM, NULL, "trace fewer records", "no memory for the trace %s",

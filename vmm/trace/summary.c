@@ -26,20 +26,27 @@ static int compare(uint64_t a, uint64_t b)
     return a < b ? -1 : a > b;
 }
 
-/* By reason and direction, then by what the monitor took. */
-static int by_reason(const void *a, const void *b)
+/* Reason and direction; the reasons that have no name are one. */
+static uint64_t kind_of(const struct mv_trace_record *record)
+{
+    bool unknown = mv_exit_name(record->reason) == mv_exit_name(UINT32_MAX);
+
+    return (uint64_t)(unknown ? UINT32_MAX : record->reason) << 2 |
+           (record->size ? 1u + record->write : 0);
+}
+
+/* Then by what the monitor took. */
+static int by_kind(const void *a, const void *b)
 {
     const struct mv_trace_record *left = a, *right = b;
-    int order = compare(left->reason, right->reason);
+    int order = compare(kind_of(left), kind_of(right));
 
-    if (!order)
-        order = compare(left->size ? 1u + left->write : 0, right->size ? 1u + right->write : 0);
     return order ? order : compare(monitor_ns(left), monitor_ns(right));
 }
 
-static bool same_reason(const struct mv_trace_record *a, const struct mv_trace_record *b)
+static bool same_kind(const struct mv_trace_record *a, const struct mv_trace_record *b)
 {
-    return a->reason == b->reason && !a->size == !b->size && a->write == b->write;
+    return kind_of(a) == kind_of(b);
 }
 
 static int by_address(const void *a, const void *b)
@@ -152,8 +159,8 @@ static bool print_reasons(FILE *to, struct mv_trace_record *records, size_t coun
     size_t group_count = 0;
     char name[64];
 
-    qsort(records, count, sizeof(*records), by_reason);
-    groups = make_groups(records, count, same_reason, &group_count);
+    qsort(records, count, sizeof(*records), by_kind);
+    groups = make_groups(records, count, same_kind, &group_count);
     if (!groups)
         return false;
     print_title(to, "reason");
