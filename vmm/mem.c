@@ -10,9 +10,6 @@
 
 #include "util.h"
 
-/* Below this, mapping a file costs more than copying it. */
-#define MAP_AT_LEAST (64 * MV_KIB)
-
 /* Transparent huge pages need host and guest addresses that agree in the low
  * bits of a huge page. */
 #define HUGE_PAGE (2 * MV_MIB)
@@ -151,21 +148,6 @@ bool mv_mem_write(const struct mv_mem *mem, mv_gpa gpa, const void *data, size_t
 int mv_mem_load_file(struct mv_mem *mem, mv_gpa gpa, int fd, uint64_t offset, uint64_t size)
 {
     uint8_t *host = mv_mem_host(mem, gpa, size);
-    uint64_t whole = mv_align_down(size, MV_PAGE_SIZE);
-    bool aligned = gpa % MV_PAGE_SIZE == 0 && offset % MV_PAGE_SIZE == 0;
-    uint8_t last;
-    int error;
 
-    if (!host)
-        return -EFAULT;
-    if (!aligned || whole < MAP_AT_LEAST)
-        return mv_read_at(fd, offset, host, size);
-    /* mmap does not tell that the file ends too early. */
-    error = mv_read_at(fd, offset + whole - 1, &last, 1);
-    if (error)
-        return error;
-    if (mmap(host, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd,
-             (off_t)offset) == MAP_FAILED)
-        return mv_read_at(fd, offset, host, size); /* a file system without mmap */
-    return mv_read_at(fd, offset + whole, host + whole, size - whole);
+    return host ? mv_read_at(fd, offset, host, size) : -EFAULT;
 }

@@ -69,10 +69,11 @@ bool mv_mem_read(const struct mv_mem *mem, mv_gpa gpa, void *ret_data, size_t si
 bool mv_mem_write(const struct mv_mem *mem, mv_gpa gpa, const void *data, size_t size);
 
 /*
- * Puts size bytes of the file at offset to gpa.  Whole pages are mapped private
- * (copied only when written) where gpa and offset allow it, the rest is read.
+ * Copies size bytes of the file at offset to gpa.  It is not mapped: truncating a mapped file, as
+ * cp and ld do before they write it anew, takes its pages from the guest, even those that the guest
+ * has written, and gives the monitor SIGBUS where it reads them.
  * The caller keeps fd.  Returns 0, -EFAULT if the range is not RAM, -ENODATA
- * if the file ends too early, or -errno.
+ * if the file ends too early (some of it may have been copied), or -errno.
  */
 int mv_mem_load_file(struct mv_mem *mem, mv_gpa gpa, int fd, uint64_t offset, uint64_t size);
 

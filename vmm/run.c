@@ -139,7 +139,8 @@ static int explain_host_failure(const struct mv_machine *machine, struct mv_erro
 
     if (error == -EFAULT)
         return mv_fail(err, error, "KVM_RUN",
-                       "was the kernel or initrd file truncated, or is the host out of memory?",
+                       "is the host out of memory, or was a file that is mapped as guest memory "
+                       "truncated?",
                        "guest memory went away under vCPU %d", machine->end.vcpu);
     if (error == -EINVAL)
         broken = mv_vcpu_explain(&machine->vcpus[machine->end.vcpu]);

@@ -172,9 +172,10 @@ struct mv_own_device {
  * table (ACPI, e820, device tree) tells of it, and no kernel is loaded there.  Devices reach
  * it like any memory, unless it is read-only.
  *
- * The mapping stays the caller's, who keeps it until destroy.  If it goes away earlier, or
- * its file is cut short, the guest's next access ends the run with -EFAULT.  Set every
- * member to 0 and then size to sizeof(struct mv_own_memory).
+ * The mapping stays the caller's, who keeps it until destroy, and its file as long as it is: where
+ * that is truncated, the guest's next access ends the run with -EFAULT, and an access by a device
+ * or by this library raises SIGBUS in the process, as any other would.  A sealed memfd
+ * (F_SEAL_SHRINK) cannot be.  Set every member to 0 and then size to sizeof(struct mv_own_memory).
  */
 struct mv_own_memory {
     size_t size;      /**< sizeof(struct mv_own_memory) */
@@ -285,7 +286,7 @@ MV_API int mv_machine_dump_tables(const struct mv_machine *machine, const char *
  * A machine runs once.  Output that the guest has written is delivered before
  * it returns, unless the machine was stopped and `out` would block.
  * Errors: -EALREADY (it has run, or has only tables), -EAGAIN (no more threads), -EFAULT (guest
- * memory went away under it: a mapped file was truncated), and what KVM returns.
+ * memory went away under it: see mv_own_memory), and what KVM returns.
  */
 MV_API int mv_machine_run(struct mv_machine *machine, struct mv_end *ret_end, struct mv_error *err);
 

@@ -2,7 +2,7 @@
 /*
  * The initrd: size=BYTES (0: none), each of them as the runner made it, below
  * the end of memory, and clear of the kernel; what follows up to the end of its
- * last page is zero.
+ * last page is zero.  wait=1: says "ready", and looks when a byte has come.
  */
 #include "runtime.h"
 
@@ -26,6 +26,10 @@ void test(void)
     uint64_t size = option("size", 0), i = 0;
 
     check_equal(boot.initrd_size, size);
+    if (option("wait", 0)) {
+        print("ready\n");
+        get_byte();
+    }
     if (size == 0) {
         check_equal(boot.initrd, 0);
         return;

@@ -152,8 +152,7 @@ static int check_header(const struct mv_load *load, const struct payload *payloa
     return 0;
 }
 
-/* Reads the header, and from what else the image begins with how long it has to be at least.
- * Not from where the image goes: a mapped file can shrink. */
+/* Reads the header, and from what else the image begins with how long it has to be at least. */
 static int read_header(const struct mv_load *load, const struct payload *payload,
                        struct header *ret_header, uint64_t *ret_least, struct mv_error *err)
 {

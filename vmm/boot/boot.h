@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Image loaders.  An image is a file that is as hostile as the guest: headers
- * are read once into our memory, validated, and then used; nothing is looked at
- * through a mapping that could shrink.
+ * are read once into our memory, validated, and then used; no file is mapped.
  */
 #ifndef MV_BOOT_BOOT_H
 #define MV_BOOT_BOOT_H
@@ -76,6 +75,10 @@ int mv_arm64_load(struct mv_load *load, enum mv_image_kind kind, uint64_t tables
 
 /* -ENOEXEC: the kernel ends before it should. */
 int mv_boot_truncated(const struct mv_boot_files *files, struct mv_error *err);
+
+/* Copies size bytes of the kernel's file at offset to gpa. */
+int mv_boot_put_kernel(struct mv_load *load, mv_gpa gpa, uint64_t offset, uint64_t size,
+                       struct mv_error *err);
 
 /* Copies the command line to gpa; limit: the most bytes that the kernel takes,
  * without the final zero. */

@@ -137,19 +137,13 @@ static int check_limits(const struct mv_load *load, struct image *image, struct 
 
 static int place_kernel(struct mv_load *load, const struct image *image, struct mv_error *err)
 {
-    int error;
-
     if (!mv_mem_host(load->mem, image->address, image->init_size)) {
         if (image->init_size > 2 * MV_GIB)
             return lies(load, "init_size", image->init_size, "is beyond all reason", err);
         return mv_boot_no_room(load, "this kernel", image->address + image->init_size, err);
     }
-    error = mv_mem_load_file(load->mem, image->address, load->files->kernel, image->payload_offset,
-                             image->payload_size);
-    if (error)
-        return mv_fail(err, error, "pread", NULL, "cannot load the kernel %s: %s",
-                       load->files->kernel_path, strerror(-error));
-    return 0;
+    return mv_boot_put_kernel(load, image->address, image->payload_offset, image->payload_size,
+                              err);
 }
 
 static void fill_e820(const struct mv_mem *mem, struct boot_params *params)

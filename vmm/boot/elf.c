@@ -3,7 +3,7 @@
  * ELF kernels, in the order in which they are recognized:
  *
  * - By the PVH note (Xen, docs/misc/pvh.pandoc; struct hvm_start_info in
- *   xen/include/public/arch-x86/hvm/start_info.h): an uncompressed vmlinux is mapped where
+ *   xen/include/public/arch-x86/hvm/start_info.h): an uncompressed vmlinux is read to where
  *   it belongs and entered in 32-bit mode, without a decompressor.
  * - By a Multiboot header (multiboot.c).
  * - Any other executable that is no program of an operating system's: entered in the mode of
@@ -242,7 +242,6 @@ static int load_segment(struct mv_load *load, const struct segment *segment, mv_
                         mv_gpa *end, struct mv_error *err)
 {
     uint64_t segment_end, file_end;
-    int error;
 
     if (segment->memory_size == 0 && segment->file_size == 0)
         return 0;
@@ -263,12 +262,8 @@ static int load_segment(struct mv_load *load, const struct segment *segment, mv_
         return mv_boot_no_room(load, "this kernel", segment_end, err);
     *end = mv_max(*end, segment_end);
     load->over_reset_vector |= mv_layout_has_reset_vector(segment->address, segment_end - 1);
-    error = mv_mem_load_file(load->mem, segment->address, load->files->kernel, segment->offset,
-                             segment->file_size);
-    if (error)
-        return mv_fail(err, error, "mmap", NULL, "cannot load the kernel %s: %s",
-                       load->files->kernel_path, strerror(-error));
-    return 0; /* what is beyond file_size is zero already */
+    /* what is beyond file_size is zero already */
+    return mv_boot_put_kernel(load, segment->address, segment->offset, segment->file_size, err);
 }
 
 static void write_start_info(struct mv_load *load, mv_gpa initrd)

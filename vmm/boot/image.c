@@ -59,6 +59,19 @@ int mv_boot_truncated(const struct mv_boot_files *files, struct mv_error *err)
                    (unsigned long long)files->kernel_size);
 }
 
+int mv_boot_put_kernel(struct mv_load *load, mv_gpa gpa, uint64_t offset, uint64_t size,
+                       struct mv_error *err)
+{
+    int error = mv_mem_load_file(load->mem, gpa, load->files->kernel, offset, size);
+
+    if (error == -ENODATA) /* it was longer a moment ago */
+        return mv_boot_truncated(load->files, err);
+    if (error)
+        return mv_fail(err, error, "pread", NULL, "cannot load the kernel %s: %s",
+                       load->files->kernel_path, strerror(-error));
+    return 0;
+}
+
 enum mv_image_kind mv_image_probe(const struct mv_boot_files *files, unsigned kinds,
                                   const char *hint, struct mv_error *err)
 {
@@ -142,8 +155,11 @@ int mv_boot_put_initrd(struct mv_load *load, mv_gpa floor, mv_gpa ceiling, bool 
                                floor + mv_align_up(size, MV_PAGE_SIZE), err);
     }
     error = mv_mem_load_file(load->mem, at, files->initrd, 0, size);
+    if (error == -ENODATA)
+        return mv_fail(err, -ENOEXEC, NULL, "start again when whatever writes it is done",
+                       "the initrd %s became shorter while it was read", files->initrd_path);
     if (error)
-        return mv_fail(err, error, "mmap", NULL, "cannot load the initrd %s: %s",
+        return mv_fail(err, error, "pread", NULL, "cannot load the initrd %s: %s",
                        files->initrd_path, strerror(-error));
     *ret_gpa = at;
     return 0;

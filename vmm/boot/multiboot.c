@@ -112,10 +112,9 @@ static int load_flat(struct mv_load *load, const struct mv_multiboot *header, mv
                        load->files->kernel_path, header->words[7]);
     if (!mv_mem_host(load->mem, start, end - start))
         return mv_boot_no_room(load, "this kernel", end, err);
-    error = mv_mem_load_file(load->mem, start, load->files->kernel, offset, bytes);
+    error = mv_boot_put_kernel(load, start, offset, bytes, err);
     if (error)
-        return mv_fail(err, error, "mmap", NULL, "cannot load the kernel %s: %s",
-                       load->files->kernel_path, strerror(-error));
+        return error;
     load->over_reset_vector |= mv_layout_has_reset_vector(start, end - 1);
     *ret_end = mv_max(end, MV_HIGH_RAM); /* the initrd does not go below that */
     *ret_entry = header->words[7];
