@@ -591,6 +591,10 @@ class Machine:
         _check(_LIBRARY.mv_machine_explain(self.handle, ctypes.byref(text)), "explaining the end")
         return _take(text.value)
 
+    def report(self) -> str:
+        """After a bad end: the registers of the vCPU that ended it, the bytes at its instruction pointer, and its last exits."""
+        return _take(_LIBRARY.mv_machine_report(self.handle))
+
     def close(self) -> None:
         """Stops and destroys it. May be called again."""
         if self._handle is not None:
