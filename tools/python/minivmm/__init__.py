@@ -18,8 +18,10 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import errno
 import mmap
 import os
+import select
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Callable, Iterator, Mapping, MutableMapping, Optional, Sequence, Union
@@ -104,6 +106,19 @@ class End:
     reason: Reason
     code: int
     vcpu: int
+
+
+class Crash(RuntimeError):
+    """The guest crashed: a triple fault, a panic, or KVM could not go on. end: how; explanation: what explain() says, or where it
+    has nothing to say, the report."""
+
+    def __init__(self, end: End, explanation: str) -> None:
+        super().__init__(f"the guest crashed: {end.reason.name}" + (f" on vCPU {end.vcpu}" if end.vcpu >= 0 else "")
+                         + (f"\n{explanation}" if explanation else ""))
+        self.end, self.explanation = end, explanation
+
+
+_CRASHES = (Reason.PANIC, Reason.TRIPLE_FAULT, Reason.INTERNAL_ERROR)
 
 
 @dataclass(frozen=True)
@@ -339,14 +354,20 @@ class Vcpu:
         return int(handle)
 
     def run(self, until: Until = Until.UNKNOWN, timeout: Optional[float] = None) -> Exit:
-        """Runs the guest in this thread; timeout in seconds, or None. The Exit is the vCPU's own, and valid until the next call."""
+        """Runs the guest in this thread; timeout in seconds, or None. The Exit is the vCPU's own, and valid until the next call.
+        Raises Crash when the machine has ended by one."""
         nanoseconds = -1 if timeout is None else int(timeout * 1e9)
-        _check(_LIBRARY.mv_vcpu_run(self.handle, until, nanoseconds, ctypes.byref(self._exit)), "running a vCPU")
+        error = _LIBRARY.mv_vcpu_run(self.handle, until, nanoseconds, ctypes.byref(self._exit))
         self.machine.raise_pending()
-        return Exit(self._exit)
+        if error < 0:
+            raise Error(error, f"running vCPU {self.index}: {os.strerror(-error)}", self.explain().split("\n", maxsplit=1)[0])
+        found = Exit(self._exit)
+        if found.kind == Kind.END:
+            self.machine.ended(found.end)
+        return found
 
     def exits(self, until: Until = Until.UNKNOWN) -> Iterator[Exit]:
-        """Runs, and yields each exit until it halts or the machine ends."""
+        """Runs, and yields each exit until it halts or the machine ends: machine.end says how. Raises Crash if by one."""
         while True:
             found = self.run(until)
             if found.kind in (Kind.HALT, Kind.END):
@@ -428,6 +449,8 @@ class Machine:
     single_step: an exit after each instruction, for explain().  trace_records: how many exits Vcpu.trace() keeps.
     hooks, devices, memories: what is one's own.
     output, input: file descriptors of the serial console.  log: called with each message.
+
+    end: how it has ended, once run(), wait(), Vcpu.run() or Vcpu.exits() have told; or None.
     """
 
     def __init__(self, kernel: Optional[str] = None, *, initrd: Optional[str] = None, append: Optional[str] = None,
@@ -440,6 +463,8 @@ class Machine:
         self._handle: Optional[int] = None
         self._kept = _Kept()
         self._pending: Optional[BaseException] = None
+        self._wait_is_due = False
+        self.end: Optional[End] = None
         self.devices = list(devices)
         self.vcpus = [Vcpu(self, index) for index in range(cpus)]
         config = _abi.Config(size=ctypes.sizeof(_abi.Config), kernel=_text(kernel), initrd=_text(initrd), append=_text(append),
@@ -529,13 +554,25 @@ class Machine:
     def _finish(self, call: Callable[..., int]) -> End:
         end, error = _abi.End(), _abi.Error()
         failed = call(self.handle, ctypes.byref(end), ctypes.byref(error)) < 0
+        self._wait_is_due = False
         self.raise_pending()
         if failed:
             _raise(error)
-        return End(Reason(end.reason), end.code, end.vcpu)
+        return self.ended(End(Reason(end.reason), end.code, end.vcpu))
+
+    def ended(self, end: End) -> End:
+        """Keeps how it ended; raises Crash if it is one."""
+        self.end = end
+        if end.reason in _CRASHES:
+            try:
+                words = self.explain()
+            except Error as error:  # this host has lost the registers: its hint helps
+                words = str(error)
+            raise Crash(end, words or self.report())
+        return end
 
     def run(self) -> End:
-        """Runs it in threads of its own until it ends."""
+        """Runs it in threads of its own until it ends. Raises Crash if by one."""
         return self._finish(_LIBRARY.mv_machine_run)
 
     def start(self) -> None:
@@ -543,9 +580,10 @@ class Machine:
         error = _abi.Error()
         if _LIBRARY.mv_machine_start(self.handle, ctypes.byref(error)) < 0:
             _raise(error)
+        self._wait_is_due = True
 
     def wait(self) -> End:
-        """Until a machine that was started ends."""
+        """Until a machine that was started ends. Raises Crash if by one."""
         return self._finish(_LIBRARY.mv_machine_wait)
 
     def stop(self, code: int = 0) -> None:
@@ -588,7 +626,10 @@ class Machine:
         """After the end: what happened, in words; "" where there is nothing to explain. Error: this host's KVM has lost the
         registers, and single_step=True keeps them."""
         text = ctypes.c_void_p()
-        _check(_LIBRARY.mv_machine_explain(self.handle, ctypes.byref(text)), "explaining the end")
+        error = _LIBRARY.mv_machine_explain(self.handle, ctypes.byref(text))
+        if error == -errno.ENODATA:
+            raise Error(error, "this computer's KVM has cleared the registers", "single_step=True keeps them")
+        _check(error, "explaining the end")
         return _take(text.value)
 
     def report(self) -> str:
@@ -606,7 +647,12 @@ class Machine:
         return self
 
     def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
-        self.close()
+        """A machine that was started, and has ended before anybody waited for it, is waited for: no crash goes unseen."""
+        try:
+            if kind is None and self._wait_is_due and (self._pending or select.select([self], [], [], 0)[0]):
+                self.wait()
+        finally:
+            self.close()
 
 
 def version() -> str:
