@@ -54,7 +54,8 @@ struct mv_virtio;
 
 /** A request: buffers in guest memory, checked, as they are in this process. */
 struct mv_chain {
-    uint16_t head;                  /**< its name in its queue, for mv_virtio_push */
+    uint64_t head;                  /**< its name, for mv_virtio_push: no other chain of this
+                                     * device ever has the same */
     unsigned out_count;             /**< segments to be read: iov[0 .. out_count) */
     unsigned in_count;              /**< segments to be written, after these */
     uint64_t out_size;              /**< bytes to be read, in all */
@@ -134,9 +135,10 @@ MV_API bool mv_virtio_pop(struct mv_virtio *virtio, unsigned queue, struct mv_ch
 /**
  * Gives a chain back, with the number of bytes that were written to it, from the beginning
  * of its writable segments on.  The driver sees it, and has its interrupt, when notify or
- * activate returns.  After a reset, what was popped before it is ignored.  Loop thread.
+ * activate returns.  What was popped before a reset, or pushed already, is ignored, also if
+ * the driver uses the same descriptors again.  head is all 64 bits of the chain's.  Loop thread.
  */
-MV_API void mv_virtio_push(struct mv_virtio *virtio, unsigned queue, uint16_t head,
+MV_API void mv_virtio_push(struct mv_virtio *virtio, unsigned queue, uint64_t head,
                            uint32_t written);
 
 /** Has notify called soon, or stop while that waits; nothing while the driver has not said

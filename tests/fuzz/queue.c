@@ -153,7 +153,7 @@ static void pop(void)
     if (result != MV_QUEUE_CHAIN)
         return;
     check_chain(&ref);
-    run.in_flight[run.in_flight_count++] = run.chain.head;
+    run.in_flight[run.in_flight_count++] = (uint16_t)run.chain.head;
     fuzz_require(run.in_flight_count <= run.queue.state.size, "no more than the queue has");
 }
 

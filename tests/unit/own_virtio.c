@@ -18,7 +18,7 @@ static struct device {
     bool later;     /* it keeps what it took */
     bool slow;      /* stop answers when it is called again */
     unsigned taken; /* chains */
-    uint16_t kept[MV_QUEUE_MAX];
+    uint64_t kept[MV_QUEUE_MAX];
     unsigned kept_count;
     unsigned activations, stops, resets, destructions;
     uint64_t features;
@@ -241,6 +241,67 @@ Test(own_virtio, a_reset_waits_for_what_is_in_flight_and_nothing_is_pushed_any_m
     ring_doorbell();
     expect_answer(0, 2);
     cr_expect_not(ring_take(&ring, &used));
+    rig_stop();
+}
+
+/* The same descriptors again: the driver's next request, which has no answer yet. */
+static void expect_unanswered(uint64_t stale)
+{
+    struct ring_used used;
+    uint64_t now = dev.chain.head;
+
+    cr_expect_neq(now, stale);
+    mv_virtio_push(dev.virtio, 1, stale, 99);
+    ring_doorbell(); /* which publishes what was pushed */
+    cr_expect_not(ring_take(&ring, &used), "another request's answer");
+    mv_virtio_push(dev.virtio, 1, now, 2);
+    ring_doorbell();
+    expect_answer(0, 2);
+}
+
+static void offer_again(void)
+{
+    offer(0);
+    ring_doorbell();
+}
+
+Test(own_virtio, a_chain_from_before_a_reset_is_no_answer_to_the_request_after_it)
+{
+    uint64_t stale[3];
+
+    begin(&full, 0);
+    dev.later = true;
+    for (unsigned life = 0; life < 3; life++) {
+        offer_again();
+        stale[life] = dev.chain.head;
+        rig_reset();
+        rig_negotiate(0);
+        ring_place(&ring, RIG_RINGS, 8);
+        rig_set_queue(1, &ring);
+        rig_go();
+        for (unsigned i = 0; i <= life; i++) {
+            offer_again();
+            expect_unanswered(stale[i]);
+        }
+    }
+    rig_stop();
+}
+
+Test(own_virtio, a_chain_that_was_pushed_is_no_answer_to_the_next_request)
+{
+    uint64_t stale;
+
+    begin(&full, 0);
+    dev.later = true;
+    for (unsigned i = 0; i < 3; i++) {
+        offer_again();
+        stale = dev.chain.head;
+        mv_virtio_push(dev.virtio, 1, stale, 2);
+        ring_doorbell();
+        expect_answer(0, 2);
+        offer_again();
+        expect_unanswered(stale);
+    }
     rig_stop();
 }
 

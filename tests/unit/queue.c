@@ -55,7 +55,7 @@ static void expect_good(const char *why)
 {
     ring_offer(&ring, 0);
     cr_assert_eq(pop(), MV_QUEUE_CHAIN, "%s", why);
-    mv_queue_push(&queue, chain.head, 0);
+    mv_queue_push(&queue, (uint16_t)chain.head, 0);
 }
 
 /* ---- chains ---- */
@@ -431,7 +431,7 @@ static void serve(void)
 
     cr_assert(chain.out_count == 1 && chain.in_count == 1);
     *to = ~*from;
-    mv_queue_push(&queue, chain.head, (uint32_t)(*from % 1000));
+    mv_queue_push(&queue, (uint16_t)chain.head, (uint32_t)(*from % 1000));
 }
 
 /* A few requests, answered out of order; each has its two descriptors and data. */
@@ -733,7 +733,7 @@ static void exchange_with_thread(bool event_idx)
 
         mv_queue_quiet(&queue);
         while (pop() == MV_QUEUE_CHAIN) {
-            mv_queue_push(&queue, chain.head, 1);
+            mv_queue_push(&queue, (uint16_t)chain.head, 1);
             done++;
             if (mv_queue_publish(&queue))
                 atomic_fetch_add(&interrupt, 1);
@@ -820,7 +820,7 @@ Test(queue, descriptors_that_change_while_they_are_read_give_good_chains_or_none
         if (pop() == MV_QUEUE_CHAIN) {
             check_chain();
             chains++;
-            mv_queue_push(&queue, chain.head, (uint32_t)chain.in_size);
+            mv_queue_push(&queue, (uint16_t)chain.head, (uint32_t)chain.in_size);
             mv_queue_publish(&queue);
         } else {
             broken++;

@@ -445,7 +445,8 @@ static bool writes_are_stable(const struct blk *blk)
 static bool begin_chain(struct blk *blk, unsigned index)
 {
     struct mv_chain *chain = &blk->chain;
-    struct request *request = &blk->requests[index][chain->head];
+    uint16_t head = (uint16_t)chain->head;
+    struct request *request = &blk->requests[index][head];
     struct data data = {
         .out = chain->iov,
         .in = chain->iov + chain->out_count,
@@ -466,7 +467,7 @@ static bool begin_chain(struct blk *blk, unsigned index)
     last->iov_len--;
     *request = (struct request){
         .queue = &blk->virtio.queues[index],
-        .head = chain->head,
+        .head = head,
         .status = (uint8_t *)last->iov_base + last->iov_len,
         .stable = writes_are_stable(blk),
         .type = UINT32_MAX,

@@ -27,7 +27,9 @@ struct own {
 
     /* the loop thread's */
     bool live, stopping;
-    unsigned left; /* chains that may be popped in this turn */
+    uint64_t popped; /* chains, ever */
+    uint64_t *names; /* the last chain's of each head: MV_QUEUE_MAX for each queue */
+    unsigned left;   /* chains that may be popped in this turn */
 };
 
 /* ---- what the embedder calls ---- */
@@ -51,6 +53,7 @@ bool mv_virtio_pop(struct mv_virtio *virtio, unsigned queue, struct mv_chain *re
     struct own *own = virtio->state;
     struct mv_queue *from = live_queue(virtio, queue);
     enum mv_queue_result result;
+    uint64_t *name;
 
     if (!from || from->broken)
         return false;
@@ -66,14 +69,18 @@ bool mv_virtio_pop(struct mv_virtio *virtio, unsigned queue, struct mv_chain *re
     if (result != MV_QUEUE_CHAIN)
         return false;
     own->left--;
+    name = &own->names[queue * MV_QUEUE_MAX + ret_chain->head];
+    *name = ret_chain->head |= own->popped++ << 16;
     return true;
 }
 
-void mv_virtio_push(struct mv_virtio *virtio, unsigned queue, uint16_t head, uint32_t written)
+void mv_virtio_push(struct mv_virtio *virtio, unsigned queue, uint64_t name, uint32_t written)
 {
+    const struct own *own = virtio->state;
     struct mv_queue *to = live_queue(virtio, queue);
+    uint16_t head = (uint16_t)name;
 
-    if (to && mv_queue_is_in_flight(to, head))
+    if (to && mv_queue_is_in_flight(to, head) && own->names[queue * MV_QUEUE_MAX + head] == name)
         mv_queue_push(to, head, written);
 }
 
@@ -223,6 +230,7 @@ static void destroy(void *state)
     if (own->keep && own->ops->destroy)
         own->ops->destroy(own->state);
     free(own->virtio.queues);
+    free(own->names);
     free(own);
 }
 
@@ -253,14 +261,17 @@ int mv_own_virtio_create(const struct mv_own_virtio *given, struct mv_virtio **r
 {
     struct own *own = calloc(1, sizeof(*own));
     struct mv_queue *queues = calloc(given->queues, sizeof(*queues));
+    uint64_t *names = calloc(given->queues, MV_QUEUE_MAX * sizeof(*names));
 
-    if (!own || !queues) {
+    if (!own || !queues || !names) {
         free(own);
         free(queues);
+        free(names);
         return -ENOMEM;
     }
     own->ops = given->ops;
     own->state = given->state;
+    own->names = names;
     own->config_size = given->config_size;
     if (given->config_size)
         memcpy(own->config, given->config, given->config_size);

@@ -119,7 +119,7 @@ static bool read_chain(struct mv_queue *queue, struct mv_chain *chain)
     struct descriptor d, nested;
     uint32_t count;
 
-    if (!walk(queue, chain, state->desc, state->size, chain->head, &d))
+    if (!walk(queue, chain, state->desc, state->size, (uint16_t)chain->head, &d))
         return false;
     if (!(d.flags & F_INDIRECT))
         return true;

@@ -64,7 +64,7 @@ bool mv_queue_enable(struct mv_queue *queue, const struct mv_mem *mem, uint64_t 
  */
 enum mv_queue_result mv_queue_pop(struct mv_queue *queue, struct mv_chain *ret_chain);
 
-/* Gives a chain back, with the number of bytes that were written to it.  The
+/* Gives a chain back, by its head, with the number of bytes that were written to it.  The
  * driver does not see it before publish. */
 void mv_queue_push(struct mv_queue *queue, uint16_t head, uint32_t written);
 
