@@ -62,7 +62,7 @@ static void finish(struct drive *drive)
 {
     if (drive->has_timer)
         timer_delete(drive->timer);
-    mv_vcpu_drain();
+    mv_vcpu_calm(drive->vcpu);
     pthread_sigmask(SIG_SETMASK, &drive->mask, NULL);
 }
 
@@ -142,7 +142,6 @@ static int go_inside(struct drive *drive, struct mv_exit *exit)
         *exit = (struct mv_exit){.kind = MV_EXIT_TIMEOUT};
         return 0;
     }
-    __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
     error = start_timer(drive);
     if (!error)
         error = take_answer(vcpu, exit);

@@ -315,11 +315,12 @@ int mv_vcpu_settle(struct mv_vcpu *vcpu)
     return error == -EINTR ? 0 : error;
 }
 
-void mv_vcpu_drain(void)
+void mv_vcpu_calm(struct mv_vcpu *vcpu)
 {
     const struct timespec now = {0};
     sigset_t kick;
 
+    __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
     sigemptyset(&kick);
     sigaddset(&kick, mv_vcpu_kick_signal());
     while (sigtimedwait(&kick, NULL, &now) > 0)
@@ -336,9 +337,7 @@ static int pass_gate(struct mv_vcpu *vcpu)
         return error;
     mv_gate_leave(gate, &vcpu->inside);
     mv_recorder_rest(&vcpu->recorder);
-    mv_vcpu_drain();
     mv_gate_enter(gate, &vcpu->inside, &vcpu->runner, UINT64_MAX);
-    __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
     return -EINTR;
 }
 
@@ -360,8 +359,10 @@ static void run_inside(struct mv_vcpu *vcpu)
     while (!atomic_load(host->ended)) {
         int error = mv_gate_held(host->gate) ? pass_gate(vcpu) : mv_vcpu_enter(vcpu);
 
-        if (error == -EINTR)
+        if (error == -EINTR) {
+            mv_vcpu_calm(vcpu);
             continue;
+        }
         if (error) {
             end(vcpu, MV_END_INTERNAL_ERROR, error);
             break;

@@ -107,8 +107,12 @@ int mv_vcpu_settle(struct mv_vcpu *vcpu);
 int mv_vcpu_set_masks(struct mv_vcpu *vcpu);
 int mv_vcpu_kick_signal(void);
 
-/* Takes back the kicks that came too late.  Outside of the gate, the signal blocked. */
-void mv_vcpu_drain(void);
+/*
+ * Takes back the kicks that have come, in the vCPU's thread, the signal blocked.  What they were
+ * sent for (holds, the end) was set before and is looked at after this: a kick without a reason
+ * left, such as a hold that was taken back, ends here.
+ */
+void mv_vcpu_calm(struct mv_vcpu *vcpu);
 
 /* Once into the guest.  0: an exit that next will tell; -EINTR; or KVM's error. */
 int mv_vcpu_enter(struct mv_vcpu *vcpu);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -442,6 +443,52 @@ static void pauses_hold(void)
     mv_machine_destroy(machine);
 }
 
+/* Whatever the moment, and however many do it at once: a hold that is taken back leaves the vCPU
+ * running, at a pause it does not, and no kick is left behind. */
+static void *hold_and_resume(void *context)
+{
+    for (int i = 0; i < 2000; i++) {
+        mv_machine_hold(context);
+        if (i % 7 == 0)
+            sched_yield();
+        mv_machine_resume(context);
+    }
+    return NULL;
+}
+
+static void holds_taken_back_leave_it_running(void)
+{
+    struct mv_config config = {.flat = FLAT(MV_MODE_32, INCREMENT)};
+    struct mv_machine *machine = create(config);
+    volatile uint32_t *counter = mv_machine_memory(machine, 0x20000, 4);
+    pthread_t threads[2];
+    struct mv_error err = {0};
+    struct mv_end end;
+
+    CHECK(mv_machine_start(machine, &err) == 0);
+    for (int round = 0; round < 5; round++) {
+        uint32_t before;
+
+        for (int i = 0; i < 2; i++)
+            CHECK(pthread_create(&threads[i], NULL, hold_and_resume, machine) == 0);
+        for (int i = 0; i < 2; i++)
+            CHECK(pthread_join(threads[i], NULL) == 0);
+        before = *counter;
+        while (*counter == before)
+            ;
+        for (int i = 0; i < 20; i++) {
+            mv_machine_pause(machine);
+            before = *counter;
+            CHECK(get(machine, "rip") == 0x10000 || get(machine, "rip") == 0x10007);
+            CHECK(*counter == before);
+            mv_machine_resume(machine);
+        }
+    }
+    mv_machine_stop(machine, 0);
+    CHECK(mv_machine_wait(machine, &end, &err) == 0 && end.reason == MV_END_STOPPED);
+    mv_machine_destroy(machine);
+}
+
 struct driver {
     struct mv_machine *machine;
     struct mv_exit exit;
@@ -615,6 +662,7 @@ int main(void)
     steps();
     time_is_over();
     pauses_hold();
+    holds_taken_back_leave_it_running();
     stopped_from_outside();
     crashes_are_told();
     rules_are_named();
