@@ -118,13 +118,12 @@ int mv_machine_drive(void *context)
 }
 
 /* Delivers the guest's last words, unless somebody calls stop (again). */
-static void flush_console(struct mv_machine *machine)
+static void flush_console(struct mv_machine *machine, struct mv_device *serial)
 {
-    struct mv_device *serial = mv_board_find(&machine->board, "serial0");
     bool stopped = machine->end.reason == MV_END_STOPPED;
     unsigned stops = atomic_load(&machine->stops);
 
-    while (serial && !mv_serial_flush(serial)) {
+    while (!mv_serial_flush(serial)) {
         if (!wait_for_wake(machine, stopped ? STOPPED_FLUSH_MS : -1))
             break;
         if (atomic_load(&machine->stops) != stops)
@@ -154,12 +153,16 @@ static int explain_host_failure(const struct mv_machine *machine, struct mv_erro
 /* With `ended` set: all threads go. */
 static void take_down(struct mv_machine *machine, bool flush)
 {
+    struct mv_device *serial = mv_board_find(&machine->board, "serial0");
+
     mv_board_quiesce(&machine->board);
     kick_all(machine);
     for (unsigned i = 0; i < machine->created; i++)
         mv_vcpu_join(&machine->vcpus[i]);
-    if (flush)
-        flush_console(machine);
+    if (serial && flush)
+        flush_console(machine, serial);
+    if (serial)
+        mv_serial_stop(serial);
     mv_loop_stop(&machine->loop);
 }
 

@@ -71,7 +71,8 @@ struct mv_end {
 /**
  * The host's side of the serial console.  The file descriptors stay the
  * caller's, are used between create and the end of run, and may be -1 for
- * none.  The library does not change their flags or the terminal's mode.
+ * none.  The library does not change their flags or the terminal's mode.  Calls that
+ * block on them hold up nothing else, and end with the machine.
  */
 struct mv_console {
     int in;  /**< bytes for the guest are read from here, as fast as the guest takes them */
@@ -82,7 +83,8 @@ struct mv_console {
      * Optional.  Sees what was read from `in` before the guest does: it may
      * change the *count bytes at data, and lower *count.  It may call
      * mv_machine_stop; a return value of true sends a break to the guest at
-     * the end of these bytes.  Called from the machine's loop thread.
+     * the end of these bytes.  Called from a thread of the machine's, by one at a
+     * time, without a lock.
      */
     bool (*filter)(void *context, uint8_t *data, size_t *count);
     void *context; /**< what filter gets; the caller's, until destroy */

@@ -3,24 +3,27 @@
  * The serial port: the UART model of uart.c between the guest and two file
  * descriptors of the host.
  *
- * Output gathers in a buffer, which the loop thread writes out a moment later,
- * or at once when a page is full: a system call for a burst, not for a byte.
- * When the host does not take it, the buffer fills to a mark, and from then on
- * each vCPU is held back after the byte it has written (settle).  So nothing is
- * lost, and the buffer cannot overflow: a vCPU adds at most one byte after the
- * mark was reached.
+ * These are the embedder's, and a call may block on them for ever, whatever poll says: a
+ * terminal whose other side does not read, a pipe that somebody else fills or empties
+ * first.  So each has a thread for its calls, which makes them without the device's lock.  It
+ * starts when there is something to write or read, and ends with the run, cancelled if
+ * it is in such a call.
+ *
+ * Output gathers in a buffer, which is written a moment later, or at once when a page
+ * is full: a system call for a burst, not for a byte.  When the host does not take it,
+ * the buffer fills to a mark, and from then on each vCPU is held back after the byte it
+ * has written (settle).  So nothing is lost, and the buffer cannot overflow: a vCPU adds
+ * at most one byte after the mark was reached.
  *
  * Input is read only as far as there is room for it.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "dev/dev.h"
@@ -29,10 +32,18 @@
 
 #define OUT_SIZE  (64 * 1024)
 #define OUT_MARK  (32 * 1024) /* the rest is more than there can be vCPUs */
-#define OUT_BURST 4096        /* a pipe that is ready takes this much without blocking */
+#define OUT_BURST 4096        /* enough for a system call */
 #define OUT_DELAY 2000000     /* nanoseconds that a byte waits for company */
 #define IN_SIZE   4096
 #define IN_BREAK  0x100 /* an entry of the input that is no byte but a break */
+
+/* A thread for calls that may block. */
+struct pump {
+    pthread_t thread;
+    pthread_cond_t wanted; /* there is something to do; on CLOCK_MONOTONIC */
+    bool started;
+    bool calling; /* in such a call: it does not look at `closed` */
+};
 
 struct serial {
     struct mv_uart uart;
@@ -41,33 +52,97 @@ struct serial {
     struct mv_ender ender;
     struct mv_loop *loop;
     struct mv_console console;
+    pthread_mutex_t *lock; /* the device's */
     int wake;
+    bool quiesced; /* nobody may wait for room any more */
+    bool closed;   /* the threads end, and none starts */
 
-    /* Output: a ring, and who is to empty it next. */
+    /* Output: a ring. */
     uint8_t out[OUT_SIZE];
     size_t out_head, out_used;
-    enum { OUT_IDLE, OUT_TICKING, OUT_URGENT, OUT_BLOCKED } out_state;
-    bool quiesced; /* nobody may wait for room any more */
     pthread_cond_t room;
-    struct mv_loop_source tick;  /* timerfd */
-    struct mv_loop_source ready; /* the output itself; watched once it has blocked */
-    bool ready_watched;
-    bool own_out; /* ready.fd is ours to close */
+    struct pump writer;
 
     /* Input: a ring of bytes and breaks. */
     uint16_t in[IN_SIZE];
     size_t in_head, in_used;
+    bool in_ready;  /* bytes can be read */
+    bool in_paused; /* and are not, for want of room */
+    struct pump reader;
     struct mv_loop_source input; /* the input itself */
     struct mv_loop_source nudge; /* eventfd: for inputs that epoll cannot watch; -1: not needed */
-    bool in_paused;
 };
 
-static void set_tick(struct serial *serial, long ns)
-{
-    struct itimerspec when = {.it_value.tv_nsec = ns};
+/* ---- threads ---- */
 
-    timerfd_settime(serial->tick.fd, 0, &when, NULL);
+static void init_pump(struct pump *pump)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&pump->wanted, &attr);
+    pthread_condattr_destroy(&attr);
 }
+
+/* Returns 0 or -errno. */
+static int start_pump(struct serial *serial, struct pump *pump, void *(*run)(void *))
+{
+    int error = 0;
+
+    if (!pump->started && !serial->closed) {
+        error = mv_start_thread(&pump->thread, run, serial);
+        pump->started = error == 0;
+    }
+    return error;
+}
+
+/* Not under the lock, which the thread takes at its end. */
+static void stop_pump(struct serial *serial, struct pump *pump)
+{
+    bool started;
+
+    pthread_mutex_lock(serial->lock);
+    serial->closed = true;
+    started = pump->started;
+    pump->started = false;
+    pthread_cond_signal(&pump->wanted);
+    if (started && pump->calling)
+        pthread_cancel(pump->thread);
+    pthread_mutex_unlock(serial->lock);
+    if (started)
+        pthread_join(pump->thread, NULL);
+}
+
+/* Waits for `wanted`, for at most as long.  Returns false when the time is over. */
+static bool wait_for(struct serial *serial, struct pump *pump, uint64_t until)
+{
+    struct timespec at = {.tv_sec = (time_t)(until / 1000000000u),
+                          .tv_nsec = (long)(until % 1000000000u)};
+
+    return pthread_cond_timedwait(&pump->wanted, serial->lock, &at) != ETIMEDOUT;
+}
+
+/* Round a call that may block: the lock is let go, and the thread can be cancelled. */
+static void begin_call(struct serial *serial, struct pump *pump)
+{
+    int before;
+
+    pump->calling = true;
+    pthread_mutex_unlock(serial->lock);
+    pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &before);
+}
+
+static void end_call(struct serial *serial, struct pump *pump)
+{
+    int before;
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    pthread_mutex_lock(serial->lock);
+    pump->calling = false;
+}
+
+/* ---- output ---- */
 
 /* Nobody will read the output any more.  The machine ends as a program does that
  * writes into a closed pipe; after another error it goes on without output. */
@@ -79,86 +154,82 @@ static void lose_output(struct serial *serial, int error)
         serial->ender.end(serial->ender.context, MV_END_STOPPED, 128 + SIGPIPE);
 }
 
-/* Waits (in the loop) until the output takes bytes again. */
-static void watch_output(struct serial *serial)
+/* A moment, for more bytes than the first. */
+static void gather(struct serial *serial)
 {
-    /* One shot: a hang-up must not be reported while nothing is to be written. */
-    int error = serial->ready_watched
-                    ? mv_loop_change(serial->loop, &serial->ready, EPOLLOUT | EPOLLONESHOT)
-                    : mv_loop_watch(serial->loop, &serial->ready, EPOLLOUT | EPOLLONESHOT);
+    uint64_t until = mv_monotonic_ns() + OUT_DELAY;
 
-    serial->ready_watched = true;
-    serial->out_state = OUT_BLOCKED;
-    if (error)
-        set_tick(serial, OUT_DELAY); /* cannot be watched: look again later */
+    while (serial->out_used < OUT_BURST && !serial->quiesced && !serial->closed)
+        if (!wait_for(serial, &serial->writer, until))
+            break;
 }
 
-/* Writes out what the host takes.  Loop thread. */
+/* Returns how many bytes the host has taken, or -errno. */
+static ssize_t write_burst(struct serial *serial)
+{
+    size_t burst = mv_min(mv_min(serial->out_used, OUT_SIZE - serial->out_head), OUT_BURST);
+    struct pollfd ready = {.fd = serial->console.out, .events = POLLOUT};
+    ssize_t done;
+
+    begin_call(serial, &serial->writer);
+    done = write(ready.fd, serial->out + serial->out_head, burst);
+    done = done < 0 ? -errno : done;
+    if (done == -EAGAIN) /* it does not block, which is its owner's choice */
+        poll(&ready, 1, -1);
+    end_call(serial, &serial->writer);
+    return done;
+}
+
 static void drain(struct serial *serial)
 {
-    while (serial->out_used && serial->console.out >= 0) {
-        size_t burst = mv_min(mv_min(serial->out_used, OUT_SIZE - serial->out_head), OUT_BURST);
-        struct pollfd ready = {.fd = serial->console.out, .events = POLLOUT};
-        ssize_t done;
+    while (serial->out_used && !serial->closed) {
+        ssize_t done = write_burst(serial);
 
-        if (poll(&ready, 1, 0) == 0) {
-            watch_output(serial);
-            break;
+        if (done >= 0) {
+            serial->out_head = (serial->out_head + (size_t)done) % OUT_SIZE;
+            serial->out_used -= (size_t)done;
+        } else if (done == -EAGAIN) { /* a terminal can be ready and take nothing yet */
+            wait_for(serial, &serial->writer, mv_monotonic_ns() + OUT_DELAY);
+        } else if (done != -EINTR) {
+            lose_output(serial, (int)-done);
         }
-        done = write(serial->console.out, serial->out + serial->out_head, burst);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done < 0 && errno == EAGAIN) {
-            watch_output(serial);
-            break;
-        }
-        if (done < 0) {
-            lose_output(serial, errno);
-            break;
-        }
-        serial->out_head = (serial->out_head + (size_t)done) % OUT_SIZE;
-        serial->out_used -= (size_t)done;
-    }
-    if (serial->out_used < OUT_MARK)
-        pthread_cond_broadcast(&serial->room);
-    if (serial->out_used == 0) {
-        serial->out_state = OUT_IDLE;
-        if (serial->quiesced)
-            eventfd_write(serial->wake, 1);
+        if (serial->out_used < OUT_MARK)
+            pthread_cond_broadcast(&serial->room);
     }
 }
 
-static void on_tick(void *context, uint32_t events)
+static void *write_output(void *context)
 {
     struct serial *serial = context;
-    uint64_t expirations;
-    ssize_t got = read(serial->tick.fd, &expirations, sizeof(expirations));
+    int before;
 
-    (void)events;
-    (void)got; /* nothing to read: it was set anew in the meantime */
-    drain(serial);
-}
-
-static void on_ready(void *context, uint32_t events)
-{
-    (void)events;
-    drain(context);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    pthread_mutex_lock(serial->lock);
+    while (!serial->closed) {
+        gather(serial);
+        drain(serial);
+        if (serial->quiesced)
+            eventfd_write(serial->wake, 1);
+        while (serial->out_used == 0 && !serial->closed)
+            pthread_cond_wait(&serial->writer.wanted, serial->lock);
+    }
+    pthread_mutex_unlock(serial->lock);
+    return NULL;
 }
 
 static void sent(void *context, uint8_t byte)
 {
     struct serial *serial = context;
+    int error;
 
     if (serial->console.out < 0 || serial->out_used == OUT_SIZE)
         return; /* the second cannot be while vCPUs are held back */
     serial->out[(serial->out_head + serial->out_used++) % OUT_SIZE] = byte;
-    if (serial->out_state == OUT_IDLE) {
-        serial->out_state = OUT_TICKING;
-        set_tick(serial, OUT_DELAY);
-    } else if (serial->out_state == OUT_TICKING && serial->out_used >= OUT_BURST) {
-        serial->out_state = OUT_URGENT;
-        set_tick(serial, 1);
-    }
+    error = start_pump(serial, &serial->writer, write_output);
+    if (error)
+        lose_output(serial, -error);
+    if (serial->out_used == 1 || serial->out_used == OUT_BURST)
+        pthread_cond_signal(&serial->writer.wanted);
 }
 
 static void settle(void *state, pthread_mutex_t *lock)
@@ -175,6 +246,7 @@ static void quiesce(void *state)
 
     serial->quiesced = true;
     pthread_cond_broadcast(&serial->room);
+    pthread_cond_signal(&serial->writer.wanted);
 }
 
 bool mv_serial_flush(struct mv_device *device)
@@ -184,37 +256,24 @@ bool mv_serial_flush(struct mv_device *device)
 
     pthread_mutex_lock(&device->lock);
     done = serial->out_used == 0;
-    if (serial->out_state == OUT_TICKING) {
-        serial->out_state = OUT_URGENT;
-        set_tick(serial, 1);
-    }
     pthread_mutex_unlock(&device->lock);
     return done;
 }
 
-static void set_line(void *context, bool level)
+void mv_serial_stop(struct mv_device *device)
 {
-    struct serial *serial = context;
+    struct serial *serial = device->state;
 
-    if (level == serial->level)
-        return;
-    serial->level = level;
-    mv_irq_set(&serial->irq, level);
+    stop_pump(serial, &serial->writer);
+    stop_pump(serial, &serial->reader);
 }
+
+/* ---- input ---- */
 
 static void in_push(struct serial *serial, uint16_t entry)
 {
     if (serial->in_used < IN_SIZE)
         serial->in[(serial->in_head + serial->in_used++) % IN_SIZE] = entry;
-}
-
-static void resume_input(struct serial *serial)
-{
-    serial->in_paused = false;
-    if (serial->nudge.fd >= 0)
-        eventfd_write(serial->nudge.fd, 1);
-    else
-        mv_loop_change(serial->loop, &serial->input, EPOLLIN | EPOLLONESHOT);
 }
 
 /* Moves input into the UART as far as it takes it, and lets more be read. */
@@ -232,47 +291,105 @@ static void feed(void *context)
         else
             mv_uart_receive(&serial->uart, (uint8_t)entry);
     }
-    if (serial->in_paused && serial->in_used <= IN_SIZE / 2)
-        resume_input(serial);
+    if (!serial->in_paused || serial->in_used > IN_SIZE / 2)
+        return;
+    serial->in_paused = false;
+    if (serial->nudge.fd >= 0)
+        eventfd_write(serial->nudge.fd, 1);
+    else
+        pthread_cond_signal(&serial->reader.wanted);
 }
 
-/* Reads once.  Returns false at the end of the input. */
-static bool read_input(struct serial *serial)
+/* How much may be read: one entry stays free for the break that may end these bytes. */
+static size_t room_for_input(const struct serial *serial)
+{
+    return serial->console.interactive ? IN_SIZE : IN_SIZE - mv_min(serial->in_used + 1, IN_SIZE);
+}
+
+/* Reads once, where there is room.  Returns false at the end of the input. */
+static bool read_once(struct serial *serial)
 {
     uint8_t data[IN_SIZE];
-    /* One entry stays free for the break that may end these bytes. */
-    size_t room = IN_SIZE - mv_min(serial->in_used + 1, IN_SIZE);
-    size_t count = serial->console.interactive ? sizeof(data) : room;
+    size_t count = room_for_input(serial);
     bool is_break = false;
-    ssize_t got = read(serial->console.in, data, count);
+    ssize_t got;
 
-    if (got < 0)
-        return errno == EINTR || errno == EAGAIN;
-    if (got == 0)
-        return false;
+    begin_call(serial, &serial->reader);
+    got = read(serial->console.in, data, count);
+    got = got < 0 ? -errno : got;
+    end_call(serial, &serial->reader);
+    if (got <= 0)
+        return got == -EINTR || got == -EAGAIN;
     count = (size_t)got;
-    if (serial->console.filter)
+    if (serial->console.filter) {
+        pthread_mutex_unlock(serial->lock);
         is_break = serial->console.filter(serial->console.context, data, &count);
+        pthread_mutex_lock(serial->lock);
+    }
     for (size_t i = 0; i < count; i++)
         in_push(serial, data[i]);
     if (is_break)
         in_push(serial, IN_BREAK);
+    feed(serial);
     return true;
 }
 
+static void *read_input(void *context)
+{
+    struct serial *serial = context;
+    bool more = true;
+    int before;
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    pthread_mutex_lock(serial->lock);
+    while (more && !serial->closed) {
+        if (!serial->in_ready || room_for_input(serial) == 0) {
+            serial->in_paused = serial->in_ready;
+            pthread_cond_wait(&serial->reader.wanted, serial->lock);
+            continue;
+        }
+        serial->in_ready = false;
+        more = read_once(serial);
+        if (more)
+            mv_loop_change(serial->loop, &serial->input, EPOLLIN | EPOLLONESHOT);
+    }
+    pthread_mutex_unlock(serial->lock);
+    return NULL;
+}
+
+/* The loop waits until there is something to read, so that nobody does it in read. */
 static void on_input(void *context, uint32_t events)
+{
+    struct serial *serial = context;
+
+    (void)events;
+    serial->in_ready = true;
+    start_pump(serial, &serial->reader, read_input);
+    pthread_cond_signal(&serial->reader.wanted);
+}
+
+/* A file is read in the loop: it never blocks for long. */
+static void on_nudge(void *context, uint32_t events)
 {
     struct serial *serial = context;
     eventfd_t nudges;
 
     (void)events;
-    if (serial->nudge.fd >= 0)
-        eventfd_read(serial->nudge.fd, &nudges);
-    /* It was watched for one shot: paused, until somebody resumes it. */
-    serial->in_paused = read_input(serial);
-    feed(serial);
-    if (serial->in_paused && serial->console.interactive)
-        resume_input(serial);
+    eventfd_read(serial->nudge.fd, &nudges);
+    serial->in_paused = read_once(serial);
+    feed(serial); /* goes on, if there is room */
+}
+
+/* ---- registers ---- */
+
+static void set_line(void *context, bool level)
+{
+    struct serial *serial = context;
+
+    if (level == serial->level)
+        return;
+    serial->level = level;
+    mv_irq_set(&serial->irq, level);
 }
 
 static uint64_t read_register(void *state, uint64_t offset, unsigned size)
@@ -295,10 +412,11 @@ static void destroy(void *state)
 {
     struct serial *serial = state;
 
-    mv_close_fd(&serial->tick.fd);
+    stop_pump(serial, &serial->writer);
+    stop_pump(serial, &serial->reader);
     mv_close_fd(&serial->nudge.fd);
-    if (serial->own_out)
-        mv_close_fd(&serial->ready.fd);
+    pthread_cond_destroy(&serial->writer.wanted);
+    pthread_cond_destroy(&serial->reader.wanted);
     pthread_cond_destroy(&serial->room);
     free(serial);
 }
@@ -329,31 +447,10 @@ static int start_input(struct serial *serial, struct mv_device *device)
     error = mv_loop_watch(serial->loop, &serial->input, EPOLLIN | EPOLLONESHOT);
     if (error != -EPERM)
         return error;
-    serial->nudge = source(serial, device, eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK), on_input);
+    serial->nudge = source(serial, device, eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK), on_nudge);
     if (serial->nudge.fd < 0)
         return -errno;
     return mv_loop_watch(serial->loop, &serial->nudge, EPOLLIN);
-}
-
-static int start_output(struct serial *serial, struct mv_device *device)
-{
-    int fd = serial->console.out;
-
-    serial->ready = source(serial, device, fd, on_ready);
-    serial->tick = source(serial, device, -1, on_tick);
-    if (fd < 0)
-        return 0;
-    if (fd == serial->console.in) { /* epoll wants two numbers for two interests */
-        fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-        if (fd < 0)
-            return -errno;
-        serial->own_out = true;
-        serial->ready.fd = serial->console.out = fd;
-    }
-    serial->tick.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-    if (serial->tick.fd < 0)
-        return -errno;
-    return mv_loop_watch(serial->loop, &serial->tick, EPOLLIN);
 }
 
 int mv_serial_create(struct mv_device *device, const struct mv_device_env *env)
@@ -368,12 +465,13 @@ int mv_serial_create(struct mv_device *device, const struct mv_device_env *env)
     serial->loop = env->loop;
     serial->wake = env->wake;
     serial->console = env->console ? *env->console : (struct mv_console){.in = -1, .out = -1};
+    serial->lock = &device->lock;
     serial->nudge.fd = -1;
+    init_pump(&serial->writer);
+    init_pump(&serial->reader);
     pthread_cond_init(&serial->room, NULL);
     mv_uart_init(&serial->uart, set_line, sent, feed, serial);
-    error = start_output(serial, device);
-    if (!error)
-        error = start_input(serial, device);
+    error = start_input(serial, device);
     if (error) {
         destroy(serial);
         return error;
