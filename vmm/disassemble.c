@@ -23,13 +23,16 @@ static size_t read_code(struct mv_vcpu *vcpu, uint64_t address, uint8_t *code)
 
 int mv_vcpu_disassemble(struct mv_vcpu *vcpu, uint64_t address, char *ret_text, size_t size)
 {
+    MV_BORROWED borrowed = mv_vcpu_borrow(vcpu);
     uint8_t code[LONGEST];
-    size_t readable = read_code(vcpu, address, code);
+    size_t readable = borrowed ? read_code(vcpu, address, code) : 0;
     unsigned arch, mode;
     int length = -EILSEQ;
     cs_insn *found;
     csh handle;
 
+    if (!borrowed)
+        return -EBUSY;
     if (readable == 0)
         return -EFAULT;
     mv_arch_instruction_set(vcpu, &arch, &mode);

@@ -138,7 +138,7 @@ static int go_inside(struct drive *drive, struct mv_exit *exit)
     struct mv_vcpu *vcpu = drive->vcpu;
     int error;
 
-    if (!mv_gate_enter(vcpu->host->gate, &vcpu->inside, &vcpu->runner, drive->deadline)) {
+    if (!mv_vcpu_go_in(vcpu, drive->deadline)) {
         *exit = (struct mv_exit){.kind = MV_EXIT_TIMEOUT};
         return 0;
     }
@@ -147,7 +147,7 @@ static int go_inside(struct drive *drive, struct mv_exit *exit)
         error = take_answer(vcpu, exit);
     if (!error)
         error = go(drive, exit);
-    mv_gate_leave(vcpu->host->gate, &vcpu->inside);
+    mv_vcpu_go_out(vcpu);
     return error;
 }
 
@@ -159,7 +159,7 @@ static int step(struct mv_vcpu *vcpu, bool on)
     return mv_arch_set_debug(vcpu, &debug);
 }
 
-int mv_vcpu_run(struct mv_vcpu *vcpu, enum mv_until until, int64_t timeout, struct mv_exit *exit)
+static int run(struct mv_vcpu *vcpu, enum mv_until until, int64_t timeout, struct mv_exit *exit)
 {
     struct drive drive = {.vcpu = vcpu, .until = until, .deadline = UINT64_MAX};
     int error;
@@ -178,5 +178,16 @@ int mv_vcpu_run(struct mv_vcpu *vcpu, enum mv_until until, int64_t timeout, stru
     finish(&drive);
     if (!error && exit->kind == MV_EXIT_END)
         exit->end = *vcpu->host->how;
+    return error;
+}
+
+int mv_vcpu_run(struct mv_vcpu *vcpu, enum mv_until until, int64_t timeout, struct mv_exit *exit)
+{
+    int error;
+
+    if (atomic_exchange(&vcpu->driven, true))
+        return -EBUSY;
+    error = run(vcpu, until, timeout, exit);
+    atomic_store(&vcpu->driven, false);
     return error;
 }

@@ -58,17 +58,23 @@ int mv_vcpu_set(struct mv_vcpu *vcpu, const char *name, uint64_t value)
 
 int mv_vcpu_get_bytes(struct mv_vcpu *vcpu, size_t number, void *ret_bytes)
 {
+    MV_BORROWED borrowed = mv_vcpu_borrow(vcpu);
     size_t count;
 
+    if (!borrowed)
+        return -EBUSY;
     mv_arch_registers(&count);
     return number < count ? mv_arch_get_register(vcpu, number, ret_bytes) : -ENOENT;
 }
 
 int mv_vcpu_set_bytes(struct mv_vcpu *vcpu, size_t number, const void *bytes)
 {
+    MV_BORROWED borrowed = mv_vcpu_borrow(vcpu);
     size_t count;
     int error;
 
+    if (!borrowed)
+        return -EBUSY;
     mv_arch_registers(&count);
     if (number >= count)
         return -ENOENT;
@@ -78,9 +84,10 @@ int mv_vcpu_set_bytes(struct mv_vcpu *vcpu, size_t number, const void *bytes)
 
 char *mv_vcpu_explain(struct mv_vcpu *vcpu)
 {
+    MV_BORROWED borrowed = mv_vcpu_borrow(vcpu);
     char *text = NULL;
     size_t size;
-    FILE *to = open_memstream(&text, &size);
+    FILE *to = borrowed ? open_memstream(&text, &size) : NULL;
 
     if (!to)
         return NULL;
@@ -92,14 +99,19 @@ char *mv_vcpu_explain(struct mv_vcpu *vcpu)
 
 int mv_vcpu_translate(struct mv_vcpu *vcpu, uint64_t address, struct mv_walk *ret_walk)
 {
-    return mv_arch_translate(vcpu, address, ret_walk);
+    MV_BORROWED borrowed = mv_vcpu_borrow(vcpu);
+
+    return borrowed ? mv_arch_translate(vcpu, address, ret_walk) : -EBUSY;
 }
 
 /* Page by page; nothing is copied before all of it is known to be mapped. */
 static int copy(struct mv_vcpu *vcpu, uint64_t address, void *data, size_t size, bool write)
 {
     const struct mv_mem *mem = vcpu->host->mem;
+    MV_BORROWED borrowed = mv_vcpu_borrow(vcpu);
 
+    if (!borrowed)
+        return -EBUSY;
     for (int pass = 0; pass < 2; pass++)
         for (size_t done = 0; done < size;) {
             uint64_t at = address + done;
@@ -135,7 +147,8 @@ int mv_vcpu_write(struct mv_vcpu *vcpu, uint64_t address, const void *data, size
 
 int mv_vcpu_debug(struct mv_vcpu *vcpu, const struct mv_debug *debug)
 {
-    int error = mv_arch_set_debug(vcpu, debug);
+    MV_BORROWED borrowed = mv_vcpu_borrow(vcpu);
+    int error = borrowed ? mv_arch_set_debug(vcpu, debug) : -EBUSY;
 
     if (!error)
         vcpu->debug = *debug;

@@ -30,17 +30,15 @@ static void report_exits(const struct mv_vcpu *vcpu, FILE *to)
 char *mv_machine_report(const struct mv_machine *machine)
 {
     unsigned index = machine->end.vcpu >= 0 ? (unsigned)machine->end.vcpu : 0;
+    MV_BORROWED vcpu = index < machine->created ? mv_vcpu_borrow(&machine->vcpus[index]) : NULL;
     char *text = NULL;
     size_t size;
-    FILE *to;
+    FILE *to = vcpu ? open_memstream(&text, &size) : NULL;
 
-    if (index >= machine->created)
-        return NULL;
-    to = open_memstream(&text, &size);
     if (!to)
         return NULL;
-    mv_arch_report(&machine->vcpus[index], &machine->mem, to);
-    report_exits(&machine->vcpus[index], to);
+    mv_arch_report(vcpu, &machine->mem, to);
+    report_exits(vcpu, to);
     fclose(to);
     return text;
 }
@@ -48,17 +46,18 @@ char *mv_machine_report(const struct mv_machine *machine)
 int mv_machine_explain(const struct mv_machine *machine, char **ret_text)
 {
     unsigned index = machine->end.vcpu >= 0 ? (unsigned)machine->end.vcpu : 0;
+    MV_BORROWED vcpu = index < machine->created ? mv_vcpu_borrow(&machine->vcpus[index]) : NULL;
     char *text = NULL;
     size_t size;
     FILE *to;
     int error;
 
-    if (index >= machine->created)
-        return -EINVAL;
+    if (!vcpu)
+        return index < machine->created ? -EBUSY : -EINVAL;
     to = open_memstream(&text, &size);
     if (!to)
         return -ENOMEM;
-    error = mv_arch_explain_end(&machine->vcpus[index], &machine->mem, to);
+    error = mv_arch_explain_end(vcpu, &machine->mem, to);
     if (fclose(to) != 0)
         error = -ENOMEM;
     if (error)

@@ -25,10 +25,15 @@ int mv_vcpu_kick_signal(void)
 
 int mv_vcpu_init(struct mv_vcpu *vcpu, unsigned index, const struct mv_vcpu_host *host)
 {
+    pthread_mutexattr_t recursive;
     void *run;
     int fd;
 
     *vcpu = (struct mv_vcpu){.index = index, .fd = -1, .host = host};
+    pthread_mutexattr_init(&recursive);
+    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&vcpu->use, &recursive);
+    pthread_mutexattr_destroy(&recursive);
     fd = mv_kvm_create_vcpu(host->kvm, index);
     if (fd < 0)
         return fd;
@@ -47,6 +52,32 @@ void mv_vcpu_done(struct mv_vcpu *vcpu)
         munmap(vcpu->run, vcpu->host->kvm->run_size);
     vcpu->run = NULL;
     mv_close_fd(&vcpu->fd);
+    pthread_mutex_destroy(&vcpu->use);
+}
+
+bool mv_vcpu_go_in(struct mv_vcpu *vcpu, uint64_t deadline)
+{
+    if (!mv_gate_enter(vcpu->host->gate, &vcpu->inside, &vcpu->runner, deadline))
+        return false;
+    pthread_mutex_lock(&vcpu->use);
+    return true;
+}
+
+void mv_vcpu_go_out(struct mv_vcpu *vcpu)
+{
+    pthread_mutex_unlock(&vcpu->use);
+    mv_gate_leave(vcpu->host->gate, &vcpu->inside);
+}
+
+struct mv_vcpu *mv_vcpu_borrow(struct mv_vcpu *vcpu)
+{
+    return pthread_mutex_trylock(&vcpu->use) == 0 ? vcpu : NULL;
+}
+
+void mv_vcpu_give_back(struct mv_vcpu *const *vcpu)
+{
+    if (*vcpu)
+        pthread_mutex_unlock(&(*vcpu)->use);
 }
 
 int mv_vcpu_single_step(struct mv_vcpu *vcpu, struct mv_error *err)
@@ -158,10 +189,16 @@ static bool ask_hooks(struct mv_vcpu *vcpu, struct mv_exit *exit)
 {
     const struct mv_vcpu_host *host = vcpu->host;
 
-    for (size_t i = 0; i < host->hook_count; i++)
-        if (wants(&host->hooks[i], exit) && host->hooks[i].fn(host->hooks[i].context, vcpu, exit))
-            return true;
-    return false;
+    bool served = false;
+
+    if (host->hook_count == 0)
+        return false;
+    pthread_mutex_unlock(&vcpu->use); /* a hook may look inside, or have another thread do so */
+    for (size_t i = 0; i < host->hook_count && !served; i++)
+        served =
+            wants(&host->hooks[i], exit) && host->hooks[i].fn(host->hooks[i].context, vcpu, exit);
+    pthread_mutex_lock(&vcpu->use);
+    return served;
 }
 
 static bool ask_devices(const struct mv_vcpu_host *host, struct mv_exit *exit)
@@ -330,14 +367,13 @@ void mv_vcpu_calm(struct mv_vcpu *vcpu)
 /* Out of the gate, and in again when it is not held any more. */
 static int pass_gate(struct mv_vcpu *vcpu)
 {
-    struct mv_gate *gate = vcpu->host->gate;
     int error = mv_vcpu_settle(vcpu);
 
     if (error)
         return error;
-    mv_gate_leave(gate, &vcpu->inside);
+    mv_vcpu_go_out(vcpu);
     mv_recorder_rest(&vcpu->recorder);
-    mv_gate_enter(gate, &vcpu->inside, &vcpu->runner, UINT64_MAX);
+    mv_vcpu_go_in(vcpu, UINT64_MAX);
     return -EINTR;
 }
 
@@ -379,13 +415,12 @@ static void run_inside(struct mv_vcpu *vcpu)
 static void *run_vcpu(void *context)
 {
     struct mv_vcpu *vcpu = context;
-    struct mv_gate *gate = vcpu->host->gate;
 
     if (vcpu->index == 0)
         mv_timeline_add(vcpu->host->kvm->timeline, "first KVM_RUN", 0);
-    mv_gate_enter(gate, &vcpu->inside, &vcpu->runner, UINT64_MAX);
+    mv_vcpu_go_in(vcpu, UINT64_MAX);
     run_inside(vcpu);
-    mv_gate_leave(gate, &vcpu->inside);
+    mv_vcpu_go_out(vcpu);
     return NULL;
 }
 

@@ -62,15 +62,17 @@ struct mv_vcpu {
         runner; /* its own or its caller's, while it is inside of the gate, under whose lock */
     bool started;
     bool inside;
-    bool masked;       /* KVM has its signal mask */
-    bool left;         /* the last exit has more to tell */
-    uint32_t accesses; /* how many accesses it is */
-    uint32_t served;   /* and how many of them are told */
-    uint64_t last_pc;  /* its pc, or 0 */
-    bool pending;      /* the last exit's instruction is not completed: KVM does that when it is
-                        * entered again */
-    bool serving;      /* a hook or a device has the exit now */
-    bool owed;         /* the caller may have an answer to it */
+    pthread_mutex_t use; /* who runs it, or looks inside; recursive, since hooks may look */
+    atomic_bool driven;  /* a caller runs it, or waits to */
+    bool masked;         /* KVM has its signal mask */
+    bool left;           /* the last exit has more to tell */
+    uint32_t accesses;   /* how many accesses it is */
+    uint32_t served;     /* and how many of them are told */
+    uint64_t last_pc;    /* its pc, or 0 */
+    bool pending;        /* the last exit's instruction is not completed: KVM does that when it is
+                          * entered again */
+    bool serving;        /* a hook or a device has the exit now */
+    bool owed;           /* the caller may have an answer to it */
     struct mv_debug debug;
     struct mv_exit_record records[MV_EXIT_RECORDS]; /* a ring */
     unsigned long exits;                            /* how many there were, repeats counted once */
@@ -84,6 +86,19 @@ struct mv_vcpu {
 /* Creates the vCPU in KVM.  Half-built after an error: destroy it. */
 int mv_vcpu_init(struct mv_vcpu *vcpu, unsigned index, const struct mv_vcpu_host *host);
 void mv_vcpu_done(struct mv_vcpu *vcpu);
+
+/*
+ * Through the gate and back.  Inside, nobody else can look at the vCPU; who is looking when
+ * it goes in is waited for.  False: the deadline has passed, see mv_gate_enter.
+ */
+bool mv_vcpu_go_in(struct mv_vcpu *vcpu, uint64_t deadline);
+void mv_vcpu_go_out(struct mv_vcpu *vcpu);
+
+/* For who looks inside: the vCPU itself, to be given back, or NULL if another thread has it. */
+struct mv_vcpu *mv_vcpu_borrow(struct mv_vcpu *vcpu);
+void mv_vcpu_give_back(struct mv_vcpu *const *vcpu);
+
+#define MV_BORROWED __attribute__((cleanup(mv_vcpu_give_back))) struct mv_vcpu *const
 
 /* An exit after each instruction.  Explains its failure. */
 int mv_vcpu_single_step(struct mv_vcpu *vcpu, struct mv_error *err);

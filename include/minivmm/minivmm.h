@@ -356,7 +356,7 @@ MV_API void mv_machine_rescan(struct mv_machine *machine);
 /**
  * After a run that ended badly: the registers of the vCPU that ended it, the
  * bytes at its instruction pointer and its last exits, as lines of text.
- * Returns a string to be freed by the caller, or NULL if there is no memory.
+ * Returns a string to be freed by the caller, or NULL if there is no memory, or the vCPU runs.
  */
 MV_API char *mv_machine_report(const struct mv_machine *machine);
 
@@ -366,7 +366,7 @@ MV_API char *mv_machine_report(const struct mv_machine *machine);
  * where KVM could not enter the guest, the rules that its state breaks.  *ret_text is to be freed
  * by the caller, and "" where there is nothing to explain.
  * Errors: -ENODATA (this host's KVM, AMD's, clears the registers: run it again with single_step),
- * -ENOMEM, -EINVAL (there is no vCPU).
+ * -ENOMEM, -EINVAL (there is no vCPU), -EBUSY (it runs).
  */
 MV_API int mv_machine_explain(const struct mv_machine *machine, char **ret_text);
 

@@ -8,7 +8,8 @@
  * or they run in their callers' (mv_vcpu_run).  In both cases what is said here of
  * registers, translation and debugging is for a vCPU that does not run: before the
  * first run, while the machine is paused, inside of one of its own hooks, between two
- * calls of mv_vcpu_run, and after the end.  One thread at a time for each vCPU.
+ * calls of mv_vcpu_run, and after the end.  One thread at a time for each vCPU: while another
+ * one runs it or looks inside, the answer is -EBUSY, where a function returns a string NULL.
  *
  * Functions that can fail return 0 or a negative errno value.
  */
@@ -137,7 +138,8 @@ enum mv_until {
  * ever.  timeout: in nanoseconds of CLOCK_MONOTONIC, or MV_FOREVER; 0 only looks at
  * what is pending.
  *
- * Errors: -EALREADY (the vCPUs have threads), -EFAULT (memory went away under the
+ * Errors: -EALREADY (the vCPUs have threads), -EBUSY (it runs already: in another thread, or
+ * this is one of its hooks), -EFAULT (memory went away under the
  * guest), -EAGAIN (no more timers or threads), and what KVM returns.
  */
 MV_API int mv_vcpu_run(struct mv_vcpu *vcpu, enum mv_until until, int64_t timeout,
@@ -248,7 +250,7 @@ MV_API int mv_vcpu_set_bytes(struct mv_vcpu *vcpu, size_t number, const void *by
  * more than -EINVAL or a run that fails: a line for each one that is broken, with the section.
  * If mv_vcpu_set has failed with -EINVAL since the last one that did not, it is the state that was
  * refused.  Returns a string to be freed by the caller, "" if no rule is broken; NULL if there
- * is no memory.
+ * is no memory, or the vCPU runs.
  */
 MV_API char *mv_vcpu_explain(struct mv_vcpu *vcpu);
 

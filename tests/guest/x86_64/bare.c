@@ -523,6 +523,77 @@ static void stopped_from_outside(void)
     mv_machine_destroy(driver.machine);
 }
 
+/* Nobody waits for a guest that may never come out: not for its registers, nor to run it, too. */
+static void expect_busy(struct mv_machine *machine)
+{
+    struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
+    struct mv_debug debug = {.step = true};
+    struct mv_exit exit = {0};
+    struct mv_walk walk;
+    uint64_t value;
+    char *text;
+
+    CHECK(mv_vcpu_run(vcpu, MV_UNTIL_EXIT, 0, &exit) == -EBUSY);
+    CHECK(mv_vcpu_get(vcpu, "rip", &value) == -EBUSY);
+    CHECK(mv_vcpu_set(vcpu, "rbx", 1) == -EBUSY);
+    CHECK(mv_vcpu_read(vcpu, 0x10000, &value, sizeof(value)) == -EBUSY);
+    CHECK(mv_vcpu_write(vcpu, 0x30000, &value, sizeof(value)) == -EBUSY);
+    CHECK(mv_vcpu_translate(vcpu, 0x10000, &walk) == -EBUSY);
+    CHECK(mv_vcpu_debug(vcpu, &debug) == -EBUSY);
+    CHECK(mv_vcpu_disassemble(vcpu, 0x10000, (char[80]){0}, 80) < 0);
+    CHECK(mv_machine_explain(machine, &text) == -EBUSY);
+    CHECK(!mv_vcpu_explain(vcpu) && !mv_machine_report(machine));
+}
+
+static bool run_from_hook(void *context, struct mv_vcpu *vcpu, struct mv_exit *exit)
+{
+    int *result = context;
+    uint64_t value;
+
+    *result = mv_vcpu_run(vcpu, MV_UNTIL_EXIT, 0, exit);
+    CHECK(mv_vcpu_get(vcpu, "rip", &value) == 0);
+    return false;
+}
+
+static void vcpus_that_run_are_busy(void)
+{
+    struct mv_config config = {.flat = FLAT(MV_MODE_32, INCREMENT)};
+    struct driver driver = {.machine = create(config)};
+    struct mv_machine *started = create(config);
+    int result = 0;
+    const struct mv_hook hook = {.fn = run_from_hook, .context = &result};
+    struct mv_config hooked = {.flat = FLAT(MV_MODE_64, SPEAK), .hooks = &hook, .hook_count = 1};
+    struct mv_machine *own = create(hooked);
+    volatile uint32_t *counters[] = {mv_machine_memory(driver.machine, 0x20000, 4),
+                                     mv_machine_memory(started, 0x20000, 4)};
+    struct mv_error err = {0};
+    struct mv_end end;
+
+    CHECK(pthread_create(&driver.thread, NULL, drive, &driver) == 0);
+    while (*counters[0] == 0)
+        ;
+    expect_busy(driver.machine);
+    mv_machine_pause(driver.machine); /* it is not inside then, and so can be looked at */
+    get(driver.machine, "rip");
+    mv_machine_resume(driver.machine);
+    mv_machine_stop(driver.machine, 0);
+    CHECK(pthread_join(driver.thread, NULL) == 0);
+    get(driver.machine, "rip");
+
+    CHECK(mv_machine_start(started, &err) == 0);
+    while (*counters[1] == 0)
+        ;
+    CHECK(mv_vcpu_get(mv_machine_vcpu(started, 0), "rip", &(uint64_t){0}) == -EBUSY);
+    mv_machine_stop(started, 0);
+    CHECK(mv_machine_wait(started, &end, &err) == 0);
+
+    next(own);
+    CHECK(result == -EBUSY);
+    mv_machine_destroy(own);
+    mv_machine_destroy(started);
+    mv_machine_destroy(driver.machine);
+}
+
 static void crashes_are_told(void)
 {
     struct mv_config config = {.flat = FLAT(MV_MODE_64, 0x0f, 0x0b)}; /* ud2, and no IDT */
@@ -664,6 +735,7 @@ int main(void)
     pauses_hold();
     holds_taken_back_leave_it_running();
     stopped_from_outside();
+    vcpus_that_run_are_busy();
     crashes_are_told();
     rules_are_named();
     entry_that_fails_is_explained();
