@@ -9,6 +9,7 @@
  *
  *         observe          what it sees, what it can open, which privileged calls succeed
  *         calls            which system calls the seccomp filters above it let through
+ *         call NUMBER [ARGUMENT]...   what the kernel answers this one
  *         memory MIB       takes so much memory, 1 MiB after the other
  *         cpu MS           uses all CPUs for so long
  *         forks N          starts so many processes, which sleep, and ends them
@@ -1014,6 +1015,25 @@ static void probe_calls(void)
     say_calls();
 }
 
+/* ---- one call, with arguments ---- */
+
+static long one_call[7]; /* its number, and its arguments */
+
+static int make_call(void)
+{
+    return error_of(syscall(one_call[0], one_call[1], one_call[2], one_call[3], one_call[4],
+                            one_call[5], one_call[6]));
+}
+
+static void probe_call(int count, char **words)
+{
+    static const struct question question = {"call", make_call};
+
+    for (int i = 0; i < count; i++)
+        one_call[i] = strtol(words[i], NULL, 0);
+    say_answers("", &question, 1);
+}
+
 /* ---- memory, cpu, forks, listen ---- */
 
 static _Noreturn void take_memory(long mib, _Atomic long *taken)
@@ -1240,6 +1260,8 @@ static bool run_one(int count, char **words, bool in_vm)
         observe();
     else if (strcmp(what, "calls") == 0 && count == 1)
         probe_calls();
+    else if (strcmp(what, "call") == 0 && count > 1 && count <= 8)
+        probe_call(count - 1, words + 1);
     else if (strcmp(what, "memory") == 0 && first > 0)
         probe_memory(first);
     else if (strcmp(what, "cpu") == 0 && first > 0)
@@ -1285,8 +1307,8 @@ int main(int argc, char **argv)
         begin_machine();
     good = run(argc - first, argv + first, in_vm);
     if (!good)
-        say("error", "usage: probe [vm | vm-reboot] observe | calls | memory MIB | cpu MS | "
-                     "forks N | listen PORT MS | panic [and ...]");
+        say("error", "usage: probe [vm | vm-reboot] observe | calls | call NUMBER [ARGUMENT]... | "
+                     "memory MIB | cpu MS | forks N | listen PORT MS | panic [and ...]");
     if (in_vm)
         end_machine(restart);
     return good ? 0 : 2;
