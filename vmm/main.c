@@ -5,7 +5,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +32,8 @@ enum {
     EXIT_INTERNAL_ERROR = 243,
 };
 
+#define STOPPED_MS 100 /* how long a stopped machine's messages may take */
+
 /* The one machine of this process, for the signal handlers. */
 static struct mv_machine *machine;
 static bool in_escape;
@@ -41,10 +45,55 @@ static void say(const char *message, const char *hint)
         fprintf(stderr, "  hint: %s\n", hint);
 }
 
+/*
+ * What the machine's threads have to say, maybe under a lock: nothing may wait for it.  What
+ * standard error does not take at once comes before the next message, or at the end.
+ */
+static struct {
+    pthread_mutex_t lock;
+    int fd;
+    char text[4096];
+    size_t used;
+} messages = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO};
+
+/* At most so many milliseconds for each write; -1: no limit. */
+static void write_messages(int timeout)
+{
+    struct pollfd ready = {.fd = messages.fd, .events = POLLOUT};
+
+    while (messages.used && poll(&ready, 1, timeout) == 1) {
+        ssize_t done = write(messages.fd, messages.text, messages.used);
+
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done < 0)
+            break;
+        messages.used -= (size_t)done;
+        memmove(messages.text, messages.text + done, messages.used);
+    }
+}
+
+MV_PRINTF(1, 2) static void tell(const char *format, ...)
+{
+    size_t room;
+    va_list args;
+    int length;
+
+    pthread_mutex_lock(&messages.lock);
+    room = sizeof(messages.text) - messages.used;
+    va_start(args, format);
+    length = vsnprintf(messages.text + messages.used, room, format, args);
+    va_end(args);
+    if (length > 0 && (size_t)length < room) /* else standard error is stuck: it is dropped */
+        messages.used += (size_t)length;
+    write_messages(0);
+    pthread_mutex_unlock(&messages.lock);
+}
+
 static void on_log(void *context, enum mv_log_level level, const char *message)
 {
     (void)context, (void)level;
-    fprintf(stderr, "minivmm: %s\n", message);
+    tell("minivmm: %s%s\n", message, mv_term_is_raw() ? "\r" : "");
 }
 
 static void on_signal(int signal)
@@ -64,9 +113,10 @@ static void on_rescan(int signal)
     errno = saved;
 }
 
+static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+
 static void catch_signals(void)
 {
-    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     struct sigaction rescan = {.sa_handler = on_rescan, .sa_flags = SA_RESTART};
 
@@ -81,16 +131,30 @@ static void catch_signals(void)
     sigaction(SIGUSR1, &rescan, NULL);
 }
 
+/* The machine has ended: what is still to be said may block, and the signals end the process. */
+static void leave(bool stopped)
+{
+    mv_term_restore();
+    for (unsigned i = 0; i < MV_COUNT(signals); i++) {
+        struct sigaction now;
+
+        if (sigaction(signals[i], NULL, &now) == 0 && now.sa_handler == on_signal)
+            signal(signals[i], SIG_DFL);
+    }
+    write_messages(stopped ? STOPPED_MS : -1);
+}
+
 static bool filter_keys(void *context, uint8_t *data, size_t *count)
 {
-    static const char help[] = "\r\nminivmm: Ctrl-A x quits, Ctrl-A b sends a break, "
-                               "Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A h shows this\r\n";
     bool is_break = false;
 
     (void)context;
     switch (mv_keys_filter(&in_escape, data, count, &is_break)) {
     case MV_KEY_QUIT: mv_machine_stop(machine, EXIT_POWER_OFF); break;
-    case MV_KEY_HELP: (void)!write(STDERR_FILENO, help, sizeof(help) - 1); break;
+    case MV_KEY_HELP:
+        tell("\r\nminivmm: Ctrl-A x quits, Ctrl-A b sends a break, "
+             "Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A h shows this\r\n");
+        break;
     case MV_KEY_NONE: break;
     }
     return is_break;
@@ -293,7 +357,7 @@ static int run(const struct mv_options *options, uint64_t began)
 {
     struct mv_console console = {
         .in = STDIN_FILENO,
-        .out = mv_term_output(),
+        .out = STDOUT_FILENO,
         .interactive = isatty(STDIN_FILENO),
     };
     struct mv_config config = {
@@ -341,10 +405,11 @@ static int run(const struct mv_options *options, uint64_t began)
         return dump_tables(options->dump);
     if (options->explain)
         explain_state();
+    messages.fd = mv_term_messages();
     catch_signals();
     mv_term_raw();
     if (run_machine(options, &gdb, &end, &err) < 0) {
-        mv_term_restore();
+        leave(false);
         say(err.tried, err.hint);
         return write_trace(options, began, EXIT_ERROR, MV_END_INTERNAL_ERROR);
     }
@@ -353,6 +418,7 @@ static int run(const struct mv_options *options, uint64_t began)
         say(err.tried, err.hint);
         return EXIT_ERROR;
     }
+    leave(end.reason == MV_END_STOPPED);
     if (options->explain && end.reason == MV_END_STOPPED)
         explain_stop();
     status = write_trace(options, began, conclude(&end), end.reason);

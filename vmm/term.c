@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -21,9 +22,14 @@ void mv_term_restore(void)
     int saved = errno;
 
     if (is_raw)
-        tcsetattr(STDIN_FILENO, TCSADRAIN, &before);
+        tcsetattr(STDIN_FILENO, TCSANOW, &before); /* nothing waits for one that is stuck */
     is_raw = 0;
     errno = saved;
+}
+
+bool mv_term_is_raw(void)
+{
+    return is_raw;
 }
 
 static bool set_raw(void)
@@ -73,14 +79,14 @@ bool mv_term_raw(void)
     return false;
 }
 
-int mv_term_output(void)
+int mv_term_messages(void)
 {
-    int fd;
+    struct stat st;
+    int fd = -1;
 
-    if (!isatty(STDOUT_FILENO))
-        return STDOUT_FILENO;
-    fd = open("/proc/self/fd/1", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-    return fd >= 0 ? fd : STDOUT_FILENO;
+    if (fstat(STDERR_FILENO, &st) == 0 && (isatty(STDERR_FILENO) || S_ISFIFO(st.st_mode)))
+        fd = open("/proc/self/fd/2", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    return fd >= 0 ? fd : STDERR_FILENO;
 }
 
 enum mv_key mv_keys_filter(bool *in_escape, uint8_t *data, size_t *count, bool *ret_break)

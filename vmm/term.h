@@ -17,9 +17,11 @@ bool mv_term_raw(void);
 /* Async-signal-safe; more than once is fine. */
 void mv_term_restore(void);
 
-/* Where to write the console: stdout, or where that is a terminal a file
- * description of its own that does not block.  Never closed. */
-int mv_term_output(void);
+bool mv_term_is_raw(void);
+
+/* Where to write messages that nobody may wait for: stderr, or where that is a terminal or
+ * a pipe a file description of its own that does not block.  Never closed. */
+int mv_term_messages(void);
 
 /* ---- the escape key ---- */
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The escape key: what a person types, and what of it reaches the guest. */
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "term.h"
 #include "util.h"
@@ -103,8 +105,19 @@ Test(term, without_a_terminal_nothing_is_changed)
     mv_term_restore();
 }
 
-Test(term, output_that_is_no_terminal_is_stdout_itself)
+Test(term, messages_to_what_never_blocks_go_to_stderr_itself)
 {
-    cr_assert_not_null(freopen("/dev/null", "w", stdout));
-    cr_expect_eq(mv_term_output(), 1);
+    cr_assert_not_null(freopen("/dev/null", "w", stderr));
+    cr_expect_eq(mv_term_messages(), 2);
+}
+
+Test(term, messages_to_a_pipe_do_not_block_and_its_flags_stay)
+{
+    int pipe_fds[2], messages;
+
+    cr_assert_eq(pipe(pipe_fds), 0);
+    dup2(pipe_fds[1], 2);
+    messages = mv_term_messages();
+    cr_expect(fcntl(messages, F_GETFL) & O_NONBLOCK);
+    cr_expect_eq(fcntl(2, F_GETFL) & O_NONBLOCK, 0);
 }
