@@ -58,3 +58,17 @@ Test(crtc, where_there_is_no_register_nothing_is_kept)
     }
     cr_expect_eq(device.ops->read(device.state, 1, 2), UINT64_MAX);
 }
+
+Test(crtc, the_beam_is_on_its_way_back_with_every_other_read)
+{
+    unsigned before = (unsigned)device.ops->read(device.state, 6, 1), now;
+
+    for (unsigned i = 0; i < 10; i++, before = now) {
+        now = (unsigned)device.ops->read(device.state, 6, 1);
+        cr_expect_eq(now ^ before, 9, "both bits change");
+    }
+    cr_expect_eq(device.ops->read(device.state, 2, 1), UINT64_MAX, "nobody is there");
+    device.ops->write(device.state, 0, 1, 0x0e);
+    device.ops->write(device.state, 6, 1, 0x55);
+    cr_expect_eq(get(0x0e), 0, "a write there is none to the registers");
+}

@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <string.h>
 
+#include "arch/arch.h"
 #include "board.h"
 #include "dev/power.h"
 #include "layout.h"
 
 static struct mv_bus ports, mmio;
 static struct mv_board board;
+static struct mv_arch *arch; /* without a kernel */
 static struct mv_loop loop;
 static struct mv_timeline timeline;
 static struct {
@@ -43,10 +45,13 @@ static void start(void)
     timeline.on = true;
     cr_assert_eq(mv_loop_init(&loop), 0);
     cr_assert_eq(mv_board_init(&board, &env, &mmio, &ports, &err), 0);
+    cr_assert_eq(mv_arch_create(1, false, &arch, &err), 0);
+    cr_assert_eq(mv_board_add_late(&board, arch, &env, &mmio, &ports, &err), 0);
 }
 
 static void stop(void)
 {
+    mv_arch_destroy(arch);
     mv_board_done(&board);
     mv_loop_done(&loop);
 }

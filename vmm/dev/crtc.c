@@ -6,6 +6,8 @@
  *
  *   offset 0  index
  *   offset 1  data: the register of that index
+ *   offset 6  input status 1: bits that say that the beam is on its way back, so that nobody waits
+ *             for that, or for its end, for ever
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -21,19 +23,26 @@ enum {
     REGISTERS = 0x19,
 };
 
+enum { INPUT_STATUS_1 = 6, DISPLAY_DISABLED = 1 << 0, VERTICAL_RETRACE = 1 << 3 };
+
 struct crtc {
     uint8_t index;
+    uint8_t status; /* the other one with each read */
     uint8_t bytes[REGISTERS];
 };
 
 static uint64_t read_crtc(void *state, uint64_t offset, unsigned size)
 {
-    const struct crtc *crtc = state;
+    struct crtc *crtc = state;
 
     if (size != 1)
         return UINT64_MAX;
     if (offset == 0)
         return crtc->index;
+    if (offset == INPUT_STATUS_1)
+        return crtc->status ^= DISPLAY_DISABLED | VERTICAL_RETRACE;
+    if (offset != 1)
+        return UINT64_MAX;
     return crtc->index < REGISTERS ? crtc->bytes[crtc->index] : 0;
 }
 
@@ -46,6 +55,8 @@ static void write_crtc(void *state, uint64_t offset, unsigned size, uint64_t val
         if (size != 2)
             return;
         value >>= 8; /* the index, and its data */
+    } else if (offset != 1) {
+        return;
     }
     if (crtc->index < REGISTERS)
         crtc->bytes[crtc->index] = (uint8_t)value;

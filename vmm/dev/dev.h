@@ -62,6 +62,8 @@ struct mv_device_entry {
 mv_device_create_fn mv_serial_create;     /* serial.c: 16550A on the host's console */
 mv_device_create_fn mv_power_create;      /* power.c: ACPI sleep and reset registers */
 mv_device_create_fn mv_kbd_reset_create;  /* power.c: the keyboard controller's reset line */
+mv_device_create_fn mv_ide_create;        /* ide.c: an IDE channel without drives */
+mv_device_create_fn mv_keyboard_create;   /* keyboard.c: a PC's keyboard controller */
 mv_device_create_fn mv_cmos_create;       /* cmos.c: a PC's clock, and its memory */
 mv_device_create_fn mv_crtc_create;       /* crtc.c: a PC's cursor */
 mv_device_create_fn mv_exit_create;       /* exit.c: the guest's exit status */

@@ -197,6 +197,29 @@ static int set_msrs(const struct mv_vcpu *vcpu)
     return set < 0 ? set : 0; /* one that this CPU does not have is no harm */
 }
 
+/* A PC's firmware has turned on the boot CPU's local APIC, through which the 8259s' interrupts go
+ * (MPS 3.6.2.2, virtual wire mode). */
+static int set_virtual_wire(const struct mv_vcpu *vcpu)
+{
+    static const struct {
+        unsigned offset;
+        uint32_t value;
+    } registers[] = {
+        {0xf0, 0x1ff},   /* spurious interrupts: enabled, vector 0xff */
+        {0x350, 0x8700}, /* LINT0: ExtINT */
+        {0x360, 0x8400}, /* LINT1: NMI */
+    };
+    const struct mv_kvm *kvm = vcpu->host->kvm;
+    struct kvm_lapic_state apic;
+    int error = MV_KVM_CALL(kvm, vcpu->fd, KVM_GET_LAPIC, &apic);
+
+    if (error)
+        return error;
+    for (unsigned i = 0; i < MV_COUNT(registers); i++)
+        memcpy(apic.regs + registers[i].offset, &registers[i].value, sizeof(registers[i].value));
+    return MV_KVM_CALL(kvm, vcpu->fd, KVM_SET_LAPIC, &apic);
+}
+
 int mv_arch_init_vcpu(struct mv_arch *arch, struct mv_mem *mem, struct mv_vcpu *vcpu,
                       struct mv_error *err)
 {
@@ -218,6 +241,10 @@ int mv_arch_init_vcpu(struct mv_arch *arch, struct mv_mem *mem, struct mv_vcpu *
     if (!error && begins) {
         call = "KVM_SET_REGS";
         error = set_regs(arch, vcpu);
+    }
+    if (!error && begins && arch->is_pc) {
+        call = "KVM_SET_LAPIC";
+        error = set_virtual_wire(vcpu);
     }
     if (error)
         return mv_fail(err, error, call, NULL, "KVM refuses the state of vCPU %u (%s): %s",

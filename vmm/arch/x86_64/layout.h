@@ -45,11 +45,13 @@
  *
  * Ports:
  *
- *   0x064   keyboard controller: its reset command only
+ *   0x040   timer, and 0x061, for kernels by Multiboot (in KVM)
+ *   0x060   keyboard controller: 0x064 for all, but its reset command only
  *   0x070   clock and CMOS memory, for kernels by Multiboot
  *   0x0f4   exit status
  *   0x0f5   boot timer
  *   0x0f8   hypercalls, where the embedder wants them
+ *   0x170   two IDE channels without drives, 0x1f0 and the control ports, for kernels by Multiboot
  *   0x3d4   the screen's controller, for kernels by Multiboot
  *   0x3f8   serial port, interrupt 4
  *   0x505   pvpanic
@@ -94,15 +96,19 @@
 #define MV_LAYOUT_PAGES true
 
 /* How many devices only this architecture has. */
-#define MV_LAYOUT_DEVICES 4
+#define MV_LAYOUT_DEVICES 9
 
 /* Devices that are not virtio are reached by port I/O. */
 #define MV_LAYOUT_SPACE    MV_SPACE_PORT
+#define MV_KEYBOARD_BASE   0x60
+#define MV_KEYBOARD_SIZE   5
+#define MV_KEYBOARD_IRQ    1
 #define MV_KBD_BASE        0x64
 #define MV_CMOS_BASE       0x70
 #define MV_EXIT_BASE       0xf4
 #define MV_BOOT_TIMER_BASE 0xf5
 #define MV_CRTC_BASE       0x3d4
+#define MV_CRTC_SIZE       7
 #define MV_SERIAL_BASE     0x3f8
 #define MV_SERIAL_IRQ      4
 #define MV_PANIC_BASE      0x505

@@ -23,41 +23,44 @@ const struct mv_device_entry *mv_arch_devices(unsigned *ret_count)
           .size = MV_POWER_SIZE,
           .irq = MV_NO_IRQ},
          mv_power_create},
-        {{.name = "kbd-reset",
-          .space = MV_SPACE_PORT,
-          .base = MV_KBD_BASE,
-          .size = 1,
-          .irq = MV_NO_IRQ},
-         mv_kbd_reset_create},
     };
 
-    _Static_assert(MV_COUNT(entries) + 2 == MV_LAYOUT_DEVICES, "layout.h counts them");
     *ret_count = MV_COUNT(entries);
     return entries;
 }
 
-/* For kernels of an old PC.  Linux takes the time from KVM's clock, and without this one asks for
- * it by no exits. */
+/* clang-format off */
+static const struct mv_device_entry late[] = {
+    /* For kernels of an old PC.  Linux takes the time from KVM's clock, and without this one asks
+     * for it by no exits. */
+    {{.name = "cmos", .space = MV_SPACE_PORT, .base = MV_CMOS_BASE, .size = 2, .irq = MV_NO_IRQ},
+     mv_cmos_create},
+    {{.name = "crtc", .space = MV_SPACE_PORT, .base = MV_CRTC_BASE, .size = MV_CRTC_SIZE,
+      .irq = MV_NO_IRQ}, mv_crtc_create},
+    {{.name = "keyboard", .space = MV_SPACE_PORT, .base = MV_KEYBOARD_BASE,
+      .size = MV_KEYBOARD_SIZE, .irq = MV_KEYBOARD_IRQ}, mv_keyboard_create},
+    {{.name = "ide0", .space = MV_SPACE_PORT, .base = 0x1f0, .size = 8, .irq = MV_NO_IRQ},
+     mv_ide_create},
+    {{.name = "ide0-control", .space = MV_SPACE_PORT, .base = 0x3f6, .size = 1, .irq = MV_NO_IRQ},
+     mv_ide_create},
+    {{.name = "ide1", .space = MV_SPACE_PORT, .base = 0x170, .size = 8, .irq = MV_NO_IRQ},
+     mv_ide_create},
+    {{.name = "ide1-control", .space = MV_SPACE_PORT, .base = 0x376, .size = 1, .irq = MV_NO_IRQ},
+     mv_ide_create},
+    /* For all, where there is no keyboard. */
+    {{.name = "kbd-reset", .space = MV_SPACE_PORT, .base = MV_KBD_BASE, .size = 1,
+      .irq = MV_NO_IRQ}, mv_kbd_reset_create},
+};
+/* clang-format on */
+
+enum { LATE_FOR_ALL = 1 }; /* the last ones */
+
+_Static_assert(MV_COUNT(late) + 1 == MV_LAYOUT_DEVICES, "layout.h counts them");
+
 const struct mv_device_entry *mv_arch_late_devices(const struct mv_arch *arch, unsigned *ret_count)
 {
-    static const struct mv_device_entry entries[] = {
-        {{.name = "cmos",
-          .space = MV_SPACE_PORT,
-          .base = MV_CMOS_BASE,
-          .size = 2,
-          .irq = MV_NO_IRQ},
-         mv_cmos_create},
-        {{.name = "crtc",
-          .space = MV_SPACE_PORT,
-          .base = MV_CRTC_BASE,
-          .size = 2,
-          .irq = MV_NO_IRQ},
-         mv_crtc_create},
-    };
-
-    _Static_assert(MV_COUNT(entries) + 2 == MV_LAYOUT_DEVICES, "layout.h counts them");
-    *ret_count = arch->is_pc ? MV_COUNT(entries) : 0;
-    return entries;
+    *ret_count = arch->is_pc ? MV_COUNT(late) : LATE_FOR_ALL;
+    return late + MV_COUNT(late) - *ret_count;
 }
 
 int mv_arch_create(unsigned cpus, bool bare, struct mv_arch **ret_arch, struct mv_error *err)
@@ -254,17 +257,25 @@ static int check_memory(const struct mv_arch *arch, const struct mv_mem *mem, st
     return 0;
 }
 
-/* KVM's pair of 8259s begins with every line open; firmware would have closed
- * them, and our MADT says that they are not there. */
-static int mask_pics(const struct mv_kvm *kvm)
+/*
+ * KVM's pair of 8259s begins with every line open, and at vector 0.  A PC's firmware has them at
+ * its own vectors, and open what it serves itself: timer, keyboard, the second 8259, floppy disk;
+ * clock, mouse, coprocessor, hard disk.  For all others they are closed: our MADT says that they
+ * are not there.
+ */
+static int init_pics(const struct mv_arch *arch, const struct mv_kvm *kvm)
 {
-    static const uint32_t ids[] = {KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE};
+    static const struct {
+        uint32_t id;
+        uint8_t vector, mask;
+    } chips[] = {{KVM_IRQCHIP_PIC_MASTER, 0x08, 0xb8}, {KVM_IRQCHIP_PIC_SLAVE, 0x70, 0x8e}};
 
-    for (unsigned i = 0; i < MV_COUNT(ids); i++) {
-        struct kvm_irqchip chip = {.chip_id = ids[i]};
+    for (unsigned i = 0; i < MV_COUNT(chips); i++) {
+        struct kvm_irqchip chip = {.chip_id = chips[i].id};
         int error = MV_KVM_CALL(kvm, kvm->vm, KVM_GET_IRQCHIP, &chip);
 
-        chip.chip.pic.imr = 0xff;
+        chip.chip.pic.irq_base = arch->is_pc ? chips[i].vector : 0;
+        chip.chip.pic.imr = arch->is_pc ? chips[i].mask : 0xff;
         if (!error)
             error = MV_KVM_CALL(kvm, kvm->vm, KVM_SET_IRQCHIP, &chip);
         if (error)
@@ -273,13 +284,36 @@ static int mask_pics(const struct mv_kvm *kvm)
     return 0;
 }
 
-/* What kernels by Multiboot expect of a PC: the timer of 1981 and the pair of 8259s.  The
- * others go without, since ending a machine that has the timer costs tens of milliseconds. */
+/*
+ * The timer of 1981, as a PC's firmware leaves it: channel 0 counts 65,536 again and again, 18.2
+ * times a second, and takes and gives a count as two bytes.  KVM then has port 0x61, too: the gate
+ * and the output of channel 2, and a bit that changes all the time, which kernels wait by.
+ */
+static int init_pit(const struct mv_kvm *kvm)
+{
+    enum { RATE_GENERATOR = 2, LOW_THEN_HIGH = 3 };
+    struct kvm_pit_config config = {.flags = KVM_PIT_SPEAKER_DUMMY};
+    struct kvm_pit_state2 pit;
+    int error = MV_KVM_CALL(kvm, kvm->vm, KVM_CREATE_PIT2, &config);
+
+    if (!error)
+        error = MV_KVM_CALL(kvm, kvm->vm, KVM_GET_PIT2, &pit);
+    if (error)
+        return error;
+    pit.channels[0].mode = RATE_GENERATOR;
+    pit.channels[0].rw_mode = pit.channels[0].read_state = pit.channels[0].write_state =
+        LOW_THEN_HIGH;
+    pit.channels[0].count = 0; /* 65,536 */
+    return MV_KVM_CALL(kvm, kvm->vm, KVM_SET_PIT2, &pit);
+}
+
+/* Only kernels by Multiboot have the timer: ending a machine that has it costs tens of
+ * milliseconds. */
 static int init_old_chips(const struct mv_arch *arch, const struct mv_kvm *kvm)
 {
-    struct kvm_pit_config pit = {0};
+    int error = init_pics(arch, kvm);
 
-    return arch->is_pc ? MV_KVM_CALL(kvm, kvm->vm, KVM_CREATE_PIT2, &pit) : mask_pics(kvm);
+    return !error && arch->is_pc ? init_pit(kvm) : error;
 }
 
 int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct mv_mem *mem,
