@@ -85,17 +85,33 @@ bool mv_bus_read(const struct mv_bus *bus, uint64_t address, unsigned size, uint
     return true;
 }
 
-bool mv_bus_write(const struct mv_bus *bus, uint64_t address, unsigned size, uint64_t value)
+struct mv_device *mv_bus_write(const struct mv_bus *bus, uint64_t address, unsigned size,
+                               uint64_t value)
 {
     struct mv_device *device = find_for(bus, address, size);
 
     if (!device)
-        return false;
+        return NULL;
     pthread_mutex_lock(&device->lock);
     device->ops->write(device->state, address - device->desc.base, size,
                        value & mv_size_mask(size));
-    if (device->ops->settle)
-        device->ops->settle(device->state, &device->lock);
     pthread_mutex_unlock(&device->lock);
-    return true;
+    return device;
+}
+
+bool mv_device_is_busy(struct mv_device *device)
+{
+    bool busy;
+
+    pthread_mutex_lock(&device->lock);
+    busy = device->ops->settle || device->busy(device->state);
+    pthread_mutex_unlock(&device->lock);
+    return busy;
+}
+
+void mv_device_settle(struct mv_device *device)
+{
+    pthread_mutex_lock(&device->lock);
+    device->ops->settle(device->state, &device->lock);
+    pthread_mutex_unlock(&device->lock);
 }

@@ -20,7 +20,11 @@ struct mv_device {
     struct mv_device_desc desc;
     const struct mv_device_ops *ops;
     void *state;
-    bool is_own;          /* the embedder's */
+    bool is_own; /* the embedder's */
+    /* Ours alone; optional.  Under the lock: whether the host has yet to take what the guest wrote,
+     * and a vCPU that wrote has to wait, until the device says that it is gone (mv_backpressure).
+     */
+    bool (*busy)(void *state);
     pthread_mutex_t lock; /* taken by the dispatchers: mv_bus_* and the loop */
 };
 
@@ -47,10 +51,16 @@ struct mv_device *mv_bus_find(const struct mv_bus *bus, uint64_t address);
 /*
  * One access of 1 to 8 bytes.  Where there is no device, or the size is not 1, 2,
  * 4 or 8, a read gives all ones in *ret_value and a write is dropped, as on real
- * hardware; both then return false.  An access that begins in a device belongs to
- * it.
+ * hardware; both then return false or NULL.  An access that begins in a device belongs to
+ * it, and a write returns which one that was.
  */
 bool mv_bus_read(const struct mv_bus *bus, uint64_t address, unsigned size, uint64_t *ret_value);
-bool mv_bus_write(const struct mv_bus *bus, uint64_t address, unsigned size, uint64_t value);
+struct mv_device *mv_bus_write(const struct mv_bus *bus, uint64_t address, unsigned size,
+                               uint64_t value);
+
+/* After writes, and before the guest goes on.  Both take the lock; the second one may wait: see
+ * mv_device_ops.settle, which there has to be. */
+bool mv_device_is_busy(struct mv_device *device);
+void mv_device_settle(struct mv_device *device);
 
 #endif

@@ -55,6 +55,7 @@ static int begin(struct drive *drive)
     sigemptyset(&kick);
     sigaddset(&kick, mv_vcpu_kick_signal());
     pthread_sigmask(SIG_BLOCK, &kick, &drive->mask);
+    mv_vcpu_attach(vcpu);
     return 0;
 }
 
@@ -62,6 +63,7 @@ static void finish(struct drive *drive)
 {
     if (drive->has_timer)
         timer_delete(drive->timer);
+    mv_vcpu_detach(drive->vcpu);
     mv_vcpu_calm(drive->vcpu);
     pthread_sigmask(SIG_SETMASK, &drive->mask, NULL);
 }
@@ -72,9 +74,10 @@ static bool reads(const struct mv_exit *exit)
     return (exit->kind == MV_EXIT_PORT || exit->kind == MV_EXIT_MMIO) && !exit->access.write;
 }
 
-/* What the caller answered to the last exit. */
-static int take_answer(struct mv_vcpu *vcpu, const struct mv_exit *exit)
+/* What the caller answered to the last exit; once, and inside of the gate. */
+static int take_answer(struct mv_vcpu *vcpu)
 {
+    struct mv_exit *exit = &vcpu->answer;
     bool owed = vcpu->owed;
 
     vcpu->owed = false;
@@ -100,55 +103,78 @@ static bool tells(const struct drive *drive, const struct mv_exit *exit)
     }
 }
 
-/* Why KVM was left, or is not entered, without an exit. */
-static enum mv_exit_kind why_out(const struct drive *drive)
+static bool is_late(const struct drive *drive)
 {
-    if (atomic_load(drive->vcpu->host->ended))
-        return MV_EXIT_END;
-    if (drive->deadline != UINT64_MAX && mv_monotonic_ns() >= drive->deadline)
-        return MV_EXIT_TIMEOUT;
-    return MV_EXIT_INTERRUPTED;
+    return drive->deadline != UINT64_MAX && mv_monotonic_ns() >= drive->deadline;
 }
 
-/* Inside of the gate, until there is something to tell.  0 or an error. */
-static int go(struct drive *drive, struct mv_exit *exit)
+/* Why the guest is left, or not entered, without an exit.  0 or an error. */
+static int come_out(const struct drive *drive, struct mv_exit *exit)
+{
+    struct mv_vcpu *vcpu = drive->vcpu;
+
+    *exit = (struct mv_exit){.kind = MV_EXIT_INTERRUPTED};
+    if (atomic_load(vcpu->host->ended))
+        exit->kind = MV_EXIT_END;
+    else if (is_late(drive))
+        exit->kind = MV_EXIT_TIMEOUT;
+    /* whoever holds it finds the last instruction complete */
+    return vcpu->inside && mv_gate_held(vcpu->host->gate) ? mv_vcpu_settle(vcpu) : 0;
+}
+
+/* Until the vCPU is inside of the gate, or even may enter the guest.  0, -EINTR, or an error. */
+static int wait_for(struct drive *drive, bool guest)
 {
     struct mv_vcpu *vcpu = drive->vcpu;
     struct mv_gate *gate = vcpu->host->gate;
     int error = 0;
 
-    for (;;) {
-        while (mv_vcpu_next(vcpu, exit)) {
-            vcpu->owed = tells(drive, exit);
-            if (vcpu->owed)
-                return 0;
-        }
-        if (error == -EINTR || mv_gate_held(gate) || atomic_load(vcpu->host->ended)) {
-            *exit = (struct mv_exit){.kind = why_out(drive)};
-            return 0;
-        }
-        error = mv_vcpu_enter(vcpu);
-        if (error && error != -EINTR)
-            return error;
+    while (!error && !(guest ? mv_vcpu_may_enter(vcpu) : vcpu->inside)) {
+        if (!vcpu->inside && mv_vcpu_go_in(vcpu))
+            continue;
+        if (vcpu->inside && (mv_gate_held(gate) || atomic_load(vcpu->host->ended)))
+            return -EINTR;
+        error = mv_vcpu_wait(vcpu);
+        mv_vcpu_calm(vcpu); /* the timer's kick, too */
+        if (error == -EINTR && !is_late(drive))
+            error = 0;
     }
+    return error;
 }
 
-static int go_inside(struct drive *drive, struct mv_exit *exit)
+/* Inside of the gate, until there is something to tell.  0, -EINTR, or an error. */
+static int go(struct drive *drive, struct mv_exit *exit)
 {
     struct mv_vcpu *vcpu = drive->vcpu;
-    int error;
+    int error = 0;
 
-    if (!mv_vcpu_go_in(vcpu, drive->deadline)) {
-        *exit = (struct mv_exit){.kind = MV_EXIT_TIMEOUT};
-        return 0;
+    while (!error) {
+        while (mv_vcpu_next(vcpu, exit)) {
+            vcpu->told = tells(drive, exit);
+            if (vcpu->told)
+                return 0;
+        }
+        if (atomic_load(vcpu->host->ended))
+            return -EINTR;
+        error = wait_for(drive, true);
+        if (!error)
+            error = mv_vcpu_enter(vcpu);
     }
-    error = start_timer(drive);
+    return error;
+}
+
+static int run_to_exit(struct drive *drive, struct mv_exit *exit)
+{
+    struct mv_vcpu *vcpu = drive->vcpu;
+    int error = start_timer(drive);
+
     if (!error)
-        error = take_answer(vcpu, exit);
+        error = wait_for(drive, false);
+    if (!error)
+        error = take_answer(vcpu);
     if (!error)
         error = go(drive, exit);
-    mv_vcpu_go_out(vcpu);
-    return error;
+    return error == -EINTR ? come_out(drive, exit) : error;
 }
 
 static int step(struct mv_vcpu *vcpu, bool on)
@@ -169,10 +195,15 @@ static int run(struct mv_vcpu *vcpu, enum mv_until until, int64_t timeout, struc
     error = begin(&drive);
     if (error)
         return error;
+    if (vcpu->told) {
+        vcpu->answer = *exit;
+        vcpu->owed = true;
+    }
+    vcpu->told = false;
     if (until == MV_UNTIL_STEP)
         error = step(vcpu, true);
     if (!error)
-        error = go_inside(&drive, exit);
+        error = run_to_exit(&drive, exit);
     if (until == MV_UNTIL_STEP && !atomic_load(vcpu->host->ended))
         step(vcpu, false);
     finish(&drive);

@@ -13,12 +13,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdint.h>
 
 struct mv_gate {
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* `inside`, `holds` or `ended`; on CLOCK_MONOTONIC */
-    atomic_uint holds;      /* raised without the lock, lowered under it; read at each exit */
+    pthread_cond_t left; /* nobody is inside any more */
+    atomic_uint holds;   /* raised without the lock, lowered under it; read at each exit */
     unsigned inside;
     const atomic_bool *ended; /* the machine has: the gate stands open */
 };
@@ -26,18 +25,15 @@ struct mv_gate {
 void mv_gate_init(struct mv_gate *gate, const atomic_bool *ended);
 void mv_gate_done(struct mv_gate *gate);
 
-/* Whether a vCPU inside is asked to leave. */
+/* Whether a vCPU is asked to stay outside. */
 static inline bool mv_gate_held(struct mv_gate *gate)
 {
-    return atomic_load(&gate->holds) > 0; /* pairs with the raise in mv_machine_hold */
+    /* pairs with the raise in mv_machine_hold */
+    return atomic_load(&gate->holds) > 0 && !atomic_load(gate->ended);
 }
 
-/*
- * Goes in, with *inside and *thread set under the lock; waits while the gate is held, to
- * the deadline (CLOCK_MONOTONIC in nanoseconds, or UINT64_MAX).  False: it has passed, and
- * nobody went in.
- */
-bool mv_gate_enter(struct mv_gate *gate, bool *inside, pthread_t *thread, uint64_t deadline);
+/* Goes in, and sets *inside under the lock; or false: it is held. */
+bool mv_gate_enter(struct mv_gate *gate, bool *inside);
 void mv_gate_leave(struct mv_gate *gate, bool *inside);
 
 /* Waits until nobody is inside. */

@@ -42,7 +42,16 @@ static void kick_all(struct mv_machine *machine)
     pthread_mutex_lock(&machine->gate.lock);
     for (unsigned i = 0; i < machine->created; i++)
         mv_vcpu_kick(&machine->vcpus[i]);
-    pthread_cond_broadcast(&machine->gate.changed);
+    pthread_mutex_unlock(&machine->gate.lock);
+}
+
+void mv_machine_wake(void *context)
+{
+    struct mv_machine *machine = context;
+
+    pthread_mutex_lock(&machine->gate.lock);
+    for (unsigned i = 0; i < machine->created; i++)
+        mv_vcpu_wake(&machine->vcpus[i]);
     pthread_mutex_unlock(&machine->gate.lock);
 }
 
@@ -250,10 +259,10 @@ void mv_machine_pause(struct mv_machine *machine)
 void mv_machine_resume(struct mv_machine *machine)
 {
     pthread_mutex_lock(&machine->gate.lock);
-    if (mv_gate_held(&machine->gate))
+    if (atomic_load(&machine->gate.holds) > 0)
         atomic_fetch_sub(&machine->gate.holds, 1);
-    pthread_cond_broadcast(&machine->gate.changed);
     pthread_mutex_unlock(&machine->gate.lock);
+    mv_machine_wake(machine);
 }
 
 void mv_machine_quit(struct mv_machine *machine)

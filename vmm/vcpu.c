@@ -11,10 +11,12 @@
 #include "vcpu.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/signalfd.h>
 
 #include "arch/arch.h"
 
@@ -55,9 +57,9 @@ void mv_vcpu_done(struct mv_vcpu *vcpu)
     pthread_mutex_destroy(&vcpu->use);
 }
 
-bool mv_vcpu_go_in(struct mv_vcpu *vcpu, uint64_t deadline)
+bool mv_vcpu_go_in(struct mv_vcpu *vcpu)
 {
-    if (!mv_gate_enter(vcpu->host->gate, &vcpu->inside, &vcpu->runner, deadline))
+    if (!mv_gate_enter(vcpu->host->gate, &vcpu->inside))
         return false;
     pthread_mutex_lock(&vcpu->use);
     return true;
@@ -201,15 +203,21 @@ static bool ask_hooks(struct mv_vcpu *vcpu, struct mv_exit *exit)
     return served;
 }
 
-static bool ask_devices(const struct mv_vcpu_host *host, struct mv_exit *exit)
+static bool ask_devices(struct mv_vcpu *vcpu, struct mv_exit *exit)
 {
+    const struct mv_vcpu_host *host = vcpu->host;
     const struct mv_bus *bus = exit->kind == MV_EXIT_PORT ? host->ports : host->mmio;
     struct mv_access *access = &exit->access;
+    struct mv_device *device;
 
     if (!is_access(exit))
         return false;
-    return access->write ? mv_bus_write(bus, access->address, access->size, access->value)
-                         : mv_bus_read(bus, access->address, access->size, &access->value);
+    if (!access->write)
+        return mv_bus_read(bus, access->address, access->size, &access->value);
+    device = mv_bus_write(bus, access->address, access->size, access->value);
+    if (device && (device->busy || device->ops->settle))
+        vcpu->written = device;
+    return device;
 }
 
 /* A write to the hypercalls' address is one, if anybody wants them. */
@@ -236,7 +244,7 @@ static void serve(struct mv_vcpu *vcpu, struct mv_exit *exit)
     if (vcpu->host->hypercalls && mv_arch_is_hypercall(exit))
         take_hypercall(vcpu, exit);
     vcpu->serving = true;
-    exit->handled = ask_hooks(vcpu, exit) || ask_devices(vcpu->host, exit);
+    exit->handled = ask_hooks(vcpu, exit) || ask_devices(vcpu, exit);
     if (exit->handled && exit->kind == MV_EXIT_HYPERCALL)
         mv_vcpu_set(vcpu, mv_arch_call_registers[MV_CALL_RESULT], exit->hypercall.result);
     vcpu->serving = false;
@@ -364,16 +372,73 @@ void mv_vcpu_calm(struct mv_vcpu *vcpu)
         ;
 }
 
-/* Out of the gate, and in again when it is not held any more. */
-static int pass_gate(struct mv_vcpu *vcpu)
+/* ---- waiting ---- */
+
+static void set_waiting(struct mv_vcpu *vcpu, bool waiting)
+{
+    pthread_mutex_lock(&vcpu->host->gate->lock);
+    vcpu->waiting = waiting;
+    pthread_mutex_unlock(&vcpu->host->gate->lock);
+}
+
+/* Until a kick has come; it stays pending. */
+static void sleep_until_kicked(void)
+{
+    enum { NO_FILE_MS = 10 }; /* where no descriptor is left: look again after that */
+    struct pollfd kicked = {.events = POLLIN};
+    sigset_t kick;
+
+    sigemptyset(&kick);
+    sigaddset(&kick, mv_vcpu_kick_signal());
+    kicked.fd = signalfd(-1, &kick, SFD_CLOEXEC);
+    poll(&kicked, 1, kicked.fd < 0 ? NO_FILE_MS : -1);
+    mv_close_fd(&kicked.fd);
+}
+
+/* Out of the gate, with the last instruction complete. */
+static int leave(struct mv_vcpu *vcpu)
 {
     int error = mv_vcpu_settle(vcpu);
 
+    if (!error)
+        mv_vcpu_go_out(vcpu);
+    return error;
+}
+
+static bool is_held_back(struct mv_vcpu *vcpu)
+{
+    if (vcpu->written && !mv_device_is_busy(vcpu->written))
+        vcpu->written = NULL;
+    return vcpu->written;
+}
+
+bool mv_vcpu_may_enter(struct mv_vcpu *vcpu)
+{
+    return vcpu->inside && !mv_gate_held(vcpu->host->gate) && !is_held_back(vcpu);
+}
+
+int mv_vcpu_wait(struct mv_vcpu *vcpu)
+{
+    struct mv_gate *gate = vcpu->host->gate;
+    struct mv_device *device = vcpu->written;
+    bool settles = device && device->ops->settle;
+    int error = 0;
+
+    mv_recorder_rest(&vcpu->recorder);
+    if (vcpu->inside && (settles || mv_gate_held(gate)))
+        error = leave(vcpu);
     if (error)
         return error;
-    mv_vcpu_go_out(vcpu);
-    mv_recorder_rest(&vcpu->recorder);
-    mv_vcpu_go_in(vcpu, UINT64_MAX);
+    if (settles) { /* waits by itself */
+        mv_device_settle(device);
+        vcpu->written = vcpu->written == device ? NULL : vcpu->written;
+    }
+    if (!vcpu->inside && mv_vcpu_go_in(vcpu))
+        return -EINTR;
+    set_waiting(vcpu, true);
+    if (!atomic_load(vcpu->host->ended) && (mv_gate_held(gate) || is_held_back(vcpu)))
+        sleep_until_kicked();
+    set_waiting(vcpu, false);
     return -EINTR;
 }
 
@@ -385,7 +450,7 @@ static void halt(struct mv_vcpu *vcpu)
 }
 
 /* Until the machine ends, or this vCPU halts for ever. */
-static void run_inside(struct mv_vcpu *vcpu)
+static void run(struct mv_vcpu *vcpu)
 {
     const struct mv_vcpu_host *host = vcpu->host;
     bool first = vcpu->index == 0;
@@ -393,7 +458,7 @@ static void run_inside(struct mv_vcpu *vcpu)
 
     /* Pairs with the store in the machine's end function. */
     while (!atomic_load(host->ended)) {
-        int error = mv_gate_held(host->gate) ? pass_gate(vcpu) : mv_vcpu_enter(vcpu);
+        int error = mv_vcpu_may_enter(vcpu) ? mv_vcpu_enter(vcpu) : mv_vcpu_wait(vcpu);
 
         if (error == -EINTR) {
             mv_vcpu_calm(vcpu);
@@ -418,9 +483,9 @@ static void *run_vcpu(void *context)
 
     if (vcpu->index == 0)
         mv_timeline_add(vcpu->host->kvm->timeline, "first KVM_RUN", 0);
-    mv_vcpu_go_in(vcpu, UINT64_MAX);
-    run_inside(vcpu);
-    mv_vcpu_go_out(vcpu);
+    mv_vcpu_attach(vcpu);
+    run(vcpu);
+    mv_vcpu_detach(vcpu);
     return NULL;
 }
 
@@ -451,9 +516,32 @@ int mv_vcpu_start(struct mv_vcpu *vcpu)
     return error;
 }
 
+void mv_vcpu_attach(struct mv_vcpu *vcpu)
+{
+    pthread_mutex_lock(&vcpu->host->gate->lock);
+    vcpu->runner = pthread_self();
+    vcpu->present = true;
+    pthread_mutex_unlock(&vcpu->host->gate->lock);
+}
+
+void mv_vcpu_detach(struct mv_vcpu *vcpu)
+{
+    if (vcpu->inside)
+        mv_vcpu_go_out(vcpu);
+    pthread_mutex_lock(&vcpu->host->gate->lock);
+    vcpu->present = false;
+    pthread_mutex_unlock(&vcpu->host->gate->lock);
+}
+
+void mv_vcpu_wake(struct mv_vcpu *vcpu)
+{
+    if (vcpu->waiting)
+        mv_vcpu_kick(vcpu);
+}
+
 void mv_vcpu_kick(struct mv_vcpu *vcpu)
 {
-    if (!vcpu->inside)
+    if (!vcpu->present)
         return;
     __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST); /* read by KVM_RUN */
     pthread_kill(vcpu->runner, mv_vcpu_kick_signal());

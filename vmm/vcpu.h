@@ -58,21 +58,26 @@ struct mv_vcpu {
         *run; /* shared with KVM; used by the vCPU's thread alone, but for immediate_exit */
     const struct mv_vcpu_host *host;
     pthread_t thread; /* its own, where it is started */
-    pthread_t
-        runner; /* its own or its caller's, while it is inside of the gate, under whose lock */
     bool started;
-    bool inside;
-    pthread_mutex_t use; /* who runs it, or looks inside; recursive, since hooks may look */
-    atomic_bool driven;  /* a caller runs it, or waits to */
-    bool masked;         /* KVM has its signal mask */
-    bool left;           /* the last exit has more to tell */
-    uint32_t accesses;   /* how many accesses it is */
-    uint32_t served;     /* and how many of them are told */
-    uint64_t last_pc;    /* its pc, or 0 */
-    bool pending;        /* the last exit's instruction is not completed: KVM does that when it is
-                          * entered again */
-    bool serving;        /* a hook or a device has the exit now */
-    bool owed;           /* the caller may have an answer to it */
+    /* Under the gate's lock: */
+    pthread_t runner;          /* its own thread or its caller's */
+    bool present;              /* while that is at work on it, and can be kicked */
+    bool waiting;              /* for what mv_vcpu_wake is called for */
+    bool inside;               /* of the gate; read by the runner without the lock */
+    struct mv_device *written; /* it may not have taken yet what the guest wrote: the vCPU waits */
+    pthread_mutex_t use;       /* who runs it, or looks inside; recursive, since hooks may look */
+    atomic_bool driven;        /* a caller runs it, or waits to */
+    bool masked;               /* KVM has its signal mask */
+    bool left;                 /* the last exit has more to tell */
+    uint32_t accesses;         /* how many accesses it is */
+    uint32_t served;           /* and how many of them are told */
+    uint64_t last_pc;          /* its pc, or 0 */
+    bool pending; /* the last exit's instruction is not completed: KVM does that when it is
+                   * entered again */
+    bool serving; /* a hook or a device has the exit now */
+    bool told;    /* mv_vcpu_run's caller has it, and may answer */
+    bool owed;    /* `answer` has yet to be given to the guest */
+    struct mv_exit answer;
     struct mv_debug debug;
     struct mv_exit_record records[MV_EXIT_RECORDS]; /* a ring */
     unsigned long exits;                            /* how many there were, repeats counted once */
@@ -89,9 +94,9 @@ void mv_vcpu_done(struct mv_vcpu *vcpu);
 
 /*
  * Through the gate and back.  Inside, nobody else can look at the vCPU; who is looking when
- * it goes in is waited for.  False: the deadline has passed, see mv_gate_enter.
+ * it goes in is waited for.  False: it is held.
  */
-bool mv_vcpu_go_in(struct mv_vcpu *vcpu, uint64_t deadline);
+bool mv_vcpu_go_in(struct mv_vcpu *vcpu);
 void mv_vcpu_go_out(struct mv_vcpu *vcpu);
 
 /* For who looks inside: the vCPU itself, to be given back, or NULL if another thread has it. */
@@ -108,9 +113,12 @@ int mv_vcpu_single_step(struct mv_vcpu *vcpu, struct mv_error *err);
 int mv_vcpu_start(struct mv_vcpu *vcpu);
 void mv_vcpu_join(struct mv_vcpu *vcpu);
 
-/* Makes KVM_RUN return, now or when it is next called, if the vCPU is inside of the gate.
- * Under the gate's lock. */
+/* Makes KVM_RUN return, now or when it is next called, and ends mv_vcpu_wait.  Under the gate's
+ * lock. */
 void mv_vcpu_kick(struct mv_vcpu *vcpu);
+
+/* The same for one that waits only: there may be no reason for it any more. */
+void mv_vcpu_wake(struct mv_vcpu *vcpu);
 
 /* Has KVM complete what the last exit's instruction does, so that the registers are those
  * of its end.  0 or -errno. */
@@ -128,6 +136,21 @@ int mv_vcpu_kick_signal(void);
  * left, such as a hold that was taken back, ends here.
  */
 void mv_vcpu_calm(struct mv_vcpu *vcpu);
+
+/* The calling thread is at work on the vCPU, which it kicks from now on; or not any more. */
+void mv_vcpu_attach(struct mv_vcpu *vcpu);
+void mv_vcpu_detach(struct mv_vcpu *vcpu);
+
+/* Whether the guest may go on: the vCPU is inside of the gate, nobody holds that, and what it
+ * wrote is taken. */
+bool mv_vcpu_may_enter(struct mv_vcpu *vcpu);
+
+/*
+ * Does a step towards that, by going out, waiting, or going in: until something has changed, or
+ * a kick has come.  While it is held the vCPU is outside, its last instruction complete; while it
+ * waits for a device it is inside, but goes out when it is to be held.  -EINTR, or an error.
+ */
+int mv_vcpu_wait(struct mv_vcpu *vcpu);
 
 /* Once into the guest.  0: an exit that next will tell; -EINTR; or KVM's error. */
 int mv_vcpu_enter(struct mv_vcpu *vcpu);

@@ -369,6 +369,7 @@ static struct mv_device_env device_env(struct mv_machine *machine, const struct 
         .loop = &machine->loop,
         .log = &machine->log,
         .ender = {.end = end_by_device, .context = machine},
+        .backpressure = {.gone = mv_machine_wake, .context = machine},
         .console = config->console,
         .timeline = &machine->timeline,
         .wake = machine->wake,

@@ -56,6 +56,10 @@ struct mv_machine {
  * negative errno value, or 0.  Any thread, and signal handlers. */
 void mv_machine_end(void *context, enum mv_end_reason reason, int code, int vcpu, int error);
 
+/* Has each vCPU that waits look whether it still has to.  context is the machine.  Any thread, also
+ * under a device's lock. */
+void mv_machine_wake(void *context);
+
 /* From now on it runs in its callers' threads: 0, -EALREADY, or why the loop did not start. */
 int mv_machine_drive(void *context);
 

@@ -64,9 +64,11 @@ struct mv_device_ops {
     void (*write)(void *state, uint64_t offset, unsigned size, uint64_t value);
 
     /**
-     * Optional; called after each write, still under the lock.  It may wait on
-     * a condition variable with that lock, and so hold the vCPU back until the
-     * host has taken what the guest wrote.  It must return soon after quiesce.
+     * Optional; called after the guest's writes, under the lock, before the vCPU
+     * that made them goes on.  It may wait on a condition variable with that lock,
+     * and so hold the vCPU back until the host has taken what the guest wrote: that
+     * is outside of the guest, so the machine can be paused meanwhile, but
+     * mv_vcpu_run does not return.  It must return soon after quiesce.
      */
     void (*settle)(void *state, pthread_mutex_t *lock);
 

@@ -312,10 +312,10 @@ MV_API int mv_machine_end_fd(const struct mv_machine *machine);
 
 /**
  * Holds all vCPUs: when pause returns, none runs its guest, and what their last
- * instructions did is done.  Timers of KVM's and the devices' I/O go on.  Pauses count: as
- * many calls of mv_machine_resume are needed.  From any thread but a vCPU's, while the
- * machine exists.  Pausing a machine that does not run yet makes its vCPUs wait at their
- * first instruction.
+ * instructions did is done; one that waits for the console or a disk is held there.  Timers
+ * of KVM's and the devices' I/O go on.  Pauses count: as many calls of mv_machine_resume
+ * are needed.  From any thread but a vCPU's, while the machine exists.  Pausing a machine
+ * that does not run yet makes its vCPUs wait at their first instruction.
  */
 MV_API void mv_machine_pause(struct mv_machine *machine);
 

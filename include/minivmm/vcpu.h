@@ -136,7 +136,8 @@ enum mv_until {
  * guest: an access that is a read and that nobody has served gets the value that is in
  * exit->access.value at the next call.  A machine that has ended gives MV_EXIT_END for
  * ever.  timeout: in nanoseconds of CLOCK_MONOTONIC, or MV_FOREVER; 0 only looks at
- * what is pending.
+ * what is pending.  It holds, too, while the vCPU waits for a pause to end, or for the
+ * console or a disk to take what the guest wrote.
  *
  * Errors: -EALREADY (the vCPUs have threads), -EBUSY (it runs already: in another thread, or
  * this is one of its hooks), -EFAULT (memory went away under the

@@ -217,6 +217,11 @@ static void on_line(void *context, int line, bool level)
     (void)context, (void)line, (void)level;
 }
 
+static void on_gone(void *context)
+{
+    (void)context;
+}
+
 static int wire_doorbell(void *context, uint64_t address, int fd)
 {
     (void)context, (void)address, (void)fd;
@@ -268,8 +273,12 @@ void fuzz_device_start(uint8_t disk)
                                  .engines = engines,
                                  .loop = &loop,
                                  .log = &mute};
-    struct mv_device_env env = {
-        .mem = &fuzz_mem, .irq = {on_line, NULL, 8}, .loop = &loop, .log = &mute, .wake = -1};
+    struct mv_device_env env = {.mem = &fuzz_mem,
+                                .irq = {on_line, NULL, 8},
+                                .backpressure = {on_gone, NULL},
+                                .loop = &loop,
+                                .log = &mute,
+                                .wake = -1};
     struct mv_virtio *virtio;
 
     image_fd = image.fd;

@@ -3,7 +3,7 @@
  * The library as a hostile embedder uses it: machines in threads of one process, stopped
  * from other threads at every time, paused, waited for by poll, given up half-way, all of
  * them destroyed, and no file descriptor, signal mask or flag left changed.  Usage: embed END.elf
- * (the guest of end.c)
+ * FLOOD.elf (the guests of end.c and flood.c)
  */
 #include <dirent.h>
 #include <errno.h>
@@ -11,12 +11,15 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "minivmm/minivmm.h"
+#include "minivmm/vcpu.h"
 
 #define CHECK(condition)                                                            \
     do {                                                                            \
@@ -32,6 +35,8 @@ struct job {
     struct mv_end end;
     char output[256];
     pthread_t thread;
+    atomic_bool over;
+    atomic_uint exits;
     int pipe[2];
 };
 
@@ -47,13 +52,23 @@ static unsigned open_files(void)
     return count;
 }
 
+static bool count_exit(void *context, struct mv_vcpu *vcpu, struct mv_exit *found)
+{
+    (void)vcpu, (void)found;
+    ((struct job *)context)->exits++;
+    return false;
+}
+
 static void create(struct job *job)
 {
     struct mv_error err = {0};
 
     CHECK(pipe(job->pipe) == 0);
     struct mv_console console = {.in = -1, .out = job->pipe[1]};
+    const struct mv_hook hook = {.fn = count_exit, .context = job};
     struct mv_config config = {.size = sizeof(config),
+                               .hooks = &hook,
+                               .hook_count = 1,
                                .kernel = job->kernel,
                                .append = job->append,
                                .memory = 32 << 20,
@@ -226,6 +241,151 @@ static void run_held(const char *kernel)
     }
 }
 
+/* ---- a console that takes nothing: its pipe is full, and nobody reads ---- */
+
+#define LINE 64 /* bytes of each of flood.c's lines, which begin with their number */
+
+static unsigned waiting_bytes(const struct job *job)
+{
+    int count = 0;
+
+    CHECK(ioctl(job->pipe[0], FIONREAD, &count) == 0);
+    return (unsigned)count;
+}
+
+static void pause_ms(long ms)
+{
+    CHECK(nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL) == 0);
+}
+
+/* Until the guest has had no exit for a while. */
+static void wait_until_stuck(const struct job *job)
+{
+    unsigned before = 0, now;
+
+    for (unsigned still = 0; still < 10; pause_ms(10)) {
+        now = job->exits;
+        still = now && now == before ? still + 1 : 0;
+        before = now;
+    }
+}
+
+/* Reads the next bytes, of which none may be missing or come twice. */
+static size_t take(const struct job *job, size_t at, size_t size)
+{
+    char data[4096];
+
+    while (size > 0) {
+        ssize_t got = read(job->pipe[0], data, size < sizeof(data) ? size : sizeof(data));
+
+        CHECK(got > 0);
+        for (ssize_t i = 0; i < got; i++, at++, size--) {
+            char number[24];
+
+            snprintf(number, sizeof(number), "%08zu", at / LINE);
+            CHECK(data[i] == (at % LINE < 8     ? number[at % LINE]
+                              : at % LINE == 63 ? '\n'
+                                                : (char)('!' + at % LINE)));
+        }
+    }
+    return at;
+}
+
+static uint64_t program_counter(struct job *job)
+{
+    struct mv_vcpu *vcpu = mv_machine_vcpu(job->machine, 0);
+    uint64_t value = 0;
+
+    CHECK(mv_vcpu_get(vcpu, "rip", &value) == 0 || mv_vcpu_get(vcpu, "pc", &value) == 0);
+    CHECK(mv_vcpu_set(vcpu, "rip", value) == 0 || mv_vcpu_set(vcpu, "pc", value) == 0);
+    return value;
+}
+
+static void create_flood(struct job *job)
+{
+    create(job);
+    CHECK(fcntl(job->pipe[1], F_SETPIPE_SZ, 4096) == 4096);
+}
+
+/* It is paused, looked at, and stays so while the pipe is emptied; nothing is lost. */
+static void pause_flood(const char *kernel)
+{
+    struct job job = {.kernel = kernel, .append = "lines=100000000"};
+    struct mv_error err = {0};
+    size_t at = 0;
+
+    create_flood(&job);
+    CHECK(mv_machine_start(job.machine, &err) == 0);
+    for (int i = 0; i < 2; i++) {
+        uint64_t pc;
+
+        wait_until_stuck(&job);
+        mv_machine_pause(job.machine);
+        pc = program_counter(&job);
+        for (unsigned count; (count = waiting_bytes(&job)) > 0; pause_ms(20))
+            at = take(&job, at, count); /* and what the console still has */
+        pause_ms(50);
+        CHECK(waiting_bytes(&job) == 0 && program_counter(&job) == pc);
+        mv_machine_hold(job.machine);
+        mv_machine_resume(job.machine);
+        mv_machine_resume(job.machine);
+        at = take(&job, at, 20000);
+    }
+    wait_until_stuck(&job);
+    mv_machine_stop(job.machine, 5);
+    CHECK(mv_machine_wait(job.machine, &job.end, &err) == 0 && job.end.code == 5);
+    drop(&job);
+}
+
+static void *pause_and_resume(void *context)
+{
+    struct job *job = context;
+
+    for (; !job->over; pause_ms(5)) {
+        mv_machine_pause(job->machine);
+        program_counter(job);
+        mv_machine_resume(job->machine);
+    }
+    return NULL;
+}
+
+/* The same in the caller's thread: the time that it was given, pauses and the end come through. */
+static void drive_flood(const char *kernel)
+{
+    struct job job = {.kernel = kernel, .append = "lines=100000000"};
+    struct mv_exit found = {0};
+    size_t at = 0;
+    struct mv_vcpu *vcpu;
+
+    create_flood(&job);
+    vcpu = mv_machine_vcpu(job.machine, 0);
+    for (int i = 0; i < 2; i++) {
+        for (unsigned before = 0; before == 0 || before != job.exits;) {
+            before = job.exits;
+            CHECK(mv_vcpu_run(vcpu, MV_UNTIL_END, 100000000, &found) == 0);
+            CHECK(found.kind == MV_EXIT_TIMEOUT);
+        }
+        job.over = false;
+        CHECK(pthread_create(&job.thread, NULL, pause_and_resume, &job) == 0);
+        CHECK(mv_vcpu_run(vcpu, MV_UNTIL_END, MV_FOREVER, &found) == 0);
+        CHECK(found.kind == MV_EXIT_INTERRUPTED);
+        job.over = true;
+        CHECK(pthread_join(job.thread, NULL) == 0);
+        CHECK(mv_vcpu_run(vcpu, MV_UNTIL_UNKNOWN, 0, &found) == 0);
+        CHECK(found.kind == MV_EXIT_TIMEOUT);
+        mv_machine_pause(job.machine);
+        CHECK(mv_vcpu_run(vcpu, MV_UNTIL_UNKNOWN, 1000000, &found) == 0);
+        CHECK(found.kind == MV_EXIT_TIMEOUT);
+        at = take(&job, at, waiting_bytes(&job));
+        mv_machine_resume(job.machine);
+    }
+    CHECK(pthread_create(&job.thread, NULL, stop, &job) == 0);
+    CHECK(mv_vcpu_run(vcpu, MV_UNTIL_END, MV_FOREVER, &found) == 0);
+    CHECK(found.kind == MV_EXIT_END && found.end.code == 2);
+    CHECK(pthread_join(job.thread, NULL) == 0);
+    drop(&job);
+}
+
 /* A failure names its call, its errno and what to do. */
 static void fail(const char *kernel)
 {
@@ -289,7 +449,7 @@ int main(int argc, char **argv)
 {
     struct process before;
 
-    CHECK(argc == 2);
+    CHECK(argc == 3);
     run_two(argv[1]); /* once, for what is opened only the first time */
     look(&before);
     for (int i = 0; i < 3; i++)
@@ -297,6 +457,8 @@ int main(int argc, char **argv)
     run_not(argv[1]);
     run_by_poll(argv[1]);
     run_held(argv[1]);
+    pause_flood(argv[2]);
+    drive_flood(argv[2]);
     fail(argv[1]);
     check_process(&before);
     check_signals();

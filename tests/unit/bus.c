@@ -141,16 +141,37 @@ Test(bus, a_device_sees_the_offset_and_size_under_its_lock)
     cr_expect(!is_locked(&probes[0].device.lock), "the lock is given back");
 }
 
-Test(bus, settle_follows_each_write_and_no_read)
+Test(bus, a_write_names_the_device_that_may_have_to_settle)
 {
-    uint64_t value;
-
     add(0, 0x100, 16);
     probes[0].device.ops = &settling_ops;
-    mv_bus_write(&bus, 0x100, 1, 1);
-    mv_bus_write(&bus, 0x100, 1, 1);
-    mv_bus_read(&bus, 0x100, 1, &value);
+    for (unsigned i = 0; i < 2; i++) {
+        struct mv_device *device = mv_bus_write(&bus, 0x100, 1, 1);
+
+        cr_assert_eq(device, &probes[0].device);
+        cr_expect(mv_device_is_busy(device), "nobody knows before it is asked");
+        cr_expect_eq(probes[0].settles, i, "not while it is written to");
+        mv_device_settle(device);
+    }
     cr_expect_eq(probes[0].settles, 2);
+    cr_expect(!is_locked(&probes[0].device.lock));
+    cr_expect_null(mv_bus_write(&bus, 0x110, 1, 1));
+}
+
+static bool is_probe_busy(void *state)
+{
+    struct probe *probe = state;
+
+    cr_assert(is_locked(&probe->device.lock));
+    return probe->writes % 2;
+}
+
+Test(bus, a_device_of_ours_is_asked_whether_it_is_busy)
+{
+    add(0, 0x100, 16);
+    probes[0].device.busy = is_probe_busy;
+    for (unsigned i = 0; i < 4; i++)
+        cr_expect_eq(mv_device_is_busy(mv_bus_write(&bus, 0x100, 1, 1)), i % 2 == 0);
 }
 
 Test(bus, neighbours_do_not_overlap)

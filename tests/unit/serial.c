@@ -31,7 +31,9 @@ static int wake;
 static atomic_int end_code;
 static atomic_uint irq_changes;
 static atomic_bool irq_level;
-static bool fifos_first; /* enabled before input comes, as enabling them would drop it */
+static atomic_uint gone;    /* how often the backpressure was */
+static atomic_bool stopped; /* the machine: no vCPU waits any more */
+static bool fifos_first;    /* enabled before input comes, as enabling them would drop it */
 
 static void on_end(void *context, enum mv_end_reason reason, int code)
 {
@@ -48,11 +50,18 @@ static void on_irq(void *context, int irq, bool level)
     atomic_fetch_add(&irq_changes, 1);
 }
 
+static void on_gone(void *context)
+{
+    (void)context;
+    atomic_fetch_add(&gone, 1);
+}
+
 static int create(struct mv_device *serial)
 {
     struct mv_device_env env = {.irq = {on_irq, NULL, 4},
                                 .loop = &loop,
                                 .ender = {on_end, NULL},
+                                .backpressure = {on_gone, NULL},
                                 .console = &console,
                                 .wake = wake};
 
@@ -91,9 +100,25 @@ static void start(int in, int out)
     cr_assert_eq(mv_loop_start(&loop), 0);
 }
 
+static void pause_ms(long ms)
+{
+    struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+    nanosleep(&time, NULL);
+}
+
+/* As a vCPU does it: one that is held back waits until it is told to look again. */
 static void put(unsigned offset, unsigned value)
 {
     mv_bus_write(&bus, BASE + offset, 1, value);
+    while (!atomic_load(&stopped)) {
+        unsigned before = atomic_load(&gone);
+
+        if (!mv_device_is_busy(&device))
+            return;
+        while (atomic_load(&gone) == before && !atomic_load(&stopped))
+            pause_ms(1);
+    }
 }
 
 static unsigned get(unsigned offset)
@@ -102,13 +127,6 @@ static unsigned get(unsigned offset)
 
     mv_bus_read(&bus, BASE + offset, 1, &value);
     return (unsigned)value;
-}
-
-static void pause_ms(long ms)
-{
-    struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-
-    nanosleep(&time, NULL);
 }
 
 /* The next byte of the guest's input, by polling as a simple driver does. */
@@ -348,9 +366,10 @@ static void quiesce(void)
     pthread_mutex_lock(&device.lock);
     device.ops->quiesce(device.state);
     pthread_mutex_unlock(&device.lock);
+    atomic_store(&stopped, true);
 }
 
-Test(serial, quiesce_releases_a_guest_that_is_held_back)
+Test(serial, what_a_guest_writes_that_is_stopped_while_it_is_held_back_is_kept)
 {
     size_t size = SIZE_MAX, stuck;
     pthread_t guest;

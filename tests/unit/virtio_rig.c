@@ -137,10 +137,17 @@ void ring_offer_parts(struct ring *ring, unsigned head, const struct ring_part *
 
 /* ---- a device behind registers ---- */
 
+static void on_gone(void *context)
+{
+    (void)context;
+    atomic_fetch_add(&rig.gone, 1);
+}
+
 void rig_attach(struct mv_virtio *virtio)
 {
     struct mv_device_env env = {
         .mem = &rig.mem,
+        .backpressure = {on_gone, NULL},
         .irq = {on_line, NULL, RIG_LINE},
         .wiring = rig.wiring,
         .page = rig.page,
@@ -167,9 +174,25 @@ uint64_t rig_read(uint64_t offset, unsigned size)
     return value;
 }
 
+static void pause_ms(long ms)
+{
+    struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+    nanosleep(&time, NULL);
+}
+
+/* As a vCPU does it: one that is held back waits until it is told to look again. */
 void rig_write(uint64_t offset, unsigned size, uint64_t value)
 {
     cr_assert(mv_bus_write(&rig.bus, RIG_DEVICE + offset, size, value));
+    for (;;) {
+        unsigned before = atomic_load(&rig.gone);
+
+        if (!mv_device_is_busy(&rig.device))
+            return;
+        while (atomic_load(&rig.gone) == before)
+            pause_ms(1);
+    }
 }
 
 uint32_t rig_get(uint64_t offset)
@@ -180,13 +203,6 @@ uint32_t rig_get(uint64_t offset)
 void rig_set(uint64_t offset, uint32_t value)
 {
     rig_write(offset, 4, value);
-}
-
-static void pause_ms(long ms)
-{
-    struct timespec time = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
-
-    nanosleep(&time, NULL);
 }
 
 void rig_turn(void)
@@ -248,7 +264,7 @@ void rig_go(void)
 
 void rig_begin_reset(void)
 {
-    /* past the bus, which would wait in settle for a loop that we turn ourselves */
+    /* past rig_write, which would wait for a loop that we turn ourselves */
     pthread_mutex_lock(&rig.device.lock);
     rig.device.ops->write(rig.device.state, REG_STATUS, 4, 0);
     pthread_mutex_unlock(&rig.device.lock);

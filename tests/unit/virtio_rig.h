@@ -48,6 +48,7 @@ struct rig {
     void *page;              /* likewise: what the guest reads without an exit */
     int line;                /* eventfd: what the interrupt line has risen */
     atomic_uint interrupts;  /* how often it has */
+    atomic_uint gone;        /* how often the device's backpressure was */
 };
 
 extern struct rig rig;

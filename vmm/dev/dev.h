@@ -32,6 +32,13 @@ struct mv_wiring {
     void *context;
 };
 
+/* What a device calls when it is not busy any more (mv_device.busy).  Any thread, also under the
+ * device's lock. */
+struct mv_backpressure {
+    void (*gone)(void *context);
+    void *context;
+};
+
 struct mv_device_env {
     struct mv_mem *mem;
     struct mv_irq irq;
@@ -41,6 +48,7 @@ struct mv_device_env {
     struct mv_loop *loop;
     struct mv_log *log;
     struct mv_ender ender;
+    struct mv_backpressure backpressure;
     const struct mv_console *console; /* NULL: none; valid during create only */
     struct mv_timeline *timeline;
     int wake; /* eventfd: written when the answer of mv_serial_flush may have changed */

@@ -12,7 +12,7 @@
  * Output gathers in a buffer, which is written a moment later, or at once when a page
  * is full: a system call for a burst, not for a byte.  When the host does not take it,
  * the buffer fills to a mark, and from then on each vCPU is held back after the byte it
- * has written (settle).  So nothing is lost, and the buffer cannot overflow: a vCPU adds
+ * has written (busy).  So nothing is lost, and the buffer cannot overflow: a vCPU adds
  * at most one byte after the mark was reached.
  *
  * Input is read only as far as there is room for it.
@@ -60,7 +60,8 @@ struct serial {
     /* Output: a ring. */
     uint8_t out[OUT_SIZE];
     size_t out_head, out_used;
-    pthread_cond_t room;
+    bool held_back; /* somebody waits for room */
+    struct mv_backpressure backpressure;
     struct pump writer;
 
     /* Input: a ring of bytes and breaks. */
@@ -193,8 +194,10 @@ static void drain(struct serial *serial)
         } else if (done != -EINTR) {
             lose_output(serial, (int)-done);
         }
-        if (serial->out_used < OUT_MARK)
-            pthread_cond_broadcast(&serial->room);
+        if (serial->held_back && serial->out_used < OUT_MARK) {
+            serial->held_back = false;
+            serial->backpressure.gone(serial->backpressure.context);
+        }
     }
 }
 
@@ -232,12 +235,12 @@ static void sent(void *context, uint8_t byte)
         pthread_cond_signal(&serial->writer.wanted);
 }
 
-static void settle(void *state, pthread_mutex_t *lock)
+static bool is_busy(void *state)
 {
     struct serial *serial = state;
 
-    while (serial->out_used >= OUT_MARK && !serial->quiesced)
-        pthread_cond_wait(&serial->room, lock);
+    serial->held_back = serial->out_used >= OUT_MARK;
+    return serial->held_back;
 }
 
 static void quiesce(void *state)
@@ -245,7 +248,6 @@ static void quiesce(void *state)
     struct serial *serial = state;
 
     serial->quiesced = true;
-    pthread_cond_broadcast(&serial->room);
     pthread_cond_signal(&serial->writer.wanted);
 }
 
@@ -417,14 +419,12 @@ static void destroy(void *state)
     mv_close_fd(&serial->nudge.fd);
     pthread_cond_destroy(&serial->writer.wanted);
     pthread_cond_destroy(&serial->reader.wanted);
-    pthread_cond_destroy(&serial->room);
     free(serial);
 }
 
 static const struct mv_device_ops ops = {
     .read = read_register,
     .write = write_register,
-    .settle = settle,
     .quiesce = quiesce,
     .destroy = destroy,
 };
@@ -464,12 +464,12 @@ int mv_serial_create(struct mv_device *device, const struct mv_device_env *env)
     serial->ender = env->ender;
     serial->loop = env->loop;
     serial->wake = env->wake;
+    serial->backpressure = env->backpressure;
     serial->console = env->console ? *env->console : (struct mv_console){.in = -1, .out = -1};
     serial->lock = &device->lock;
     serial->nudge.fd = -1;
     init_pump(&serial->writer);
     init_pump(&serial->reader);
-    pthread_cond_init(&serial->room, NULL);
     mv_uart_init(&serial->uart, set_line, sent, feed, serial);
     error = start_input(serial, device);
     if (error) {
@@ -477,6 +477,7 @@ int mv_serial_create(struct mv_device *device, const struct mv_device_env *env)
         return error;
     }
     device->ops = &ops;
+    device->busy = is_busy;
     device->state = serial;
     return 0;
 }

@@ -111,8 +111,7 @@ struct mmio {
     struct mv_wiring wiring;
     struct mv_loop *loop;
     struct mv_log *log;
-    pthread_cond_t set_up; /* phase has become PHASE_SET_UP, or the machine stops */
-    bool quiesced;
+    struct mv_backpressure backpressure;
     bool told_of_events;            /* that they cannot be created: once, a guest could repeat it */
     bool wiring_tried;              /* the loop thread's */
     struct mv_loop_source doorbell; /* its fd is an eventfd, made at the first DRIVER_OK */
@@ -219,7 +218,7 @@ static void reset(struct mmio *mmio)
     refresh_config(mmio);
     atomic_store(at(mmio, INTERRUPT_STATUS), 0);
     atomic_store(at(mmio, STATUS), 0);
-    pthread_cond_broadcast(&mmio->set_up);
+    mmio->backpressure.gone(mmio->backpressure.context);
 }
 
 static void on_stopped(void *context)
@@ -374,7 +373,7 @@ static void write_status(struct mmio *mmio, uint32_t value)
 }
 
 /* 4.2.2: "Writing zero to this register triggers a device reset."  If something may
- * be in flight, the loop thread ends that first; see settle. */
+ * be in flight, the loop thread ends that first; see is_busy. */
 static void begin_reset(struct mmio *mmio)
 {
     if (is_set_up(mmio)) {
@@ -466,20 +465,11 @@ static void write_mmio(void *context, uint64_t offset, unsigned size, uint64_t v
 
 /* A reset is over before the vCPU goes on: drivers take that for granted (Linux frees
  * the memory), so that here alone a vCPU does wait for a disk. */
-static void settle(void *context, pthread_mutex_t *lock)
+static bool is_busy(void *context)
 {
     struct mmio *mmio = context;
 
-    while (atomic_load(&mmio->phase) == PHASE_STOPPING && !mmio->quiesced)
-        pthread_cond_wait(&mmio->set_up, lock);
-}
-
-static void quiesce(void *context)
-{
-    struct mmio *mmio = context;
-
-    mmio->quiesced = true;
-    pthread_cond_broadcast(&mmio->set_up);
+    return atomic_load(&mmio->phase) == PHASE_STOPPING;
 }
 
 /* 2.5.1: a driver that reads in between finds that the generation has changed. */
@@ -502,7 +492,6 @@ static void destroy(void *context)
 
     mmio->virtio->ops->destroy(mmio->virtio->state);
     mv_close_fd(&mmio->doorbell.fd);
-    pthread_cond_destroy(&mmio->set_up);
     free(mmio->own_page);
     free(mmio);
 }
@@ -513,8 +502,6 @@ int mv_virtio_mmio_create(struct mv_device *device, const struct mv_device_env *
     static const struct mv_device_ops ops = {
         .read = read_mmio,
         .write = write_mmio,
-        .settle = settle,
-        .quiesce = quiesce,
         .rescan = rescan,
         .destroy = destroy,
     };
@@ -536,7 +523,7 @@ int mv_virtio_mmio_create(struct mv_device *device, const struct mv_device_env *
     mmio->loop = env->loop;
     mmio->log = env->log;
     mmio->doorbell = (struct mv_loop_source){.fd = -1, .fn = on_doorbell, .context = mmio};
-    pthread_cond_init(&mmio->set_up, NULL);
+    mmio->backpressure = env->backpressure;
     virtio->host = (struct mv_virtio_host){.interrupt = on_interrupt,
                                            .broken = on_broken,
                                            .stopped = on_stopped,
@@ -544,6 +531,7 @@ int mv_virtio_mmio_create(struct mv_device *device, const struct mv_device_env *
                                            .context = mmio};
     init_page(mmio);
     device->ops = &ops;
+    device->busy = is_busy;
     device->state = mmio;
     return 0;
 }

@@ -288,7 +288,7 @@ static void time_is_over(void)
 static void pauses_hold(void)
 {
     struct mv_machine *machine =
-        create(MV_MODE_64, increment, increment_end, (struct mv_config){0});
+        create(MV_MODE_64, increment, increment_end, (struct mv_config){.cpus = 2});
     volatile uint32_t *counter = mv_machine_memory(machine, RAM + 0x40000, 4);
     struct timespec moment = {.tv_nsec = 2000000};
     struct mv_error err = {0};
@@ -305,10 +305,24 @@ static void pauses_hold(void)
         nanosleep(&moment, NULL);
         CHECK(*counter == before);
         mv_machine_resume(machine);
-        for (int hold = 0; hold < 200; hold++) { /* taken back before anybody has noticed */
-            mv_machine_hold(machine);
-            mv_machine_resume(machine);
-        }
+    }
+    mv_machine_stop(machine, 0);
+    CHECK(mv_machine_wait(machine, &end, &err) == 0 && end.reason == MV_END_STOPPED);
+    mv_machine_destroy(machine);
+}
+
+/* Before the vCPU has noticed. */
+static void holds_taken_back_leave_it_running(void)
+{
+    struct mv_machine *machine = CREATE(MV_MODE_64, increment);
+    volatile uint32_t *counter = mv_machine_memory(machine, RAM + 0x40000, 4);
+    struct mv_error err = {0};
+    struct mv_end end;
+
+    CHECK(mv_machine_start(machine, &err) == 0);
+    for (int i = 0; i < 1000; i++) {
+        mv_machine_hold(machine);
+        mv_machine_resume(machine);
     }
     for (uint32_t before = *counter; *counter == before;)
         ;
@@ -329,6 +343,7 @@ int main(void)
     stops();
     time_is_over();
     pauses_hold();
+    holds_taken_back_leave_it_running();
     puts("ok bare machines");
     return 0;
 }

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -489,6 +490,62 @@ static void holds_taken_back_leave_it_running(void)
     mv_machine_destroy(machine);
 }
 
+/* A device of one's own that takes nothing for a while. */
+struct stubborn {
+    atomic_uint writes, settling;
+    bool takes;
+    pthread_cond_t changed;
+    pthread_mutex_t *lock;
+};
+
+static void write_stubborn(void *state, uint64_t offset, unsigned size, uint64_t value)
+{
+    (void)offset, (void)size, (void)value;
+    ((struct stubborn *)state)->writes++;
+}
+
+static void settle_stubborn(void *state, pthread_mutex_t *lock)
+{
+    struct stubborn *stubborn = state;
+
+    stubborn->lock = lock;
+    stubborn->settling++;
+    while (!stubborn->takes)
+        pthread_cond_wait(&stubborn->changed, lock);
+}
+
+/* out 0x10, al; hlt */
+#define WRITE 0xe6, 0x10, 0xf4
+
+static void a_device_that_waits_is_no_obstacle_to_a_pause(void)
+{
+    static const struct mv_device_ops ops = {
+        .read = read_counter, .write = write_stubborn, .settle = settle_stubborn};
+    const struct mv_device_desc desc = {
+        .name = "stubborn", .space = MV_SPACE_PORT, .base = 0x10, .size = 1, .irq = MV_NO_IRQ};
+    struct stubborn stubborn = {.changed = PTHREAD_COND_INITIALIZER};
+    struct mv_own_device own = {.desc = &desc, .ops = &ops, .state = &stubborn};
+    struct mv_config config = {.flat = FLAT(MV_MODE_64, WRITE), .devices = &own, .device_count = 1};
+    struct mv_machine *machine = create(config);
+    struct mv_error err = {0};
+    struct mv_end end;
+
+    CHECK(mv_machine_start(machine, &err) == 0);
+    while (stubborn.settling == 0)
+        sched_yield();
+    mv_machine_pause(machine);
+    CHECK(get(machine, "rip") == 0x10002); /* the write is done */
+    CHECK(mv_vcpu_set(mv_machine_vcpu(machine, 0), "rbx", 7) == 0);
+    mv_machine_resume(machine);
+    pthread_mutex_lock(stubborn.lock);
+    stubborn.takes = true;
+    pthread_cond_broadcast(&stubborn.changed);
+    pthread_mutex_unlock(stubborn.lock);
+    CHECK(mv_machine_wait(machine, &end, &err) == 0 && end.reason == MV_END_HALT);
+    CHECK(stubborn.writes == 1 && stubborn.settling == 1 && get(machine, "rbx") == 7);
+    mv_machine_destroy(machine);
+}
+
 struct driver {
     struct mv_machine *machine;
     struct mv_exit exit;
@@ -734,6 +791,7 @@ int main(void)
     time_is_over();
     pauses_hold();
     holds_taken_back_leave_it_running();
+    a_device_that_waits_is_no_obstacle_to_a_pause();
     stopped_from_outside();
     vcpus_that_run_are_busy();
     crashes_are_told();
