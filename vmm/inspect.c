@@ -45,17 +45,6 @@ int mv_vcpu_get(struct mv_vcpu *vcpu, const char *name, uint64_t *ret_value)
     return error;
 }
 
-int mv_vcpu_set(struct mv_vcpu *vcpu, const char *name, uint64_t value)
-{
-    unsigned bits;
-    size_t number;
-    int error = find_register(name, &number, &bits);
-
-    if (!error && bits > 64)
-        error = -ERANGE;
-    return error ? error : mv_vcpu_set_bytes(vcpu, number, &value);
-}
-
 int mv_vcpu_get_bytes(struct mv_vcpu *vcpu, size_t number, void *ret_bytes)
 {
     MV_BORROWED borrowed = mv_vcpu_borrow(vcpu);
@@ -67,19 +56,176 @@ int mv_vcpu_get_bytes(struct mv_vcpu *vcpu, size_t number, void *ret_bytes)
     return number < count ? mv_arch_get_register(vcpu, number, ret_bytes) : -ENOENT;
 }
 
-int mv_vcpu_set_bytes(struct mv_vcpu *vcpu, size_t number, const void *bytes)
+int mv_vcpu_get_registers(struct mv_vcpu *vcpu, struct mv_register_value *ret_values, size_t most)
 {
     MV_BORROWED borrowed = mv_vcpu_borrow(vcpu);
-    size_t count;
-    int error;
+    size_t count, have = 0;
+    const struct mv_register *all = mv_arch_registers(&count);
+    int error = !borrowed ? -EBUSY : mv_vcpu_awaits_answer(vcpu) ? 0 : mv_vcpu_settle(vcpu);
 
-    if (!borrowed)
-        return -EBUSY;
-    mv_arch_registers(&count);
-    if (number >= count)
-        return -ENOENT;
-    error = mv_vcpu_settle(vcpu);
-    return error ? error : mv_arch_set_register(vcpu, number, bytes);
+    for (size_t i = 0; !error && i < count; i++) {
+        uint64_t bits[2] = {0};
+
+        error = mv_arch_get_register(vcpu, i, bits);
+        if (!error && have < most)
+            ret_values[have] = (struct mv_register_value){all[i].name, bits[0], bits[1]};
+        have += !error;
+        error = error == -EOPNOTSUPP ? 0 : error;
+    }
+    return error ? error : (int)have;
+}
+
+/* ---- setting them ---- */
+
+enum { HINT = sizeof(((struct mv_error *)0)->hint) };
+
+/* What is to be set, and what was there before. */
+struct change {
+    struct mv_vcpu *vcpu;
+    struct mv_error *err;
+    size_t count;
+    struct mv_register_bits *wanted, *before;
+};
+
+/* The first rule that the refused state breaks, or the hint for where none is known. */
+static void find_hint(struct mv_vcpu *vcpu, const char *otherwise, char hint[HINT])
+{
+    FILE *to = fmemopen(hint, HINT - 1, "w");
+
+    if (to) {
+        mv_arch_explain_state(vcpu, to);
+        fclose(to);
+        hint[strcspn(hint, "\n")] = 0;
+    }
+    if (!to || !*hint)
+        snprintf(hint, HINT, "%s", otherwise);
+}
+
+static int refuse(const struct change *change, size_t which, int code)
+{
+    size_t count;
+    char hint[HINT] = "";
+
+    if (code == -EINVAL)
+        find_hint(change->vcpu, "see the processor's manual for the values that it can have", hint);
+    if (which == change->count)
+        return mv_fail(change->err, code, NULL, hint, "these registers cannot be set: %s",
+                       strerror(-code));
+    return mv_fail(change->err, code, NULL, hint, "the register %s cannot be set to %#llx: %s",
+                   mv_arch_registers(&count)[change->wanted[which].number].name,
+                   (unsigned long long)change->wanted[which].bits[0], strerror(-code));
+}
+
+static int check_kept(const struct change *change)
+{
+    for (size_t i = 0; i < change->count; i++) {
+        const struct mv_register_bits *wanted = &change->wanted[i];
+        struct mv_register_bits now = {.number = wanted->number};
+        int error = mv_arch_get_register(change->vcpu, now.number, now.bits);
+        char hint[HINT] = "";
+        size_t count;
+
+        if (error)
+            return refuse(change, i, error);
+        if (mv_arch_is_kept(wanted, &now))
+            continue;
+        find_hint(change->vcpu,
+                  "this KVM does not keep it: set the registers that depend on each other at once",
+                  hint);
+        return mv_fail(change->err, -EINVAL, NULL, hint,
+                       "the register %s was set to %#llx and reads back as %#llx",
+                       mv_arch_registers(&count)[now.number].name,
+                       (unsigned long long)wanted->bits[0], (unsigned long long)now.bits[0]);
+    }
+    return 0;
+}
+
+/* All of it, or nothing. */
+static int apply(const struct change *change)
+{
+    struct mv_vcpu *vcpu = change->vcpu;
+    MV_BORROWED borrowed = mv_vcpu_borrow(vcpu);
+    size_t failed = change->count;
+    struct mv_synced refused;
+    int error = borrowed ? mv_vcpu_settle(vcpu) : -EBUSY;
+
+    for (size_t i = 0; !error && i < change->count; i++) {
+        change->before[i] = (struct mv_register_bits){.number = change->wanted[i].number};
+        error = mv_arch_get_register(vcpu, change->before[i].number, change->before[i].bits);
+        failed = error ? i : failed;
+    }
+    if (error)
+        return refuse(change, failed, error);
+    error = mv_arch_set_registers(vcpu, change->wanted, change->count, &failed);
+    if (error)
+        refuse(change, failed, error);
+    else
+        error = check_kept(change);
+    refused = error == -EINVAL ? vcpu->refused : (struct mv_synced){0};
+    if (error)
+        mv_arch_set_registers(vcpu, change->before, change->count, &failed);
+    vcpu->refused = refused;
+    return error;
+}
+
+static int set_one(struct mv_vcpu *vcpu, size_t number, const void *bytes, size_t size)
+{
+    struct mv_register_bits wanted = {.number = number}, before;
+
+    memcpy(wanted.bits, bytes, size);
+    return apply(&(struct change){.vcpu = vcpu, .count = 1, .wanted = &wanted, .before = &before});
+}
+
+int mv_vcpu_set(struct mv_vcpu *vcpu, const char *name, uint64_t value)
+{
+    unsigned bits;
+    size_t number;
+    int error = find_register(name, &number, &bits);
+
+    if (!error && (bits > 64 || (bits < 64 && value >> bits)))
+        error = -ERANGE;
+    return error ? error : set_one(vcpu, number, &value, sizeof(value));
+}
+
+int mv_vcpu_set_bytes(struct mv_vcpu *vcpu, size_t number, const void *bytes)
+{
+    size_t count;
+    const struct mv_register *all = mv_arch_registers(&count);
+
+    return number < count ? set_one(vcpu, number, bytes, (all[number].bits + 7) / 8) : -ENOENT;
+}
+
+/* Whether a register of so many bits can have the value. */
+static bool fits(const struct mv_register_value *value, unsigned bits)
+{
+    if (bits > 64)
+        return bits == 128 || !(value->high >> (bits - 64));
+    return !value->high && (bits == 64 || !(value->value >> bits));
+}
+
+int mv_vcpu_set_registers(struct mv_vcpu *vcpu, const struct mv_register_value *values,
+                          size_t count, struct mv_error *err)
+{
+    struct mv_register_bits wanted[MV_REGISTERS_MAX], before[MV_REGISTERS_MAX];
+
+    if (count > MV_REGISTERS_MAX)
+        return mv_fail(err, -EINVAL, NULL, "set each register once",
+                       "%zu registers are more than there are", count);
+    for (size_t i = 0; i < count; i++) {
+        unsigned bits;
+
+        if (!values[i].name || find_register(values[i].name, &wanted[i].number, &bits) < 0)
+            return mv_fail(err, -ENOENT, NULL, "names are in lower case, as the manuals have them",
+                           "there is no register %s", values[i].name ? values[i].name : "(null)");
+        if (!fits(&values[i], bits))
+            return mv_fail(err, -ERANGE, NULL, NULL,
+                           "the register %s has %u bits, and the value has more", values[i].name,
+                           bits);
+        wanted[i].bits[0] = values[i].value;
+        wanted[i].bits[1] = values[i].high;
+    }
+    return apply(&(struct change){
+        .vcpu = vcpu, .err = err, .count = count, .wanted = wanted, .before = before});
 }
 
 char *mv_vcpu_explain(struct mv_vcpu *vcpu)

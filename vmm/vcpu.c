@@ -168,10 +168,27 @@ static void take_access(struct mv_vcpu *vcpu, struct mv_exit *exit)
     exit->access = access;
 }
 
+/* Whether the guest waits for a value. */
+static bool is_read(const struct kvm_run *run)
+{
+    if (run->exit_reason == KVM_EXIT_MMIO)
+        return !run->mmio.is_write;
+    return run->exit_reason == KVM_EXIT_IO && run->io.direction == KVM_EXIT_IO_IN;
+}
+
+/* By what KVM says of the access, whatever has become of exit meanwhile. */
 void mv_vcpu_answer(struct mv_vcpu *vcpu, const struct mv_exit *exit)
 {
-    if (is_access(exit) && !exit->access.write)
-        memcpy(access_data(vcpu, vcpu->served - 1), &exit->access.value, exit->access.size);
+    const struct kvm_run *run = vcpu->run;
+    size_t size = run->exit_reason == KVM_EXIT_MMIO ? run->mmio.len : run->io.size;
+
+    if (is_read(run) && is_access(exit))
+        memcpy(access_data(vcpu, vcpu->served - 1), &exit->access.value, size);
+}
+
+bool mv_vcpu_awaits_answer(const struct mv_vcpu *vcpu)
+{
+    return vcpu->owed && is_read(vcpu->run);
 }
 
 /* ---- serving ---- */

@@ -124,6 +124,9 @@ void mv_vcpu_wake(struct mv_vcpu *vcpu);
  * of its end.  0 or -errno. */
 int mv_vcpu_settle(struct mv_vcpu *vcpu);
 
+/* Whether the last exit is a read whose value the caller of mv_vcpu_run may still choose. */
+bool mv_vcpu_awaits_answer(const struct mv_vcpu *vcpu);
+
 /* ---- for mv_vcpu_run (drive.c) ---- */
 
 /* KVM's signal mask for the vCPU: 0 or -errno. */

@@ -226,7 +226,7 @@ enum mv_register_group {
 struct mv_register {
     const char *name; /**< lower case, as the manuals have it: "rax", "cs", "cr3", "sctlr_el1" */
     enum mv_register_group group; /**< what kind it is */
-    unsigned bits;                /**< 16, 32, 64, 80 or 128 */
+    unsigned bits;                /**< 8, 16, 32, 64, 80 or 128 */
 };
 
 /** All that this architecture has here; static storage. */
@@ -236,22 +236,56 @@ MV_API const struct mv_register *mv_registers(size_t *ret_count);
  * lacks it; -ERANGE: it has more than 64 bits. */
 MV_API int mv_vcpu_get(struct mv_vcpu *vcpu, const char *name, uint64_t *ret_value);
 
-/** Sets it.  Errors: the same, and -EINVAL: KVM refuses the value. */
+/** Sets it alone; see mv_vcpu_set_registers, whose errors these are.  -ERANGE: it has more than 64
+ * bits, or fewer than the value. */
 MV_API int mv_vcpu_set(struct mv_vcpu *vcpu, const char *name, uint64_t value);
 
 /** Reads a register by its place in the table, all its bits, the lowest byte first:
  * (bits + 7) / 8 bytes.  Errors: -ENOENT and -EOPNOTSUPP as above. */
 MV_API int mv_vcpu_get_bytes(struct mv_vcpu *vcpu, size_t number, void *ret_bytes);
 
-/** Sets it.  Errors: the same, and -EINVAL: KVM refuses the value. */
+/** Sets it alone; errors as of mv_vcpu_set_registers. */
 MV_API int mv_vcpu_set_bytes(struct mv_vcpu *vcpu, size_t number, const void *bytes);
+
+#define MV_REGISTERS_MAX 256 /**< no vCPU has more registers here */
+
+/** A register's value. */
+struct mv_register_value {
+    const char *name; /**< as in the table */
+    uint64_t value;   /**< its bits 0 to 63 */
+    uint64_t high;    /**< bits 64 and up, of registers that have them; else 0 */
+};
+
+/** Reads all registers that this vCPU's processor has, in the table's order: copies up to `most`,
+ * and returns how many there are, at most MV_REGISTERS_MAX; or what KVM returns.  The names are
+ * in static storage.  After an exit they are those at the end of its instruction, which KVM is
+ * made to complete; but if that reads, and the caller may still choose the value, those before. */
+MV_API int mv_vcpu_get_registers(struct mv_vcpu *vcpu, struct mv_register_value *ret_values,
+                                 size_t most);
+
+/**
+ * Sets registers, all at once and in whatever order they are: so those that depend on each
+ * other, such as x86's CR0, CR3, CR4, EFER and segments, can change together, and what
+ * mv_vcpu_get_registers has read can be put into another machine's vCPU of the same number, its
+ * memory first.  Then reads them back.  On failure none has changed.
+ *
+ * Not compared with what was asked for is what processors set by themselves: TSC, bits
+ * without a choice (CR0.ET, bit 1 of RFLAGS, the reserved ones of DR6 and DR7), and of segments
+ * G, "accessed" and "busy", and whatever else a segment has that is not present.
+ *
+ * Errors, whose hint names the broken rule of the processor's manual where that is known:
+ * -EINVAL (KVM refuses a value, or does not keep it), -ENOENT (there is no such register),
+ * -EOPNOTSUPP (this processor lacks it), -ERANGE (a value has more bits than its register).
+ */
+MV_API int mv_vcpu_set_registers(struct mv_vcpu *vcpu, const struct mv_register_value *values,
+                                 size_t count, struct mv_error *err);
 
 /**
  * Checks the vCPU's registers against the rules of its processor's manual, of which KVM tells no
  * more than -EINVAL or a run that fails: a line for each one that is broken, with the section.
- * If mv_vcpu_set has failed with -EINVAL since the last one that did not, it is the state that was
- * refused.  Returns a string to be freed by the caller, "" if no rule is broken; NULL if there
- * is no memory, or the vCPU runs.
+ * If setting registers has failed with -EINVAL since the last time that it did not, it is the state
+ * that was refused.  Returns a string to be freed by the caller, "" if no rule is broken; NULL if
+ * there is no memory, or the vCPU runs.
  */
 MV_API char *mv_vcpu_explain(struct mv_vcpu *vcpu);
 

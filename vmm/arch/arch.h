@@ -106,9 +106,22 @@ bool mv_arch_is_hypercall(const struct mv_exit *exit);
 
 const struct mv_register *mv_arch_registers(size_t *ret_count);
 
-/* By its place in the table.  0 or -errno. */
+/* By its place in the table, which has at most MV_REGISTERS_MAX.  0 or -errno. */
 int mv_arch_get_register(const struct mv_vcpu *vcpu, size_t number, void *ret_bytes);
-int mv_arch_set_register(struct mv_vcpu *vcpu, size_t number, const void *bytes);
+
+/* A register by its place in the table; the lower 64 bits are first. */
+struct mv_register_bits {
+    size_t number;
+    uint64_t bits[2];
+};
+
+/* All together, where KVM lets us.  On failure some may be set; *ret_failed: which KVM refuses,
+ * left alone where that is not known.  What it was asked for is then in vcpu->refused. */
+int mv_arch_set_registers(struct mv_vcpu *vcpu, const struct mv_register_bits *values, size_t count,
+                          size_t *ret_failed);
+
+/* Whether a register that was set reads back so, but for what no software decides. */
+bool mv_arch_is_kept(const struct mv_register_bits *wanted, const struct mv_register_bits *now);
 
 int mv_arch_translate(struct mv_vcpu *vcpu, uint64_t address, struct mv_walk *ret_walk);
 

@@ -225,6 +225,71 @@ static void registers_have_names(void)
     mv_machine_destroy(machine);
 }
 
+/* What a vCPU is, put into one of a fresh machine's; backwards, to show that order means nothing.
+ * Not after an exit: see start. */
+static void registers_move_to_another_machine(void)
+{
+    struct mv_config config = {.size = sizeof(config), .bare = true, .memory = 1 << 20};
+    struct mv_machine *machine = CREATE(MV_MODE_64, speak), *copy = NULL;
+    struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
+    struct mv_register_value saved[MV_REGISTERS_MAX], wanted[MV_REGISTERS_MAX];
+    int count = mv_vcpu_get_registers(vcpu, saved, MV_REGISTERS_MAX);
+    struct mv_error err = {0};
+    struct mv_exit exit = {0};
+
+    CHECK(count > 60 && mv_machine_create(&config, &copy, &err) == 0);
+    for (int i = 0; i < count; i++)
+        wanted[i] = saved[count - 1 - i];
+    memcpy(mv_machine_memory(copy, RAM, 1 << 20), mv_machine_memory(machine, RAM, 1 << 20),
+           1 << 20);
+    if (mv_vcpu_set_registers(mv_machine_vcpu(copy, 0), wanted, (size_t)count, &err) < 0) {
+        fprintf(stderr, "%s (%s)\n", err.tried, err.hint);
+        abort();
+    }
+    CHECK(get(copy, "sctlr_el1") & 1 && get(copy, "sp") == get(machine, "sp"));
+    CHECK(mv_vcpu_run(mv_machine_vcpu(copy, 0), MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_MMIO && exit.access.write && exit.access.value == 42);
+    mv_machine_destroy(copy);
+    mv_machine_destroy(machine);
+}
+
+/* Sets of which KVM takes a part, and of which none is to stay. */
+static void registers_are_set_whole_or_not_at_all(void)
+{
+    static const struct {
+        int error;
+        struct mv_register_value values[2];
+        const char *tried, *hint;
+    } rows[] = {
+        {-EINVAL, {{"x7", 5, 0}, {"pstate", 9, 0}}, "the register pstate", "PSTATE.M is no mode"},
+        {-EINVAL, {{"x7", 5, 0}, {"midr_el1", 5, 0}}, "the register midr_el1", "manual"},
+        {-EINVAL, {{"sp", 16, 0}, {"sp_el1", 32, 0}}, "sp was set to 0x10 and reads back", ""},
+        {-ENOENT, {{"x7", 5, 0}, {"w0", 6, 0}}, "no register w0", "lower case"},
+        {-ERANGE, {{"x7", 5, 0}, {"fpcr", 1ull << 32, 0}}, "fpcr has 32 bits", ""},
+        {-ERANGE, {{"x7", 5, 0}, {"x8", 0, 1}}, "x8 has 64 bits", ""},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct mv_machine *machine = CREATE(MV_MODE_64, spin);
+        struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
+        struct mv_register_value before[MV_REGISTERS_MAX], after[MV_REGISTERS_MAX];
+        int count = mv_vcpu_get_registers(vcpu, before, MV_REGISTERS_MAX);
+        struct mv_error err = {0};
+
+        int error = mv_vcpu_set_registers(vcpu, rows[i].values, 2, &err);
+
+        if (error != rows[i].error || !strstr(err.tried, rows[i].tried) ||
+            !strstr(err.hint, rows[i].hint)) {
+            fprintf(stderr, "row %zu: %d, %s (%s)\n", i, error, err.tried, err.hint);
+            abort();
+        }
+        CHECK(mv_vcpu_get_registers(vcpu, after, MV_REGISTERS_MAX) == count);
+        for (int j = 0; j < count; j++)
+            CHECK(before[j].value == after[j].value && before[j].high == after[j].high);
+        mv_machine_destroy(machine);
+    }
+}
+
 static void pages_are_walked(void)
 {
     struct mv_machine *machine = CREATE(MV_MODE_64, speak);
@@ -339,6 +404,8 @@ int main(void)
     hooks_serve();
     devices_of_ones_own();
     registers_have_names();
+    registers_move_to_another_machine();
+    registers_are_set_whole_or_not_at_all();
     pages_are_walked();
     stops();
     time_is_over();

@@ -347,6 +347,112 @@ static void registers_have_names(void)
     mv_machine_destroy(machine);
 }
 
+/* What a vCPU is, put into one of a fresh machine's; backwards, to show that order means nothing.
+ */
+static struct mv_machine *clone(struct mv_machine *from)
+{
+    struct mv_register_value saved[MV_REGISTERS_MAX], wanted[MV_REGISTERS_MAX];
+    struct mv_machine *to = create((struct mv_config){0});
+    int count = mv_vcpu_get_registers(mv_machine_vcpu(from, 0), saved, MV_REGISTERS_MAX);
+    struct mv_error err = {0};
+
+    CHECK(count > 60);
+    for (int i = 0; i < count; i++)
+        wanted[i] = saved[count - 1 - i];
+    memcpy(mv_machine_memory(to, 0, 1 << 20), mv_machine_memory(from, 0, 1 << 20), 1 << 20);
+    if (mv_vcpu_set_registers(mv_machine_vcpu(to, 0), wanted, (size_t)count, &err) < 0) {
+        fprintf(stderr, "%s (%s)\n", err.tried, err.hint);
+        abort();
+    }
+    return to;
+}
+
+static void registers_move_to_another_machine(enum mv_mode mode)
+{
+    struct mv_config config = {.flat = FLAT(mode, SPEAK)};
+    struct mv_machine *machine = create(config);
+
+    CHECK(mv_vcpu_set(mv_machine_vcpu(machine, 0), "mxcsr", 0x1fa0) == 0);
+    for (unsigned i = 0; i < 4; i++) { /* before the first instruction, and after each exit */
+        struct mv_machine *copy = clone(machine);
+        struct mv_exit here = next(machine), there = next(copy);
+
+        CHECK(here.kind == there.kind && here.access.address == there.access.address);
+        CHECK(here.access.value == there.access.value && get(copy, "mxcsr") == 0x1fa0);
+        mv_machine_destroy(machine);
+        machine = clone(copy);
+        mv_machine_destroy(copy);
+    }
+    CHECK(get(machine, "rax") & 0xff); /* what nobody answered */
+    mv_machine_destroy(machine);
+}
+
+static bool same_but_time(const struct mv_register_value *a, const struct mv_register_value *b)
+{
+    return strcmp(a->name, b->name) == 0 &&
+           (strcmp(a->name, "tsc") == 0 || (a->value == b->value && a->high == b->high));
+}
+
+/* Sets of which KVM takes a part, and of which none is to stay. */
+static void registers_are_set_whole_or_not_at_all(void)
+{
+    static const struct {
+        int error;
+        struct mv_register_value values[3];
+        const char *tried, *hint;
+    } rows[] = {
+        {-EINVAL, {{"cr2", 5, 0}, {"efer", 0x400, 0}}, "these registers", "EFER.LMA"},
+        {-EINVAL, {{"rbx", 5, 0}, {"cr0", 0x80000010, 0}}, "", "CR0.PG (paging) is set without"},
+        {-EINVAL, {{"cs.base", 0x1230, 0}, {"cr8", 17, 0}}, "cr8 was set to 0x11", "CR8"},
+        {-EINVAL, {{"cr2", 5, 0}, {"mxcsr", 1u << 31, 0}}, "the register mxcsr", "manual"},
+        {-EINVAL, {{"rbx", 5, 0}, {"dr7", 1ull << 40, 0}}, "the register dr7", "manual"},
+        {-EINVAL, {{"st1", 1, 1}, {"lstar", 1ull << 63, 0}}, "the register lstar", "manual"},
+        {-EINVAL, {{"rbx", 5, 0}, {"rbx", 6, 0}}, "rbx was set to 0x5 and reads back as 0x6", ""},
+        {-ENOENT, {{"rbx", 5, 0}, {"eax", 6, 0}}, "no register eax", "lower case"},
+        {-ERANGE, {{"rbx", 5, 0}, {"cs", 0x10000, 0}}, "cs has 16 bits", ""},
+        {-ERANGE, {{"rbx", 5, 0}, {"rax", 0, 1}}, "rax has 64 bits", ""},
+        {-ERANGE, {{"rbx", 5, 0}, {"st0", 0, 0x10000}}, "st0 has 80 bits", ""},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct mv_machine *machine = create((struct mv_config){0});
+        struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
+        struct mv_register_value before[MV_REGISTERS_MAX], after[MV_REGISTERS_MAX];
+        int count = mv_vcpu_get_registers(vcpu, before, MV_REGISTERS_MAX);
+        struct mv_error err = {0};
+
+        int error = mv_vcpu_set_registers(vcpu, rows[i].values, 2, &err);
+
+        if (error != rows[i].error || !strstr(err.tried, rows[i].tried) ||
+            !strstr(err.hint, rows[i].hint)) {
+            fprintf(stderr, "row %zu: %d, %s (%s)\n", i, error, err.tried, err.hint);
+            abort();
+        }
+        CHECK(mv_vcpu_get_registers(vcpu, after, MV_REGISTERS_MAX) == count);
+        for (int j = 0; j < count; j++)
+            CHECK(same_but_time(&before[j], &after[j]));
+        mv_machine_destroy(machine);
+    }
+}
+
+/* What the processor decides alone is no failure. */
+static void bits_without_a_choice_are_not_compared(void)
+{
+    struct mv_machine *machine = create((struct mv_config){0});
+    struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
+    uint64_t value;
+
+    CHECK(mv_vcpu_set(vcpu, "cr0", 1) == 0);
+    CHECK(mv_vcpu_set(vcpu, "rflags", 0) == 0 && get(machine, "rflags") == 2);
+    CHECK(mv_vcpu_set(vcpu, "dr7", 0) == 0 && mv_vcpu_set(vcpu, "dr6", 0) == 0);
+    CHECK(mv_vcpu_set(vcpu, "tsc", 5) == 0);
+    CHECK(mv_vcpu_set(vcpu, "fs.attributes", 0x12) == 0); /* not present, so nothing else counts */
+    CHECK(mv_vcpu_set(vcpu, "cs", 0x10000) == -ERANGE);
+    CHECK(mv_vcpu_get(vcpu, "mxcsr", &value) == 0 && value == 0x1f80);
+    CHECK(mv_vcpu_get_registers(vcpu, NULL, 0) > 60);
+    mv_machine_destroy(machine);
+}
+
 static void pages_are_walked(void)
 {
     struct mv_config config = {.flat = FLAT(MV_MODE_64, SPEAK)};
@@ -786,6 +892,11 @@ int main(void)
     devices_of_ones_own();
     memory_is_shared();
     registers_have_names();
+    registers_move_to_another_machine(MV_MODE_16);
+    registers_move_to_another_machine(MV_MODE_32);
+    registers_move_to_another_machine(MV_MODE_64);
+    registers_are_set_whole_or_not_at_all();
+    bits_without_a_choice_are_not_compared();
     pages_are_walked();
     steps();
     time_is_over();

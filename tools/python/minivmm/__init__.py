@@ -299,7 +299,8 @@ class Memory:
 
 
 class Registers(MutableMapping[str, int]):
-    """A vCPU's registers by their names in the manuals, as whole numbers."""
+    """A vCPU's registers by their names in the manuals, as whole numbers. update() sets many at once, or on failure none: those that
+    depend on each other, or dict(vcpu.registers) of another machine's vCPU, whose memory is to be copied before."""
     _numbers: Mapping[str, int] = {}
     _table: Sequence[_abi.Register] = ()
 
@@ -324,17 +325,29 @@ class Registers(MutableMapping[str, int]):
         return int.from_bytes(bytes(data)[:self._size(name)], "little")
 
     def __setitem__(self, name: str, value: int) -> None:
-        data = (ctypes.c_uint8 * 16)(*value.to_bytes(self._size(name), "little"))
-        _check(_LIBRARY.mv_vcpu_set_bytes(self._vcpu.handle, self._numbers[name], data), f"writing the register {name}")
+        self.update({name: value})
+
+    def update(self, other: Any = (), /, **more: int) -> None:
+        """Sets them, as dict.update() does, but all at once."""
+        wanted = dict(other, **more)
+        raw = (_abi.RegisterValue * len(wanted))()
+        for number, (name, value) in enumerate(wanted.items()):
+            data = value.to_bytes(self._size(name), "little")
+            raw[number] = _abi.RegisterValue(name.encode(), int.from_bytes(data[:8], "little"), int.from_bytes(data[8:], "little"))
+        error = _abi.Error()
+        if _LIBRARY.mv_vcpu_set_registers(self._vcpu.handle, raw, len(raw), ctypes.byref(error)) < 0:
+            _raise(error)
 
     def __delitem__(self, name: str) -> None:
         raise TypeError("a processor keeps its registers")
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._numbers)
+        raw = (_abi.RegisterValue * len(self._numbers))()
+        count = _check(_LIBRARY.mv_vcpu_get_registers(self._vcpu.handle, raw, len(raw)), "reading the registers")
+        return iter([one.name.decode() for one in raw[:count]])
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return _check(_LIBRARY.mv_vcpu_get_registers(self._vcpu.handle, None, 0), "reading the registers")
 
 
 class Vcpu:

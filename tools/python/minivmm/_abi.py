@@ -103,6 +103,10 @@ class Register(Structure):
     _fields_ = [("name", c_char_p), ("group", c_int), ("bits", c_uint)]
 
 
+class RegisterValue(Structure):
+    _fields_ = [("name", c_char_p), ("value", c_uint64), ("high", c_uint64)]
+
+
 class DebugPoint(Structure):
     _fields_ = [("access", c_int), ("address", c_uint64), ("size", c_uint32)]
 
@@ -148,7 +152,8 @@ FUNCTIONS = {
     "mv_vcpu_translate": (c_int, [c_void_p, c_uint64, POINTER(Walk)]),
     "mv_registers": (POINTER(Register), [POINTER(c_size_t)]),
     "mv_vcpu_get_bytes": (c_int, [c_void_p, c_size_t, POINTER(c_uint8)]),
-    "mv_vcpu_set_bytes": (c_int, [c_void_p, c_size_t, POINTER(c_uint8)]),
+    "mv_vcpu_get_registers": (c_int, [c_void_p, POINTER(RegisterValue), c_size_t]),
+    "mv_vcpu_set_registers": (c_int, [c_void_p, POINTER(RegisterValue), c_size_t, POINTER(Error)]),
     "mv_vcpu_explain": (c_void_p, [c_void_p]),
     "mv_vcpu_debug": (c_int, [c_void_p, POINTER(Debug)]),
     "mv_vcpu_disassemble": (c_int, [c_void_p, c_uint64, c_char_p, c_size_t]),

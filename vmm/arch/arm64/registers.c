@@ -186,17 +186,33 @@ int mv_arch_get_register(const struct mv_vcpu *vcpu, size_t number, void *ret_by
     return access_number(vcpu, false, number, ret_bytes);
 }
 
-int mv_arch_set_register(struct mv_vcpu *vcpu, size_t number, const void *bytes)
+/* PSTATE first: it says which stack pointer is sp. */
+int mv_arch_set_registers(struct mv_vcpu *vcpu, const struct mv_register_bits *values, size_t count,
+                          size_t *ret_failed)
 {
-    uint64_t copy[2] = {0};
-    int error;
+    vcpu->refused.have_pstate = false;
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < count; i++) {
+            uint64_t bits[2] = {values[i].bits[0], values[i].bits[1]};
+            bool is_pstate = ids[values[i].number] == CORE(regs.pstate);
+            int error;
 
-    memcpy(copy, bytes, (registers[number].bits + 7) / 8);
-    error = access_number(vcpu, true, number, copy);
-    /* So that mv_vcpu_explain can tell why. */
-    vcpu->refused.have_pstate = error == -EINVAL && ids[number] == CORE(regs.pstate);
-    vcpu->refused.pstate = copy[0];
-    return error;
+            if (is_pstate != (pass == 0))
+                continue;
+            if (is_pstate)
+                vcpu->refused = (struct mv_synced){.have_pstate = true, .pstate = bits[0]};
+            error = access_number(vcpu, true, values[i].number, bits);
+            if (error) {
+                *ret_failed = i;
+                return error;
+            }
+        }
+    return 0;
+}
+
+bool mv_arch_is_kept(const struct mv_register_bits *wanted, const struct mv_register_bits *now)
+{
+    return wanted->bits[0] == now->bits[0] && wanted->bits[1] == now->bits[1];
 }
 
 #ifdef MV_HAVE_CAPSTONE

@@ -7,135 +7,157 @@
 #include "x86.h"
 
 /* Where KVM keeps a register. */
-enum source { REGS, SREGS, ATTRIBUTES, FPU, DEBUGREGS, MSRS };
+enum source { SREGS, ATTRIBUTES, REGS, XSAVE, DEBUGREGS, MSRS };
 
 struct place {
     enum source source;
-    uint32_t at; /* the offset in KVM's struct, or the number of an MSR */
+    uint32_t at; /* the offset in struct state, or the number of an MSR */
 };
 
-union state {
-    struct kvm_regs regs;
-    struct kvm_sregs sregs;
-    struct kvm_fpu fpu;
-    struct kvm_debugregs debug;
-    uint64_t msr;
+/* The image of the XSAVE instruction, of which KVM's struct is an array (SDM volume 1, 10.5.1 and
+ * 13.4).  KVM_GET_FPU leaves out MXCSR. */
+struct xsave {
+    uint16_t fcw, fsw;
+    uint8_t ftw, reserved;
+    uint16_t fop;
+    uint64_t fip, fdp;
+    uint32_t mxcsr, mxcsr_mask;
+    uint8_t st[8][16], xmm[16][16], unused[96];
+    uint64_t present; /* XSTATE_BV: which parts are not as after a reset */
 };
+
+enum { XSAVE_X87_SSE = 3 };
+
+/* What KVM keeps of a vCPU, one member for each call. */
+struct state {
+    struct kvm_sregs sregs;
+    struct kvm_regs regs;
+    union {
+        struct kvm_xsave kvm;
+        struct xsave image;
+    } xsave;
+    struct kvm_debugregs debug;
+};
+
+#define AT_SREGS(member) offsetof(struct state, sregs.member)
+#define AT_REGS(member)  offsetof(struct state, regs.member)
+#define AT_XSAVE(member) offsetof(struct state, xsave.image.member)
+#define AT_DEBUG(member) offsetof(struct state, debug.member)
 
 /* clang-format off */
 /* Name, group, bits, where it is.  MSRs: SDM volume 4, 2.1; APM volume 2, appendix A. */
 #define REGISTERS(X) \
-    X("rax", GENERAL, 64, REGS, offsetof(struct kvm_regs, rax))                   \
-    X("rbx", GENERAL, 64, REGS, offsetof(struct kvm_regs, rbx))                   \
-    X("rcx", GENERAL, 64, REGS, offsetof(struct kvm_regs, rcx))                   \
-    X("rdx", GENERAL, 64, REGS, offsetof(struct kvm_regs, rdx))                   \
-    X("rsi", GENERAL, 64, REGS, offsetof(struct kvm_regs, rsi))                   \
-    X("rdi", GENERAL, 64, REGS, offsetof(struct kvm_regs, rdi))                   \
-    X("rbp", GENERAL, 64, REGS, offsetof(struct kvm_regs, rbp))                   \
-    X("rsp", GENERAL, 64, REGS, offsetof(struct kvm_regs, rsp))                   \
-    X("r8", GENERAL, 64, REGS, offsetof(struct kvm_regs, r8))                     \
-    X("r9", GENERAL, 64, REGS, offsetof(struct kvm_regs, r9))                     \
-    X("r10", GENERAL, 64, REGS, offsetof(struct kvm_regs, r10))                   \
-    X("r11", GENERAL, 64, REGS, offsetof(struct kvm_regs, r11))                   \
-    X("r12", GENERAL, 64, REGS, offsetof(struct kvm_regs, r12))                   \
-    X("r13", GENERAL, 64, REGS, offsetof(struct kvm_regs, r13))                   \
-    X("r14", GENERAL, 64, REGS, offsetof(struct kvm_regs, r14))                   \
-    X("r15", GENERAL, 64, REGS, offsetof(struct kvm_regs, r15))                   \
-    X("rip", GENERAL, 64, REGS, offsetof(struct kvm_regs, rip))                   \
-    X("rflags", GENERAL, 64, REGS, offsetof(struct kvm_regs, rflags))             \
-    X("cs", SEGMENT, 16, SREGS, offsetof(struct kvm_sregs, cs.selector))          \
-    X("cs.base", SEGMENT, 64, SREGS, offsetof(struct kvm_sregs, cs.base))         \
-    X("cs.limit", SEGMENT, 32, SREGS, offsetof(struct kvm_sregs, cs.limit))       \
-    X("cs.attributes", SEGMENT, 16, ATTRIBUTES, offsetof(struct kvm_sregs, cs))   \
-    X("ss", SEGMENT, 16, SREGS, offsetof(struct kvm_sregs, ss.selector))          \
-    X("ss.base", SEGMENT, 64, SREGS, offsetof(struct kvm_sregs, ss.base))         \
-    X("ss.limit", SEGMENT, 32, SREGS, offsetof(struct kvm_sregs, ss.limit))       \
-    X("ss.attributes", SEGMENT, 16, ATTRIBUTES, offsetof(struct kvm_sregs, ss))   \
-    X("ds", SEGMENT, 16, SREGS, offsetof(struct kvm_sregs, ds.selector))          \
-    X("ds.base", SEGMENT, 64, SREGS, offsetof(struct kvm_sregs, ds.base))         \
-    X("ds.limit", SEGMENT, 32, SREGS, offsetof(struct kvm_sregs, ds.limit))       \
-    X("ds.attributes", SEGMENT, 16, ATTRIBUTES, offsetof(struct kvm_sregs, ds))   \
-    X("es", SEGMENT, 16, SREGS, offsetof(struct kvm_sregs, es.selector))          \
-    X("es.base", SEGMENT, 64, SREGS, offsetof(struct kvm_sregs, es.base))         \
-    X("es.limit", SEGMENT, 32, SREGS, offsetof(struct kvm_sregs, es.limit))       \
-    X("es.attributes", SEGMENT, 16, ATTRIBUTES, offsetof(struct kvm_sregs, es))   \
-    X("fs", SEGMENT, 16, SREGS, offsetof(struct kvm_sregs, fs.selector))          \
-    X("fs.base", SEGMENT, 64, SREGS, offsetof(struct kvm_sregs, fs.base))         \
-    X("fs.limit", SEGMENT, 32, SREGS, offsetof(struct kvm_sregs, fs.limit))       \
-    X("fs.attributes", SEGMENT, 16, ATTRIBUTES, offsetof(struct kvm_sregs, fs))   \
-    X("gs", SEGMENT, 16, SREGS, offsetof(struct kvm_sregs, gs.selector))          \
-    X("gs.base", SEGMENT, 64, SREGS, offsetof(struct kvm_sregs, gs.base))         \
-    X("gs.limit", SEGMENT, 32, SREGS, offsetof(struct kvm_sregs, gs.limit))       \
-    X("gs.attributes", SEGMENT, 16, ATTRIBUTES, offsetof(struct kvm_sregs, gs))   \
-    X("tr", SEGMENT, 16, SREGS, offsetof(struct kvm_sregs, tr.selector))          \
-    X("tr.base", SEGMENT, 64, SREGS, offsetof(struct kvm_sregs, tr.base))         \
-    X("tr.limit", SEGMENT, 32, SREGS, offsetof(struct kvm_sregs, tr.limit))       \
-    X("tr.attributes", SEGMENT, 16, ATTRIBUTES, offsetof(struct kvm_sregs, tr))   \
-    X("ldt", SEGMENT, 16, SREGS, offsetof(struct kvm_sregs, ldt.selector))        \
-    X("ldt.base", SEGMENT, 64, SREGS, offsetof(struct kvm_sregs, ldt.base))       \
-    X("ldt.limit", SEGMENT, 32, SREGS, offsetof(struct kvm_sregs, ldt.limit))     \
-    X("ldt.attributes", SEGMENT, 16, ATTRIBUTES, offsetof(struct kvm_sregs, ldt)) \
-    X("cr0", CONTROL, 64, SREGS, offsetof(struct kvm_sregs, cr0))                 \
-    X("cr2", CONTROL, 64, SREGS, offsetof(struct kvm_sregs, cr2))                 \
-    X("cr3", CONTROL, 64, SREGS, offsetof(struct kvm_sregs, cr3))                 \
-    X("cr4", CONTROL, 64, SREGS, offsetof(struct kvm_sregs, cr4))                 \
-    X("cr8", CONTROL, 64, SREGS, offsetof(struct kvm_sregs, cr8))                 \
-    X("efer", CONTROL, 64, SREGS, offsetof(struct kvm_sregs, efer))               \
-    X("apic_base", CONTROL, 64, SREGS, offsetof(struct kvm_sregs, apic_base))     \
-    X("gdt.base", CONTROL, 64, SREGS, offsetof(struct kvm_sregs, gdt.base))       \
-    X("gdt.limit", CONTROL, 16, SREGS, offsetof(struct kvm_sregs, gdt.limit))     \
-    X("idt.base", CONTROL, 64, SREGS, offsetof(struct kvm_sregs, idt.base))       \
-    X("idt.limit", CONTROL, 16, SREGS, offsetof(struct kvm_sregs, idt.limit))     \
-    X("dr0", CONTROL, 64, DEBUGREGS, offsetof(struct kvm_debugregs, db[0]))       \
-    X("dr1", CONTROL, 64, DEBUGREGS, offsetof(struct kvm_debugregs, db[1]))       \
-    X("dr2", CONTROL, 64, DEBUGREGS, offsetof(struct kvm_debugregs, db[2]))       \
-    X("dr3", CONTROL, 64, DEBUGREGS, offsetof(struct kvm_debugregs, db[3]))       \
-    X("dr6", CONTROL, 64, DEBUGREGS, offsetof(struct kvm_debugregs, dr6))         \
-    X("dr7", CONTROL, 64, DEBUGREGS, offsetof(struct kvm_debugregs, dr7))         \
-    X("tsc", MSR, 64, MSRS, 0x10)                                                 \
-    X("sysenter_cs", MSR, 64, MSRS, 0x174)                                        \
-    X("sysenter_esp", MSR, 64, MSRS, 0x175)                                       \
-    X("sysenter_eip", MSR, 64, MSRS, 0x176)                                       \
-    X("misc_enable", MSR, 64, MSRS, 0x1a0)                                        \
-    X("pat", MSR, 64, MSRS, 0x277)                                                \
-    X("mtrr_def_type", MSR, 64, MSRS, 0x2ff)                                      \
-    X("star", MSR, 64, MSRS, 0xc0000081)                                          \
-    X("lstar", MSR, 64, MSRS, 0xc0000082)                                         \
-    X("cstar", MSR, 64, MSRS, 0xc0000083)                                         \
-    X("sfmask", MSR, 64, MSRS, 0xc0000084)                                        \
-    X("kernel_gs_base", MSR, 64, MSRS, 0xc0000102)                                \
-    X("tsc_aux", MSR, 64, MSRS, 0xc0000103)                                       \
-    X("st0", FLOAT, 80, FPU, offsetof(struct kvm_fpu, fpr[0]))                    \
-    X("st1", FLOAT, 80, FPU, offsetof(struct kvm_fpu, fpr[1]))                    \
-    X("st2", FLOAT, 80, FPU, offsetof(struct kvm_fpu, fpr[2]))                    \
-    X("st3", FLOAT, 80, FPU, offsetof(struct kvm_fpu, fpr[3]))                    \
-    X("st4", FLOAT, 80, FPU, offsetof(struct kvm_fpu, fpr[4]))                    \
-    X("st5", FLOAT, 80, FPU, offsetof(struct kvm_fpu, fpr[5]))                    \
-    X("st6", FLOAT, 80, FPU, offsetof(struct kvm_fpu, fpr[6]))                    \
-    X("st7", FLOAT, 80, FPU, offsetof(struct kvm_fpu, fpr[7]))                    \
-    X("fcw", FLOAT, 16, FPU, offsetof(struct kvm_fpu, fcw))                       \
-    X("fsw", FLOAT, 16, FPU, offsetof(struct kvm_fpu, fsw))                       \
-    X("ftw", FLOAT, 8, FPU, offsetof(struct kvm_fpu, ftwx))                       \
-    X("fop", FLOAT, 16, FPU, offsetof(struct kvm_fpu, last_opcode))               \
-    X("fip", FLOAT, 64, FPU, offsetof(struct kvm_fpu, last_ip))                   \
-    X("fdp", FLOAT, 64, FPU, offsetof(struct kvm_fpu, last_dp))                   \
-    X("mxcsr", FLOAT, 32, FPU, offsetof(struct kvm_fpu, mxcsr))                   \
-    X("xmm0", FLOAT, 128, FPU, offsetof(struct kvm_fpu, xmm[0]))                  \
-    X("xmm1", FLOAT, 128, FPU, offsetof(struct kvm_fpu, xmm[1]))                  \
-    X("xmm2", FLOAT, 128, FPU, offsetof(struct kvm_fpu, xmm[2]))                  \
-    X("xmm3", FLOAT, 128, FPU, offsetof(struct kvm_fpu, xmm[3]))                  \
-    X("xmm4", FLOAT, 128, FPU, offsetof(struct kvm_fpu, xmm[4]))                  \
-    X("xmm5", FLOAT, 128, FPU, offsetof(struct kvm_fpu, xmm[5]))                  \
-    X("xmm6", FLOAT, 128, FPU, offsetof(struct kvm_fpu, xmm[6]))                  \
-    X("xmm7", FLOAT, 128, FPU, offsetof(struct kvm_fpu, xmm[7]))                  \
-    X("xmm8", FLOAT, 128, FPU, offsetof(struct kvm_fpu, xmm[8]))                  \
-    X("xmm9", FLOAT, 128, FPU, offsetof(struct kvm_fpu, xmm[9]))                  \
-    X("xmm10", FLOAT, 128, FPU, offsetof(struct kvm_fpu, xmm[10]))                \
-    X("xmm11", FLOAT, 128, FPU, offsetof(struct kvm_fpu, xmm[11]))                \
-    X("xmm12", FLOAT, 128, FPU, offsetof(struct kvm_fpu, xmm[12]))                \
-    X("xmm13", FLOAT, 128, FPU, offsetof(struct kvm_fpu, xmm[13]))                \
-    X("xmm14", FLOAT, 128, FPU, offsetof(struct kvm_fpu, xmm[14]))                \
-    X("xmm15", FLOAT, 128, FPU, offsetof(struct kvm_fpu, xmm[15]))
+    X("rax", GENERAL, 64, REGS, AT_REGS(rax))                    \
+    X("rbx", GENERAL, 64, REGS, AT_REGS(rbx))                    \
+    X("rcx", GENERAL, 64, REGS, AT_REGS(rcx))                    \
+    X("rdx", GENERAL, 64, REGS, AT_REGS(rdx))                    \
+    X("rsi", GENERAL, 64, REGS, AT_REGS(rsi))                    \
+    X("rdi", GENERAL, 64, REGS, AT_REGS(rdi))                    \
+    X("rbp", GENERAL, 64, REGS, AT_REGS(rbp))                    \
+    X("rsp", GENERAL, 64, REGS, AT_REGS(rsp))                    \
+    X("r8", GENERAL, 64, REGS, AT_REGS(r8))                      \
+    X("r9", GENERAL, 64, REGS, AT_REGS(r9))                      \
+    X("r10", GENERAL, 64, REGS, AT_REGS(r10))                    \
+    X("r11", GENERAL, 64, REGS, AT_REGS(r11))                    \
+    X("r12", GENERAL, 64, REGS, AT_REGS(r12))                    \
+    X("r13", GENERAL, 64, REGS, AT_REGS(r13))                    \
+    X("r14", GENERAL, 64, REGS, AT_REGS(r14))                    \
+    X("r15", GENERAL, 64, REGS, AT_REGS(r15))                    \
+    X("rip", GENERAL, 64, REGS, AT_REGS(rip))                    \
+    X("rflags", GENERAL, 64, REGS, AT_REGS(rflags))              \
+    X("cs", SEGMENT, 16, SREGS, AT_SREGS(cs.selector))           \
+    X("cs.base", SEGMENT, 64, SREGS, AT_SREGS(cs.base))          \
+    X("cs.limit", SEGMENT, 32, SREGS, AT_SREGS(cs.limit))        \
+    X("cs.attributes", SEGMENT, 16, ATTRIBUTES, AT_SREGS(cs))    \
+    X("ss", SEGMENT, 16, SREGS, AT_SREGS(ss.selector))           \
+    X("ss.base", SEGMENT, 64, SREGS, AT_SREGS(ss.base))          \
+    X("ss.limit", SEGMENT, 32, SREGS, AT_SREGS(ss.limit))        \
+    X("ss.attributes", SEGMENT, 16, ATTRIBUTES, AT_SREGS(ss))    \
+    X("ds", SEGMENT, 16, SREGS, AT_SREGS(ds.selector))           \
+    X("ds.base", SEGMENT, 64, SREGS, AT_SREGS(ds.base))          \
+    X("ds.limit", SEGMENT, 32, SREGS, AT_SREGS(ds.limit))        \
+    X("ds.attributes", SEGMENT, 16, ATTRIBUTES, AT_SREGS(ds))    \
+    X("es", SEGMENT, 16, SREGS, AT_SREGS(es.selector))           \
+    X("es.base", SEGMENT, 64, SREGS, AT_SREGS(es.base))          \
+    X("es.limit", SEGMENT, 32, SREGS, AT_SREGS(es.limit))        \
+    X("es.attributes", SEGMENT, 16, ATTRIBUTES, AT_SREGS(es))    \
+    X("fs", SEGMENT, 16, SREGS, AT_SREGS(fs.selector))           \
+    X("fs.base", SEGMENT, 64, SREGS, AT_SREGS(fs.base))          \
+    X("fs.limit", SEGMENT, 32, SREGS, AT_SREGS(fs.limit))        \
+    X("fs.attributes", SEGMENT, 16, ATTRIBUTES, AT_SREGS(fs))    \
+    X("gs", SEGMENT, 16, SREGS, AT_SREGS(gs.selector))           \
+    X("gs.base", SEGMENT, 64, SREGS, AT_SREGS(gs.base))          \
+    X("gs.limit", SEGMENT, 32, SREGS, AT_SREGS(gs.limit))        \
+    X("gs.attributes", SEGMENT, 16, ATTRIBUTES, AT_SREGS(gs))    \
+    X("tr", SEGMENT, 16, SREGS, AT_SREGS(tr.selector))           \
+    X("tr.base", SEGMENT, 64, SREGS, AT_SREGS(tr.base))          \
+    X("tr.limit", SEGMENT, 32, SREGS, AT_SREGS(tr.limit))        \
+    X("tr.attributes", SEGMENT, 16, ATTRIBUTES, AT_SREGS(tr))    \
+    X("ldt", SEGMENT, 16, SREGS, AT_SREGS(ldt.selector))         \
+    X("ldt.base", SEGMENT, 64, SREGS, AT_SREGS(ldt.base))        \
+    X("ldt.limit", SEGMENT, 32, SREGS, AT_SREGS(ldt.limit))      \
+    X("ldt.attributes", SEGMENT, 16, ATTRIBUTES, AT_SREGS(ldt))  \
+    X("cr0", CONTROL, 64, SREGS, AT_SREGS(cr0))                  \
+    X("cr2", CONTROL, 64, SREGS, AT_SREGS(cr2))                  \
+    X("cr3", CONTROL, 64, SREGS, AT_SREGS(cr3))                  \
+    X("cr4", CONTROL, 64, SREGS, AT_SREGS(cr4))                  \
+    X("cr8", CONTROL, 64, SREGS, AT_SREGS(cr8))                  \
+    X("efer", CONTROL, 64, SREGS, AT_SREGS(efer))                \
+    X("apic_base", CONTROL, 64, SREGS, AT_SREGS(apic_base))      \
+    X("gdt.base", CONTROL, 64, SREGS, AT_SREGS(gdt.base))        \
+    X("gdt.limit", CONTROL, 16, SREGS, AT_SREGS(gdt.limit))      \
+    X("idt.base", CONTROL, 64, SREGS, AT_SREGS(idt.base))        \
+    X("idt.limit", CONTROL, 16, SREGS, AT_SREGS(idt.limit))      \
+    X("dr0", CONTROL, 64, DEBUGREGS, AT_DEBUG(db[0]))            \
+    X("dr1", CONTROL, 64, DEBUGREGS, AT_DEBUG(db[1]))            \
+    X("dr2", CONTROL, 64, DEBUGREGS, AT_DEBUG(db[2]))            \
+    X("dr3", CONTROL, 64, DEBUGREGS, AT_DEBUG(db[3]))            \
+    X("dr6", CONTROL, 64, DEBUGREGS, AT_DEBUG(dr6))              \
+    X("dr7", CONTROL, 64, DEBUGREGS, AT_DEBUG(dr7))              \
+    X("tsc", MSR, 64, MSRS, 0x10)                                \
+    X("sysenter_cs", MSR, 64, MSRS, 0x174)                       \
+    X("sysenter_esp", MSR, 64, MSRS, 0x175)                      \
+    X("sysenter_eip", MSR, 64, MSRS, 0x176)                      \
+    X("misc_enable", MSR, 64, MSRS, 0x1a0)                       \
+    X("pat", MSR, 64, MSRS, 0x277)                               \
+    X("mtrr_def_type", MSR, 64, MSRS, 0x2ff)                     \
+    X("star", MSR, 64, MSRS, 0xc0000081)                         \
+    X("lstar", MSR, 64, MSRS, 0xc0000082)                        \
+    X("cstar", MSR, 64, MSRS, 0xc0000083)                        \
+    X("sfmask", MSR, 64, MSRS, 0xc0000084)                       \
+    X("kernel_gs_base", MSR, 64, MSRS, 0xc0000102)               \
+    X("tsc_aux", MSR, 64, MSRS, 0xc0000103)                      \
+    X("st0", FLOAT, 80, XSAVE, AT_XSAVE(st[0]))                  \
+    X("st1", FLOAT, 80, XSAVE, AT_XSAVE(st[1]))                  \
+    X("st2", FLOAT, 80, XSAVE, AT_XSAVE(st[2]))                  \
+    X("st3", FLOAT, 80, XSAVE, AT_XSAVE(st[3]))                  \
+    X("st4", FLOAT, 80, XSAVE, AT_XSAVE(st[4]))                  \
+    X("st5", FLOAT, 80, XSAVE, AT_XSAVE(st[5]))                  \
+    X("st6", FLOAT, 80, XSAVE, AT_XSAVE(st[6]))                  \
+    X("st7", FLOAT, 80, XSAVE, AT_XSAVE(st[7]))                  \
+    X("fcw", FLOAT, 16, XSAVE, AT_XSAVE(fcw))                    \
+    X("fsw", FLOAT, 16, XSAVE, AT_XSAVE(fsw))                    \
+    X("ftw", FLOAT, 8, XSAVE, AT_XSAVE(ftw))                     \
+    X("fop", FLOAT, 16, XSAVE, AT_XSAVE(fop))                    \
+    X("fip", FLOAT, 64, XSAVE, AT_XSAVE(fip))                    \
+    X("fdp", FLOAT, 64, XSAVE, AT_XSAVE(fdp))                    \
+    X("mxcsr", FLOAT, 32, XSAVE, AT_XSAVE(mxcsr))                \
+    X("xmm0", FLOAT, 128, XSAVE, AT_XSAVE(xmm[0]))               \
+    X("xmm1", FLOAT, 128, XSAVE, AT_XSAVE(xmm[1]))               \
+    X("xmm2", FLOAT, 128, XSAVE, AT_XSAVE(xmm[2]))               \
+    X("xmm3", FLOAT, 128, XSAVE, AT_XSAVE(xmm[3]))               \
+    X("xmm4", FLOAT, 128, XSAVE, AT_XSAVE(xmm[4]))               \
+    X("xmm5", FLOAT, 128, XSAVE, AT_XSAVE(xmm[5]))               \
+    X("xmm6", FLOAT, 128, XSAVE, AT_XSAVE(xmm[6]))               \
+    X("xmm7", FLOAT, 128, XSAVE, AT_XSAVE(xmm[7]))               \
+    X("xmm8", FLOAT, 128, XSAVE, AT_XSAVE(xmm[8]))               \
+    X("xmm9", FLOAT, 128, XSAVE, AT_XSAVE(xmm[9]))               \
+    X("xmm10", FLOAT, 128, XSAVE, AT_XSAVE(xmm[10]))             \
+    X("xmm11", FLOAT, 128, XSAVE, AT_XSAVE(xmm[11]))             \
+    X("xmm12", FLOAT, 128, XSAVE, AT_XSAVE(xmm[12]))             \
+    X("xmm13", FLOAT, 128, XSAVE, AT_XSAVE(xmm[13]))             \
+    X("xmm14", FLOAT, 128, XSAVE, AT_XSAVE(xmm[14]))             \
+    X("xmm15", FLOAT, 128, XSAVE, AT_XSAVE(xmm[15]))
 /* clang-format on */
 
 #define REGISTER(name, group, bits, source, at) {name, MV_REGISTERS_##group, bits},
@@ -176,45 +198,34 @@ static int access_msr(const struct mv_vcpu *vcpu, uint32_t number, bool set, uin
     return 0;
 }
 
-/* Reads, or writes back, all of what the register is a part of. */
-static int transfer(const struct mv_vcpu *vcpu, const struct place *place, bool set,
-                    union state *state)
+/* All of it that a source has.  MSRs are apart. */
+static int transfer(const struct mv_vcpu *vcpu, enum source source, bool set, struct state *state)
 {
     const struct mv_kvm *kvm = vcpu->host->kvm;
 
-    switch (place->source) {
-    case REGS:
-        return set ? MV_KVM_CALL(kvm, vcpu->fd, KVM_SET_REGS, state)
-                   : MV_KVM_CALL(kvm, vcpu->fd, KVM_GET_REGS, state);
+    switch (source) {
     case SREGS:
     case ATTRIBUTES:
-        return set ? MV_KVM_CALL(kvm, vcpu->fd, KVM_SET_SREGS, state)
-                   : MV_KVM_CALL(kvm, vcpu->fd, KVM_GET_SREGS, state);
-    case FPU:
-        return set ? MV_KVM_CALL(kvm, vcpu->fd, KVM_SET_FPU, state)
-                   : MV_KVM_CALL(kvm, vcpu->fd, KVM_GET_FPU, state);
-    case DEBUGREGS:
-        return set ? MV_KVM_CALL(kvm, vcpu->fd, KVM_SET_DEBUGREGS, state)
-                   : MV_KVM_CALL(kvm, vcpu->fd, KVM_GET_DEBUGREGS, state);
-    default: return access_msr(vcpu, place->at, set, &state->msr);
+        return set ? MV_KVM_CALL(kvm, vcpu->fd, KVM_SET_SREGS, &state->sregs)
+                   : MV_KVM_CALL(kvm, vcpu->fd, KVM_GET_SREGS, &state->sregs);
+    case REGS:
+        return set ? MV_KVM_CALL(kvm, vcpu->fd, KVM_SET_REGS, &state->regs)
+                   : MV_KVM_CALL(kvm, vcpu->fd, KVM_GET_REGS, &state->regs);
+    case XSAVE:
+        if (set)
+            state->xsave.image.present |= XSAVE_X87_SSE; /* or KVM takes neither */
+        return set ? MV_KVM_CALL(kvm, vcpu->fd, KVM_SET_XSAVE, &state->xsave)
+                   : MV_KVM_CALL(kvm, vcpu->fd, KVM_GET_XSAVE, &state->xsave);
+    default:
+        return set ? MV_KVM_CALL(kvm, vcpu->fd, KVM_SET_DEBUGREGS, &state->debug)
+                   : MV_KVM_CALL(kvm, vcpu->fd, KVM_GET_DEBUGREGS, &state->debug);
     }
 }
 
-/* Keeps what KVM refuses, so that mv_vcpu_explain can tell why. */
-static void note_refused(struct mv_vcpu *vcpu, const struct place *place, int error,
-                         const union state *state)
-{
-    vcpu->refused = (struct mv_synced){0};
-    if (error != -EINVAL)
-        return;
-    if (place->source == REGS) {
-        vcpu->refused.regs = state->regs;
-        vcpu->refused.have_regs = true;
-    } else if (place->source == SREGS || place->source == ATTRIBUTES) {
-        vcpu->refused.sregs = state->sregs;
-        vcpu->refused.have_sregs = true;
-    }
-}
+enum {
+    ATTRIBUTE_PRESENT = 1u << 7,
+    ATTRIBUTES_DERIVED = 1u << 15 | 3, /* G, busy and accessed: AMD's KVM makes them up */
+};
 
 /* As in a descriptor's second word, bits 8 to 23, shifted down: type, S, DPL, P, and AVL, L, D/B
  * and G from bit 12 on (SDM volume 3, 3.4.5); bit 16 of the unusable ones is left out. */
@@ -237,51 +248,129 @@ static void unpack_attributes(struct kvm_segment *s, uint16_t packed)
     s->unusable = !s->present;
 }
 
+static void pick(const struct state *state, size_t number, void *ret_bytes)
+{
+    const struct place *place = &places[number];
+    const uint8_t *from = (const uint8_t *)state + place->at;
+    struct kvm_segment segment;
+    uint16_t packed;
+
+    if (place->source != ATTRIBUTES) {
+        memcpy(ret_bytes, from, (registers[number].bits + 7) / 8);
+        return;
+    }
+    memcpy(&segment, from, sizeof(segment));
+    packed = pack_attributes(&segment);
+    memcpy(ret_bytes, &packed, sizeof(packed));
+}
+
+static void put(struct state *state, size_t number, const void *bytes)
+{
+    const struct place *place = &places[number];
+    uint8_t *to = (uint8_t *)state + place->at;
+    struct kvm_segment segment;
+    uint16_t packed;
+
+    if (place->source != ATTRIBUTES) {
+        memcpy(to, bytes, (registers[number].bits + 7) / 8);
+        return;
+    }
+    memcpy(&packed, bytes, sizeof(packed));
+    memcpy(&segment, to, sizeof(segment));
+    unpack_attributes(&segment, packed);
+    memcpy(to, &segment, sizeof(segment));
+}
+
 int mv_arch_get_register(const struct mv_vcpu *vcpu, size_t number, void *ret_bytes)
 {
     const struct place *place = &places[number];
-    size_t size = (registers[number].bits + 7) / 8;
-    union state state = {.msr = 0};
-    int error = transfer(vcpu, place, false, &state);
+    struct state state;
+    uint64_t msr = 0;
+    int error = place->source == MSRS ? access_msr(vcpu, place->at, false, &msr)
+                                      : transfer(vcpu, place->source, false, &state);
 
     if (error)
         return error;
-    if (place->source == ATTRIBUTES) {
-        struct kvm_segment segment;
-        uint16_t packed;
-
-        memcpy(&segment, (uint8_t *)&state + place->at, sizeof(segment));
-        packed = pack_attributes(&segment);
-        memcpy(ret_bytes, &packed, sizeof(packed));
-        return 0;
-    }
-    memcpy(ret_bytes, (uint8_t *)&state + (place->source == MSRS ? 0 : place->at), size);
+    if (place->source == MSRS)
+        memcpy(ret_bytes, &msr, sizeof(msr));
+    else
+        pick(&state, number, ret_bytes);
     return 0;
 }
 
-int mv_arch_set_register(struct mv_vcpu *vcpu, size_t number, const void *bytes)
+/* Those of this source, at once. */
+static int set_source(struct mv_vcpu *vcpu, enum source source,
+                      const struct mv_register_bits *values, size_t count, size_t *ret_failed)
 {
-    const struct place *place = &places[number];
-    size_t size = (registers[number].bits + 7) / 8;
-    union state state = {.msr = 0};
-    int error = place->source == MSRS ? 0 : transfer(vcpu, place, false, &state);
+    struct state state;
+    size_t have = 0, last = 0;
+    int error;
 
-    if (error)
-        return error;
-    if (place->source == ATTRIBUTES) {
-        struct kvm_segment segment;
-        uint16_t packed;
+    for (size_t i = 0; i < count; i++) {
+        enum source of = places[values[i].number].source;
 
-        memcpy(&packed, bytes, sizeof(packed));
-        memcpy(&segment, (uint8_t *)&state + place->at, sizeof(segment));
-        unpack_attributes(&segment, packed);
-        memcpy((uint8_t *)&state + place->at, &segment, sizeof(segment));
-    } else {
-        memcpy((uint8_t *)&state + (place->source == MSRS ? 0 : place->at), bytes, size);
+        if (of != source && !(of == ATTRIBUTES && source == SREGS))
+            continue;
+        error = have++ ? 0 : transfer(vcpu, source, false, &state);
+        if (error)
+            return error;
+        put(&state, values[last = i].number, values[i].bits);
     }
-    error = transfer(vcpu, place, true, &state);
-    note_refused(vcpu, place, error, &state);
+    if (source == SREGS && have) {
+        vcpu->refused.sregs = state.sregs;
+        vcpu->refused.have_sregs = true;
+    } else if (source == REGS && have) {
+        vcpu->refused.regs = state.regs;
+        vcpu->refused.have_regs = true;
+    }
+    error = have ? transfer(vcpu, source, true, &state) : 0;
+    if (error && have == 1)
+        *ret_failed = last;
     return error;
+}
+
+/* Special registers first: what the others may be depends on the mode. */
+int mv_arch_set_registers(struct mv_vcpu *vcpu, const struct mv_register_bits *values, size_t count,
+                          size_t *ret_failed)
+{
+    static const enum source sources[] = {SREGS, REGS, XSAVE, DEBUGREGS};
+    int error = 0;
+
+    vcpu->refused = (struct mv_synced){0};
+    for (unsigned i = 0; !error && i < MV_COUNT(sources); i++)
+        error = set_source(vcpu, sources[i], values, count, ret_failed);
+    for (size_t i = 0; !error && i < count; i++) {
+        const struct place *place = &places[values[i].number];
+        uint64_t value = values[i].bits[0];
+
+        if (place->source != MSRS)
+            continue;
+        error = access_msr(vcpu, place->at, true, &value);
+        *ret_failed = error ? i : *ret_failed;
+    }
+    return error;
+}
+
+bool mv_arch_is_kept(const struct mv_register_bits *wanted, const struct mv_register_bits *now)
+{
+    static const struct {
+        const char *name;
+        uint64_t bits;
+    } free_bits[] = {{"cr0", 1u << 4},    /* ET */
+                     {"rflags", 1u << 1}, /* SDM volume 1, 3.4.3 */
+                     {"dr6", ~0xe00full}, /* SDM volume 3, 17.2 */
+                     {"dr7", 0xdc00},
+                     {"tsc", UINT64_MAX}};
+    const char *name = registers[now->number].name;
+    uint64_t ignored = 0;
+
+    for (unsigned i = 0; i < MV_COUNT(free_bits); i++)
+        if (strcmp(name, free_bits[i].name) == 0)
+            ignored = free_bits[i].bits;
+    if (places[now->number].source == ATTRIBUTES)
+        ignored =
+            wanted->bits[0] & ATTRIBUTE_PRESENT ? ATTRIBUTES_DERIVED : ~(uint64_t)ATTRIBUTE_PRESENT;
+    return !((wanted->bits[0] ^ now->bits[0]) & ~ignored) && wanted->bits[1] == now->bits[1];
 }
 
 #ifdef MV_HAVE_CAPSTONE
