@@ -6,7 +6,7 @@
 #include "dev/dev.h"
 #include "minivmm/virtio.h"
 
-#define MV_BOARD_DEVICES 48
+#define MV_BOARD_DEVICES 56
 
 struct mv_arch;
 

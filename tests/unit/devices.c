@@ -131,6 +131,39 @@ Test(power, wider_accesses_do_nothing, .init = start, .fini = stop)
     cr_expect_eq(end.calls, 0);
 }
 
+/* Words with SLP_EN, at the places where kernels have learnt to write them. */
+Test(power, words_to_pm1_control_turn_off, .init = start, .fini = stop)
+{
+    static const uint16_t control[] = {0x604, 0x4004, 0xb004};
+
+    for (unsigned i = 0; i < MV_COUNT(control); i++) {
+        for (unsigned value = 0; value <= UINT16_MAX; value += 0x400) {
+            write_port(control[i], 2, value);
+            cr_expect_eq(end.reason, value & 0x2000 ? MV_END_POWER_OFF : MV_END_NONE, "%#x", value);
+        }
+        write_port(control[i], 2, 0x2001);
+        cr_expect_eq(end.reason, MV_END_POWER_OFF, "as it is read, and SLP_EN");
+        write_port(control[i], 1, 0x34);
+        cr_expect_eq(end.reason, MV_END_NONE);
+        cr_expect_eq(read_port(control[i], 2), 1, "ACPI is on");
+    }
+    write_port(0x608, 4, 0xffffffff);
+    cr_expect_eq(end.reason, MV_END_NONE);
+    cr_expect_eq(read_port(0x608, 4), 0, "no events");
+}
+
+Test(power, the_chipsets_ways_reset, .init = start, .fini = stop)
+{
+    for (unsigned value = 0; value < 256; value++) {
+        write_port(0xcf9, 1, value);
+        cr_expect_eq(end.reason, value & 4 ? MV_END_REBOOT : MV_END_NONE, "%#x", value);
+        write_port(0x92, 1, value);
+        cr_expect_eq(end.reason, value & 1 ? MV_END_REBOOT : MV_END_NONE, "%#x", value);
+    }
+    cr_expect_eq(read_port(0x92, 1), 2, "A20 is on, and a driver leaves the rest as it is");
+    cr_expect_eq(read_port(0xcf9, 1), 0);
+}
+
 Test(power, the_keyboard_controller_knows_the_reset_command_only, .init = start, .fini = stop)
 {
     for (unsigned value = 0; value < 256; value++) {

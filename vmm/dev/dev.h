@@ -67,17 +67,20 @@ struct mv_device_entry {
     mv_device_create_fn *create;
 };
 
-mv_device_create_fn mv_serial_create;     /* serial.c: 16550A on the host's console */
-mv_device_create_fn mv_power_create;      /* power.c: ACPI sleep and reset registers */
-mv_device_create_fn mv_kbd_reset_create;  /* power.c: the keyboard controller's reset line */
-mv_device_create_fn mv_ide_create;        /* ide.c: an IDE channel without drives */
-mv_device_create_fn mv_keyboard_create;   /* keyboard.c: a PC's keyboard controller */
-mv_device_create_fn mv_cmos_create;       /* cmos.c: a PC's clock, and its memory */
-mv_device_create_fn mv_crtc_create;       /* crtc.c: a PC's cursor */
-mv_device_create_fn mv_exit_create;       /* exit.c: the guest's exit status */
-mv_device_create_fn mv_panic_create;      /* panic.c: pvpanic */
-mv_device_create_fn mv_rtc_create;        /* rtc.c: the time of day */
-mv_device_create_fn mv_boot_timer_create; /* boot_timer.c: marks on the timeline */
+mv_device_create_fn mv_serial_create;        /* serial.c: 16550A on the host's console */
+mv_device_create_fn mv_power_create;         /* power.c: ACPI sleep and reset registers */
+mv_device_create_fn mv_pm1_create;           /* power.c: ACPI's fixed hardware */
+mv_device_create_fn mv_reset_control_create; /* power.c: port 0xcf9 */
+mv_device_create_fn mv_port_92_create;       /* power.c */
+mv_device_create_fn mv_kbd_reset_create;     /* power.c: the keyboard controller's reset line */
+mv_device_create_fn mv_ide_create;           /* ide.c: an IDE channel without drives */
+mv_device_create_fn mv_keyboard_create;      /* keyboard.c: a PC's keyboard controller */
+mv_device_create_fn mv_cmos_create;          /* cmos.c: a PC's clock, and its memory */
+mv_device_create_fn mv_crtc_create;          /* crtc.c: a PC's cursor */
+mv_device_create_fn mv_exit_create;          /* exit.c: the guest's exit status */
+mv_device_create_fn mv_panic_create;         /* panic.c: pvpanic */
+mv_device_create_fn mv_rtc_create;           /* rtc.c: the time of day */
+mv_device_create_fn mv_boot_timer_create;    /* boot_timer.c: marks on the timeline */
 
 /* exit.c: for a device whose whole state is a way to end the machine: a copy of
  * env->ender, to be freed by ops->destroy (free itself will do). */

@@ -13,6 +13,10 @@ enum {
     MV_POWER_SLP_TYP = 2, /* shift */
     MV_POWER_S5 = 5,      /* the SLP_TYP that means soft off */
     MV_POWER_RESET_VALUE = 1,
+
+    MV_PM1_CONTROL = 0,
+    MV_PM1_EVENT = 4,
+    MV_PM1_SIZE = 8,
 };
 
 #endif

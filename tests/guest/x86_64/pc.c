@@ -2,7 +2,7 @@
 /*
  * A hobbyist's kernel that takes over what a PC's firmware leaves, as many do: without setting it
  * up again, and waiting without an end for what every PC does.  Exits with 0, or with the number of
- * the line that it failed in, modulo 256.
+ * the line that it failed in, modulo 256; or switches the machine off.
  */
 #include <stdint.h>
 
@@ -189,8 +189,57 @@ static void check_no_disk(uint16_t base, uint16_t control)
     CHECK(in(base + 7) == 0);
 }
 
-__attribute__((noreturn, used)) static void run(void)
+/* ---- ACPI, as of the tutorials ---- */
+
+static uint32_t get32(uint32_t at)
 {
+    return *(const volatile uint32_t *)at;
+}
+
+static uint32_t find_fadt(void)
+{
+    uint32_t rsdp = 0xe0000, rsdt;
+
+    while (get32(rsdp) != 0x20445352 || get32(rsdp + 4) != 0x20525450) /* "RSD PTR " */
+        CHECK((rsdp += 16) < 0x100000);
+    rsdt = get32(rsdp + 16);
+    CHECK(rsdt && get32(rsdt) == 0x54445352);
+    for (uint32_t at = rsdt + 36; at < rsdt + get32(rsdt + 4); at += 4)
+        if (get32(get32(at)) == 0x50434146)
+            return get32(at);
+    CHECK(!"an FADT");
+    return 0;
+}
+
+__attribute__((noreturn)) static void switch_off_by_acpi(void)
+{
+    uint32_t fadt = find_fadt(), dsdt = get32(fadt + 40), s5 = dsdt + 36;
+    uint16_t control = (uint16_t)get32(fadt + 64), type, value;
+
+    while (get32(s5) != 0x5f35535f) /* "_S5_" */
+        CHECK(++s5 < dsdt + get32(dsdt + 4));
+    CHECK(control && !get32(fadt + 48));
+    __asm__ volatile("inw %1, %0" : "=a"(value) : "Nd"(control));
+    CHECK(value & 1); /* nothing is to be told that it shall do ACPI */
+    s5 += 5;          /* the package's length, in more bytes if its upper bits are set */
+    s5 += (*(const uint8_t *)s5 >> 6) + 2;
+    s5 += *(const uint8_t *)s5 == 0x0a; /* a byte follows, else it is 0 or 1 */
+    type = *(const uint8_t *)s5;
+    value = (uint16_t)(type << 10 | 1 << 13);
+    __asm__ volatile("outw %0, %1" : : "a"(value), "Nd"(control));
+    exit_with(__LINE__);
+}
+
+/* info: the words behind the kernel's name. */
+__attribute__((noreturn, used)) static void run(uint32_t magic, const uint32_t *info)
+{
+    const char *words = (const char *)info[4];
+
+    CHECK(magic == 0x2badb002 && (info[0] & 4));
+    while (*words && *words != ' ')
+        words++;
+    if (words[0] == ' ' && words[1] == 'o') /* off */
+        switch_off_by_acpi();
     check_timer();
     check_interrupt_controllers();
     check_port_b();

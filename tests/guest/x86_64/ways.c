@@ -42,6 +42,10 @@ void end_otherwise(void)
         out8(KEYBOARD, 0xfe);
     else if (option_is("end", "triple"))
         triple_fault();
+    else if (option_is("end", "byte"))
+        out8((unsigned)option("to", 0), (uint8_t)option("value", 0));
+    else if (option_is("end", "word"))
+        out16((unsigned)option("to", 0), (uint16_t)option("value", 0));
     else if (option_is("end", "jump"))
         jump(option("to", 0));
     else if (option_is("end", "bios"))

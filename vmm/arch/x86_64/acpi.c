@@ -2,11 +2,13 @@
 /*
  * ACPI tables for a hardware-reduced machine (ACPI 6.4): RSDP, XSDT, FADT, MADT
  * and a DSDT written from the devices' descriptions.  No firmware runs: the
- * guest's kernel finds all that it needs here.
+ * guest's kernel finds all that it needs here.  A kernel that expects an old PC is told of
+ * fixed hardware instead, which it can be switched off by (4.8.3.2.1), and of its devices; what
+ * it reads may be older than the XSDT.
  *
- *   gpa +------+-----------+-----------+-----------+-----------+
- *       | RSDP | XSDT      | DSDT      | FADT      | MADT      |
- *       +------+-----------+-----------+-----------+-----------+
+ *   gpa +------+-----------+-----------+-----------+-----------+-----------+
+ *       | RSDP | XSDT      | RSDT      | DSDT      | FADT      | MADT      |
+ *       +------+-----------+-----------+-----------+-----------+-----------+
  *
  * The AML (chapter 20) needs five constructs only: Scope, Device, Name, Package
  * and a buffer of resource descriptors (6.4).
@@ -244,17 +246,16 @@ static void put_device(struct writer *w, const struct mv_device_desc *desc, unsi
     end_package(w, package);
 }
 
-/* \_S5 (16.3.4): what to write to the sleep control register to turn off. */
+/* \_S5 (7.4.2.6): the SLP_TYP to write to the sleep control register, or to PM1a and PM1b control,
+ * to turn off.  Hobbyists' kernels look for these bytes, in their shortest form, by memcmp. */
 static void put_soft_off(struct writer *w)
 {
-    size_t package;
+    static const uint8_t package[] = {
+        AML_PACKAGE, 8 /* bytes from this one on */, 4, AML_BYTE, MV_POWER_S5, AML_BYTE,
+        MV_POWER_S5, 0 /* two reserved elements */,  0};
 
     put_name(w, "_S5_");
-    put8(w, AML_PACKAGE);
-    package = begin_package(w);
-    put8(w, 1);
-    put_byte(w, MV_POWER_S5);
-    end_package(w, package);
+    put(w, package, sizeof(package));
 }
 
 static size_t put_dsdt(struct writer *w, const struct mv_device *devices, unsigned count)
@@ -281,7 +282,9 @@ enum {
     FADT_SLP_BUTTON = 1 << 5, /* no fixed-hardware sleep button */
     FADT_RESET_REG_SUP = 1 << 10,
     FADT_HW_REDUCED = 1 << 20,
-    /* IAPC_BOOT_ARCH, 5.2.9.3: bit 0, legacy devices, and bit 1, i8042, stay clear */
+    /* IAPC_BOOT_ARCH, 5.2.9.3: the first two only of a PC */
+    FADT_LEGACY_DEVICES = 1 << 0,
+    FADT_8042 = 1 << 1,
     FADT_NO_VGA = 1 << 2,
     FADT_NO_ASPM = 1 << 4,
     FADT_NO_RTC = 1 << 5,
@@ -297,25 +300,48 @@ static void put_register(struct writer *w, unsigned port, unsigned size)
     put64(w, size ? port : 0);
 }
 
-static size_t put_fadt(struct writer *w, mv_gpa dsdt)
+static void put_pm1_registers(struct writer *w)
+{
+    put16(w, MV_SCI_IRQ);
+    put32(w, 0); /* SMI_CMD: it is in ACPI mode already */
+    put32(w, 0); /* the values to write there */
+    put32(w, MV_PM1_BASE + MV_PM1_EVENT);
+    put32(w, 0); /* PM1b */
+    put32(w, MV_PM1_BASE + MV_PM1_CONTROL);
+    put_zeros(w, 88 - 68); /* PM1b, PM2, timer, general events: none */
+    put8(w, 4);            /* PM1_EVT_LEN */
+    put8(w, 2);            /* PM1_CNT_LEN */
+    put_zeros(w, 108 - 90);
+    put8(w, 0x32); /* CENTURY, in the clock */
+}
+
+static size_t put_fadt(struct writer *w, mv_gpa dsdt, bool is_pc)
 {
     size_t start = begin_table(w, "FACP", 6);
+    unsigned flags = FADT_WBINVD | FADT_PWR_BUTTON | FADT_SLP_BUTTON | FADT_RESET_REG_SUP;
 
-    put32(w, 0);              /* FIRMWARE_CTRL: no FACS on hardware-reduced machines */
+    put32(w, 0);              /* FIRMWARE_CTRL: no FACS, since nothing sleeps and wakes */
     put32(w, (uint32_t)dsdt); /* DSDT */
-    put_zeros(w, 109 - 44);   /* the legacy registers, which are not there */
-    put16(w, FADT_NO_VGA | FADT_NO_ASPM | FADT_NO_RTC); /* offset 109: IAPC_BOOT_ARCH */
+    put16(w, 0);
+    if (is_pc)
+        put_pm1_registers(w);
+    else
+        put_zeros(w, 109 - 46);           /* the legacy registers, which are not there */
+    put16(w, FADT_NO_VGA | FADT_NO_ASPM | /* offset 109: IAPC_BOOT_ARCH */
+                 (is_pc ? FADT_LEGACY_DEVICES | FADT_8042 : FADT_NO_RTC));
     put8(w, 0);
-    put32(w,
-          FADT_WBINVD | FADT_PWR_BUTTON | FADT_SLP_BUTTON | FADT_RESET_REG_SUP | FADT_HW_REDUCED);
+    put32(w, is_pc ? flags : flags | FADT_HW_REDUCED);
     put_register(w, MV_POWER_BASE + MV_POWER_RESET, 1); /* offset 116: RESET_REG */
     put8(w, MV_POWER_RESET_VALUE);
     put16(w, 0); /* ARM_BOOT_ARCH */
     put8(w, 4);  /* minor version: ACPI 6.4 */
     put64(w, 0);
     put64(w, dsdt); /* offset 140: X_DSDT */
-    for (unsigned i = 0; i < 8; i++)
-        put_register(w, 0, 0);                                  /* X_PM1a_EVT_BLK to X_GPE1_BLK */
+    put_register(w, MV_PM1_BASE + MV_PM1_EVENT, is_pc ? 4 : 0);
+    put_register(w, 0, 0); /* X_PM1b_EVT_BLK */
+    put_register(w, MV_PM1_BASE + MV_PM1_CONTROL, is_pc ? 2 : 0);
+    for (unsigned i = 0; i < 5; i++)
+        put_register(w, 0, 0);                                  /* X_PM1b_CNT_BLK to X_GPE1_BLK */
     put_register(w, MV_POWER_BASE + MV_POWER_SLEEP_CONTROL, 1); /* offset 244 */
     put_register(w, MV_POWER_BASE + MV_POWER_SLEEP_STATUS, 1);
     put(w, "MINIVMM", 8); /* hypervisor vendor identity */
@@ -344,12 +370,12 @@ static void put_cpu(struct writer *w, uint32_t id)
     }
 }
 
-static size_t put_madt(struct writer *w, unsigned cpus)
+static size_t put_madt(struct writer *w, unsigned cpus, bool is_pc)
 {
     size_t start = begin_table(w, "APIC", 5);
 
     put32(w, (uint32_t)MV_LAPIC_GPA);
-    put32(w, 0); /* flags: no 8259 pair */
+    put32(w, is_pc); /* flags, PCAT_COMPAT: whether there is a pair of 8259s */
     for (unsigned i = 0; i < cpus && !w->overflow; i++)
         put_cpu(w, i);
     put8(w, 1); /* 5.2.12.3 I/O APIC */
@@ -375,11 +401,11 @@ static size_t put_madt(struct writer *w, unsigned cpus)
     return start;
 }
 
-/* ---- XSDT 5.2.8, RSDP 5.2.5.3 ---- */
+/* ---- XSDT 5.2.8, RSDT 5.2.7, RSDP 5.2.5.3 ---- */
 
-enum { RSDP_SIZE = 36, RSDP_XSDT = 24 };
+enum { RSDP_SIZE = 36, TABLES = 2 };
 
-static void put_rsdp(struct writer *w, mv_gpa xsdt)
+static void put_rsdp(struct writer *w, mv_gpa xsdt, mv_gpa rsdt)
 {
     size_t start = w->at;
 
@@ -387,7 +413,7 @@ static void put_rsdp(struct writer *w, mv_gpa xsdt)
     put8(w, 0); /* checksum of the first 20 bytes */
     put(w, OEM_ID, 6);
     put8(w, 2);
-    put32(w, 0); /* no RSDT */
+    put32(w, (uint32_t)rsdt);
     put32(w, RSDP_SIZE);
     put64(w, xsdt);
     put32(w, 0); /* extended checksum, then reserved */
@@ -397,26 +423,35 @@ static void put_rsdp(struct writer *w, mv_gpa xsdt)
     w->data[start + 32] = checksum(w, start, RSDP_SIZE);
 }
 
-int64_t mv_acpi_write(uint8_t *to, size_t size, mv_gpa gpa, const struct mv_device *devices,
-                      unsigned count, unsigned cpus)
+/* With addresses of so many bytes. */
+static void put_root(struct writer *w, const char *signature, const mv_gpa tables[TABLES],
+                     unsigned bytes)
 {
-    struct writer w = {.data = to, .size = size, .at = 0};
-    size_t xsdt, dsdt, tables[2];
-    const size_t xsdt_at = 40; /* after the RSDP, on 8 bytes */
+    size_t start = begin_table(w, signature, 1);
 
-    put_rsdp(&w, gpa + xsdt_at);
-    xsdt = begin_table(&w, "XSDT", 1);
-    assert(w.overflow || xsdt == xsdt_at);
-    put_zeros(&w, sizeof(uint64_t) * MV_COUNT(tables)); /* patched below */
-    dsdt = put_dsdt(&w, devices, count);
-    tables[0] = put_fadt(&w, gpa + dsdt);
-    tables[1] = put_madt(&w, cpus);
+    for (unsigned i = 0; i < TABLES; i++)
+        put(w, &tables[i], bytes);
+    end_table(w, start);
+}
+
+int64_t mv_acpi_write(uint8_t *to, size_t size, mv_gpa gpa, const struct mv_device *devices,
+                      unsigned count, unsigned cpus, bool is_pc)
+{
+    /* The roots come first, and are written last. */
+    const size_t xsdt = 40, rsdt = xsdt + mv_align_up(HEADER_SIZE + TABLES * 8, 8);
+    const size_t first = is_pc ? rsdt + HEADER_SIZE + TABLES * 4 : rsdt;
+    struct writer head = {.data = to, .size = size};
+    struct writer w = {.data = to, .size = size, .at = first, .overflow = first > size};
+    mv_gpa tables[TABLES], dsdt;
+
+    dsdt = gpa + put_dsdt(&w, devices, count);
+    tables[0] = gpa + put_fadt(&w, dsdt, is_pc);
+    tables[1] = gpa + put_madt(&w, cpus, is_pc);
     if (w.overflow)
         return -ENOSPC;
-    for (unsigned i = 0; i < MV_COUNT(tables); i++)
-        patch32(&w, xsdt + HEADER_SIZE + i * sizeof(uint64_t), (uint32_t)(gpa + tables[i]));
-    patch32(&w, xsdt + HEADER_LENGTH, HEADER_SIZE + sizeof(uint64_t) * MV_COUNT(tables));
-    to[xsdt + HEADER_CHECKSUM] =
-        checksum(&w, xsdt, HEADER_SIZE + sizeof(uint64_t) * MV_COUNT(tables));
+    put_rsdp(&head, gpa + xsdt, is_pc ? gpa + rsdt : 0);
+    put_root(&head, "XSDT", tables, 8);
+    if (is_pc)
+        put_root(&head, "RSDT", tables, 4);
     return (int64_t)w.at;
 }

@@ -48,6 +48,7 @@
  *   0x040   timer, and 0x061, for kernels by Multiboot (in KVM)
  *   0x060   keyboard controller: 0x064 for all, but its reset command only
  *   0x070   clock and CMOS memory, for kernels by Multiboot
+ *   0x092   A20, on, and reset
  *   0x0f4   exit status
  *   0x0f5   boot timer
  *   0x0f8   hypercalls, where the embedder wants them
@@ -56,6 +57,8 @@
  *   0x3f8   serial port, interrupt 4
  *   0x505   pvpanic
  *   0x600   ACPI sleep control, sleep status, reset
+ *   0x604   ACPI PM1 control and events: where QEMU has them; Bochs: 0xb004, VirtualBox: 0x4004
+ *   0xcf9   reset control
  *   0x1000  an embedder's devices, and all above
  */
 #ifndef MV_X86_LAYOUT_H
@@ -96,7 +99,7 @@
 #define MV_LAYOUT_PAGES true
 
 /* How many devices only this architecture has. */
-#define MV_LAYOUT_DEVICES 9
+#define MV_LAYOUT_DEVICES 14
 
 /* Devices that are not virtio are reached by port I/O. */
 #define MV_LAYOUT_SPACE    MV_SPACE_PORT
@@ -113,6 +116,14 @@
 #define MV_SERIAL_IRQ      4
 #define MV_PANIC_BASE      0x505
 #define MV_POWER_BASE      0x600
+
+/* Where a guest looks for ways to switch off that it has not been told of. */
+#define MV_PORT_92_BASE        0x92
+#define MV_PM1_BASE            0x604
+#define MV_SCI_IRQ             9 /* where a PC has it; never raised */
+#define MV_RESET_CONTROL_BASE  0xcf9
+#define MV_PM1_VIRTUALBOX_BASE 0x4004
+#define MV_PM1_BOCHS_BASE      0xb004
 
 /* Where devices of an embedder's are put: MMIO, ports, interrupts. */
 #define MV_OWN_BASE      0xe0000000ull

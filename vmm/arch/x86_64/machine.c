@@ -47,13 +47,23 @@ static const struct mv_device_entry late[] = {
      mv_ide_create},
     {{.name = "ide1-control", .space = MV_SPACE_PORT, .base = 0x376, .size = 1, .irq = MV_NO_IRQ},
      mv_ide_create},
-    /* For all, where there is no keyboard. */
+    /* For all.  That of the keyboard controller where there is none. */
     {{.name = "kbd-reset", .space = MV_SPACE_PORT, .base = MV_KBD_BASE, .size = 1,
       .irq = MV_NO_IRQ}, mv_kbd_reset_create},
+    {{.name = "port-92", .space = MV_SPACE_PORT, .base = MV_PORT_92_BASE, .size = 1,
+      .irq = MV_NO_IRQ}, mv_port_92_create},
+    {{.name = "reset-control", .space = MV_SPACE_PORT, .base = MV_RESET_CONTROL_BASE, .size = 1,
+      .irq = MV_NO_IRQ}, mv_reset_control_create},
+    {{.name = "pm1", .space = MV_SPACE_PORT, .base = MV_PM1_BASE, .size = MV_PM1_SIZE,
+      .irq = MV_NO_IRQ}, mv_pm1_create},
+    {{.name = "pm1-bochs", .space = MV_SPACE_PORT, .base = MV_PM1_BOCHS_BASE, .size = 2,
+      .irq = MV_NO_IRQ}, mv_pm1_create},
+    {{.name = "pm1-virtualbox", .space = MV_SPACE_PORT, .base = MV_PM1_VIRTUALBOX_BASE, .size = 2,
+      .irq = MV_NO_IRQ}, mv_pm1_create},
 };
 /* clang-format on */
 
-enum { LATE_FOR_ALL = 1 }; /* the last ones */
+enum { LATE_FOR_ALL = 6 }; /* the last ones */
 
 _Static_assert(MV_COUNT(late) + 1 == MV_LAYOUT_DEVICES, "layout.h counts them");
 
@@ -140,7 +150,7 @@ int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_
     if (arch->is_pc)
         mv_bios_write(mem, arch->cpus);
     if (mv_acpi_write(mv_mem_host(mem, MV_ACPI_GPA, size), size, MV_ACPI_GPA, devices, count,
-                      arch->cpus) < 0)
+                      arch->cpus, arch->is_pc) < 0)
         return mv_fail(err, -ENOSPC, NULL, "use fewer vCPUs",
                        "%u vCPUs are too many: the ACPI tables do not fit below 1 MiB", arch->cpus);
     return 0;

@@ -46,10 +46,10 @@ void mv_bios_write(struct mv_mem *mem, unsigned cpus);
 
 /* ---- acpi.c ---- */
 
-/* Writes the tables into size bytes of memory that the guest will see at gpa.
- * Returns how many bytes they take, or -ENOSPC. */
+/* Writes the tables into size bytes of memory that the guest will see at gpa.  is_pc: they tell of
+ * fixed hardware and of an old PC's devices.  Returns how many bytes they take, or -ENOSPC. */
 int64_t mv_acpi_write(uint8_t *to, size_t size, mv_gpa gpa, const struct mv_device *devices,
-                      unsigned count, unsigned cpus);
+                      unsigned count, unsigned cpus, bool is_pc);
 
 /* ---- cpuid.c ---- */
 
