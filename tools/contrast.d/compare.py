@@ -8,7 +8,7 @@ find a few differences by chance alone, so Holm's correction is made over all of
 is both significant and larger than a threshold: with enough samples, anything is significant.
 
 The agreement is that of all medians, also of those that have no test: two runs of the same in the deterministic lab
-are one and the same.
+are one and the same.  Of two of those, each sample that is another one is told, whatever the tests say.
 
 What is a single value (memory, rate, steady) has no test; it is told apart, and by a threshold alone.
 """
@@ -21,6 +21,7 @@ import results as r
 
 PARTS = ("start", "end", "total")
 SLIP = {"created", "command"}  # of the manifest: differ between any two runs
+MOST_SAMPLES = 20  # to be told one by one
 OUTCOMES = {"parameters: seconds", "parameters: starts_repeated"}  # no settings
 
 
@@ -211,6 +212,19 @@ def agreement(pairs):
     return farthest
 
 
+def differing_samples(pairs):
+    """[{row, section, part, number: of the start, value: the two, ns}] of all that is not the same to the nanosecond."""
+    found = []
+    for row_a, row_b in pairs:
+        all_b = dict(r.all_series(row_b))
+        for section, series in r.all_series(row_a):
+            for part in PARTS if section in all_b else ():
+                both = zip(series[f"{part}_ns"], all_b[section][f"{part}_ns"])
+                found += [{"row": row_a["name"], "section": section, "part": part, "number": number, "value": [one, other]}
+                          for number, (one, other) in enumerate(both) if one != other]
+    return found
+
+
 def analyse(a, b, threshold=0.01, value_threshold=0.05, alpha=0.05, resamples=2000, seed=1):
     """All that differs between two results.  changed: whether samples, isolation or what could be measured did."""
     rows_a, rows_b = ({row["name"]: row for row in results["rows"]} for results in (a, b))
@@ -222,7 +236,9 @@ def analyse(a, b, threshold=0.01, value_threshold=0.05, alpha=0.05, resamples=20
     data = {"manifest": differences, "warnings": list(warnings_of(a, b, differences)), "tests": tests,
             "values": [change for pair in pairs for change in value_changes(*pair, value_threshold)],
             "only": only_in(rows_a, rows_b), "isolation": [change for pair in pairs for change in isolation_changes(*pair)],
-            "agreement": agreement(pairs), "threshold": threshold, "value_threshold": value_threshold}
+            "agreement": agreement(pairs), "samples": None, "threshold": threshold, "value_threshold": value_threshold}
+    if a["manifest"]["deterministic"] and b["manifest"]["deterministic"]:
+        data["samples"] = differing_samples(pairs)
     data["changed"] = bool(data["only"] or data["isolation"] or any(test["verdict"] != "same" for test in tests))
     data["values_changed"] = any(change["verdict"] != "same" for change in data["values"])
     return data
@@ -285,6 +301,15 @@ def agreement_lines(found):
         columns([[section, said(entry)] for section, entry in found.items() if section != "all"], words=2)
 
 
+def sample_lines(samples):
+    """The first of them; all are in samples.csv."""
+    rows = [["row, section, start", "A", "B", "B - A"]]
+    rows += [[clean(f"{sample['row']}, {sample['section']} {sample['part']} {sample['number']}"),
+              *(f"{value:,} ns" for value in sample["value"]), f"{sample['value'][1] - sample['value'][0]:+,} ns"]
+             for sample in samples[:MOST_SAMPLES]]
+    return columns(rows) + ([f"  and {len(samples) - MOST_SAMPLES} more"] if len(samples) > MOST_SAMPLES else [])
+
+
 def sections_of(data, everything):
     """[(heading, lines)], the manifest first."""
     tests = [test for test in data["tests"] if everything or test["verdict"] != "same"]
@@ -306,6 +331,10 @@ def sections_of(data, everything):
     few = sum(test["too_few"] for test in data["tests"])
     yield "", [f"* Of these, {few} differ by more, but have too few samples for any test to tell."] if few else []
     yield "", agreement_lines(data["agreement"])
+    if data["samples"]:
+        yield f"{len(data['samples'])} samples are not the same, to the nanosecond; the first start is number 0:", sample_lines(data["samples"])
+    elif data["samples"] is not None:
+        yield "", ["All samples that both have are the same, to the nanosecond."]
 
 
 def describe(data, names=("A", "B"), everything=False):
