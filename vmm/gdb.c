@@ -9,66 +9,97 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "log.h"
 #include "util.h"
 
-#define SIGNAL_INT   2 /* as GDB numbers them */
-#define SIGNAL_TRAP  5
-#define SEND_SECONDS 10 /* a debugger that takes nothing for so long is gone */
+#define SIGNAL_INT  2 /* as GDB numbers them */
+#define SIGNAL_TRAP 5
+#define PATIENCE    10 /* seconds for a debugger to begin, and to take what it is sent */
 
 /* ---- the socket ---- */
 
 static int cannot_listen(int code, const char *call, const char *address, struct mv_error *err)
 {
     return mv_fail(err, code, call,
-                   "name unix:PATH, PORT or ADDRESS:PORT (IPv4), which nobody else uses",
+                   code == -ENAMETOOLONG
+                       ? "a socket's path has 107 bytes at most: name a shorter one"
+                       : "name unix:PATH, where no file is yet, or ADDRESS:PORT (IPv4, "
+                         "127.0.0.1:1234), which every local user can reach",
                    "cannot listen for a debugger at %s: %s", address, strerror(-code));
+}
+
+/* A socket that nobody listens at any more, left by who was killed.  Other files are no such. */
+static bool is_stale(const struct sockaddr_un *at)
+{
+    MV_CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct stat st;
+
+    return fd >= 0 && lstat(at->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+           connect(fd, (const struct sockaddr *)at, sizeof(*at)) < 0 && errno == ECONNREFUSED;
+}
+
+static int bind_unix(int fd, const struct sockaddr_un *to)
+{
+    const struct sockaddr *at = (const struct sockaddr *)to;
+    int error = bind(fd, at, sizeof(*to)) < 0 ? -errno : 0;
+
+    if (error == -EADDRINUSE && is_stale(to))
+        error = unlink(to->sun_path) < 0 || bind(fd, at, sizeof(*to)) < 0 ? -errno : 0;
+    return error;
 }
 
 static int listen_unix(struct mv_gdb *gdb, const char *path, struct mv_error *err)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
+    int error;
 
+    if (!*path) /* it would be an abstract name, which has no permissions */
+        return cannot_listen(-EINVAL, NULL, "unix:", err);
     if (strlen(path) >= sizeof(to.sun_path))
         return cannot_listen(-ENAMETOOLONG, NULL, path, err);
     memcpy(to.sun_path, path, strlen(path) + 1);
     gdb->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (gdb->listener < 0 || bind(gdb->listener, (struct sockaddr *)&to, sizeof(to)) < 0)
-        return cannot_listen(-errno, "bind", path, err);
+    /* bind gives the file the socket's mode: at no moment anybody else can connect. */
+    if (gdb->listener < 0 || fchmod(gdb->listener, S_IRUSR | S_IWUSR) < 0)
+        return cannot_listen(-errno, "socket", path, err);
+    error = bind_unix(gdb->listener, &to);
+    if (error)
+        return cannot_listen(error, "bind", path, err);
     memcpy(gdb->path, path, strlen(path) + 1);
+    memcpy(gdb->name, path, strlen(path) + 1);
     return 0;
 }
 
-/* A port, with or without an IPv4 address: names would need a resolver, which a static program has
- * not. */
+/* IPv4: names would need a resolver, which a static program has not. */
 static bool parse_address(const char *address, struct sockaddr_in *ret_to)
 {
-    const char *colon = strrchr(address, ':'), *port = colon ? colon + 1 : address;
-    char host[64] = "127.0.0.1", *end;
-    unsigned long number = strtoul(port, &end, 10);
+    const char *port = strrchr(address, ':');
+    char host[64] = "", *end;
+    unsigned long number;
 
-    if (colon && colon != address) {
-        if (colon - address >= (ptrdiff_t)sizeof(host))
-            return false;
-        memcpy(host, address, (size_t)(colon - address));
-        host[colon - address] = '\0';
-    }
+    if (!port || port - address >= (ptrdiff_t)sizeof(host) || port[1] < '0' || port[1] > '9')
+        return false;
+    memcpy(host, address, (size_t)(port - address));
     if (strcmp(host, "localhost") == 0)
         memcpy(host, "127.0.0.1", sizeof("127.0.0.1"));
+    number = strtoul(port + 1, &end, 10);
     *ret_to = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)number)};
-    return *port >= '0' && *port <= '9' && *end == '\0' && number <= 65535 &&
-           inet_pton(AF_INET, host, &ret_to->sin_addr) == 1;
+    return *end == '\0' && number <= 65535 && inet_pton(AF_INET, host, &ret_to->sin_addr) == 1;
 }
 
 static int listen_tcp(struct mv_gdb *gdb, const char *address, struct mv_error *err)
 {
     struct sockaddr_in to;
+    socklen_t size = sizeof(to);
+    char host[INET_ADDRSTRLEN] = "";
     int one = 1;
 
     if (!parse_address(address, &to))
@@ -78,6 +109,9 @@ static int listen_tcp(struct mv_gdb *gdb, const char *address, struct mv_error *
         setsockopt(gdb->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (gdb->listener < 0 || bind(gdb->listener, (struct sockaddr *)&to, sizeof(to)) < 0)
         return cannot_listen(-errno, "bind", address, err);
+    getsockname(gdb->listener, (struct sockaddr *)&to, &size); /* port 0: one that is free */
+    inet_ntop(AF_INET, &to.sin_addr, host, sizeof(host));
+    snprintf(gdb->name, sizeof(gdb->name), "%s:%u", host, ntohs(to.sin_port));
     return 0;
 }
 
@@ -340,33 +374,47 @@ static const struct mv_gdb_arch *describe_code(const struct mv_gdb *gdb)
     return is32 && mv_gdb_arch32 ? mv_gdb_arch32 : &mv_gdb_arch;
 }
 
-/* A debugger comes: the machine is held for it, as GDB expects. */
+/* Somebody comes, who has to show first that it is a debugger. */
 static void welcome(struct mv_gdb *gdb)
 {
-    const struct timeval patience = {.tv_sec = SEND_SECONDS};
+    const struct timeval patience = {.tv_sec = PATIENCE};
 
     gdb->client = accept4(gdb->listener, NULL, NULL, SOCK_CLOEXEC);
-    if (gdb->client < 0)
-        return;
-    setsockopt(gdb->client, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    if (gdb->client >= 0)
+        setsockopt(gdb->client, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+}
+
+/* The machine is held for it, as GDB expects. */
+static void attach(struct mv_gdb *gdb)
+{
     hold(gdb);
     gdb->protocol.arch = describe_code(gdb);
     mv_gdb_protocol_attach(&gdb->protocol);
 }
 
-/* One that goes without a word leaves the machine running. */
+/* One that goes without a word, or is sent away, leaves the machine running; what was no debugger
+ * leaves it as it was. */
+static void part(struct mv_gdb *gdb)
+{
+    leave(gdb);
+    if (!gdb->protocol.attached)
+        return;
+    hold(gdb);
+    mv_gdb_protocol_detach(&gdb->protocol);
+}
+
 static void take_input(struct mv_gdb *gdb)
 {
     char bytes[1024];
     ssize_t got = recv(gdb->client, bytes, sizeof(bytes), 0);
 
-    if (got > 0) {
-        mv_gdb_protocol_take(&gdb->protocol, bytes, (size_t)got);
-    } else if (got == 0 || errno != EINTR) {
-        leave(gdb);
-        hold(gdb);
-        mv_gdb_protocol_detach(&gdb->protocol);
-    }
+    if (got < 0 && errno == EINTR)
+        return;
+    if (got > 0 && !gdb->protocol.attached && mv_gdb_begins(bytes[0]))
+        attach(gdb);
+    if (got <= 0 || !gdb->protocol.attached ||
+        !mv_gdb_protocol_take(&gdb->protocol, bytes, (size_t)got))
+        part(gdb);
 }
 
 static void take_stop(struct mv_gdb *gdb)
@@ -383,7 +431,12 @@ static bool serve_once(struct mv_gdb *gdb)
         {.fd = gdb->protocol.stopped ? -1 : gdb->event, .events = POLLIN},
         {.fd = gdb->client < 0 ? gdb->listener : gdb->client, .events = POLLIN}};
 
-    if (poll(wait, MV_COUNT(wait), -1) < 0)
+    bool unknown = gdb->client >= 0 && !gdb->protocol.attached;
+    int ready = poll(wait, MV_COUNT(wait), unknown ? PATIENCE * 1000 : -1);
+
+    if (ready == 0)
+        part(gdb);
+    if (ready <= 0)
         return true;
     if (wait[0].revents)
         return false;

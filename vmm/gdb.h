@@ -18,6 +18,7 @@ struct mv_gdb {
     struct mv_debug_stop stop;
     atomic_bool caught; /* somebody has taken the hold of this stop, and writes those three */
     char path[108];     /* of a Unix socket, to be removed; "" for TCP */
+    char name[128];     /* for GDB's `target remote` */
     struct mv_machine *machine;
     unsigned bits;     /* 32 or 64: what debuggers are told that the code has; 0: see below */
     bool kernel_is_32; /* it is a file of 32 bits, so without `bits` its code is, outside of long
@@ -31,8 +32,9 @@ struct mv_gdb {
 };
 
 /*
- * Opens the socket: "unix:PATH", or "[ADDRESS:]PORT" for TCP by IPv4, on loopback if no address
- * is named.  0, or -errno with *err filled in.
+ * Opens the socket: "unix:PATH", a file of mode 0600 that mv_gdb_close removes, in place of one
+ * that nobody listens at; or "ADDRESS:PORT" for TCP by IPv4, which others can reach.  0, or -errno
+ * with *err filled in.  Either way mv_gdb_close follows.
  */
 int mv_gdb_open(struct mv_gdb *gdb, const char *address, struct mv_error *err);
 

@@ -667,6 +667,8 @@ static void take_packet(struct mv_gdb_protocol *protocol, int last)
 
 static void begin_packet(struct mv_gdb_input *input)
 {
+    if (input->state != MV_GDB_OUTSIDE)
+        input->noise += (unsigned)input->length;
     input->state = MV_GDB_INSIDE;
     input->length = 0;
     input->too_long = false;
@@ -693,6 +695,7 @@ static void take_byte(struct mv_gdb_protocol *protocol, char byte)
     }
     switch (input->state) {
     case MV_GDB_OUTSIDE:
+        input->noise += !mv_gdb_begins(byte);
         if (byte == INTERRUPT && !protocol->stopped)
             protocol->target->interrupt(protocol->context);
         break;
@@ -730,12 +733,22 @@ void mv_gdb_protocol_attach(struct mv_gdb_protocol *protocol)
     protocol->stop = (struct mv_debug_stop){.reason = MV_DEBUG_STEP};
     protocol->debug = (struct mv_debug){.software = true};
     protocol->input.state = MV_GDB_OUTSIDE;
+    protocol->input.noise = 0;
 }
 
-void mv_gdb_protocol_take(struct mv_gdb_protocol *protocol, const char *bytes, size_t size)
+bool mv_gdb_begins(char byte)
 {
-    for (size_t i = 0; i < size && protocol->attached; i++)
+    return byte == '+' || byte == '-' || byte == '$' || byte == INTERRUPT;
+}
+
+bool mv_gdb_protocol_take(struct mv_gdb_protocol *protocol, const char *bytes, size_t size)
+{
+    for (size_t i = 0; i < size && protocol->attached; i++) {
         take_byte(protocol, bytes[i]);
+        if (protocol->input.noise > MV_GDB_NOISE)
+            return false;
+    }
+    return true;
 }
 
 void mv_gdb_protocol_stopped(struct mv_gdb_protocol *protocol, unsigned cpu, int signal,

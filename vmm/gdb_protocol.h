@@ -9,6 +9,7 @@
 #include "minivmm/vcpu.h"
 
 #define MV_GDB_PACKET 4096 /* the longest packet, in bytes between $ and #; as told to GDB */
+#define MV_GDB_NOISE  16   /* bytes of no packet that are borne: any request of HTTP's has more */
 
 /* A register as GDB knows it, and what of ours it is. */
 struct mv_gdb_register {
@@ -70,6 +71,7 @@ struct mv_gdb_input {
     size_t length;
     enum { MV_GDB_OUTSIDE, MV_GDB_INSIDE, MV_GDB_SUM1, MV_GDB_SUM2 } state;
     bool too_long;
+    unsigned noise; /* bytes so far that were of no packet, or of one that never ended */
     uint8_t sum;
     int first; /* digit of the sum that was sent */
 };
@@ -97,8 +99,12 @@ void mv_gdb_protocol_init(struct mv_gdb_protocol *protocol, const struct mv_gdb_
 /* A GDB has come, for which the machine is held. */
 void mv_gdb_protocol_attach(struct mv_gdb_protocol *protocol);
 
-/* Takes what GDB has sent. */
-void mv_gdb_protocol_take(struct mv_gdb_protocol *protocol, const char *bytes, size_t size);
+/* Whether a debugger's first byte is this: an acknowledgement, a packet, or Ctrl-C. */
+bool mv_gdb_begins(char byte);
+
+/* Takes what GDB has sent.  False: more than MV_GDB_NOISE bytes of it are no packets, so it is no
+ * GDB; those behind them are not looked at.  The caller closes, and detaches. */
+bool mv_gdb_protocol_take(struct mv_gdb_protocol *protocol, const char *bytes, size_t size);
 
 /* The machine is held, and why; signal: as GDB numbers them, 5 for a trap. */
 void mv_gdb_protocol_stopped(struct mv_gdb_protocol *protocol, unsigned cpu, int signal,

@@ -300,7 +300,26 @@ static bool is_elf32(const char *path)
     return done && memcmp(found, head, sizeof(head)) == 0;
 }
 
-/* Under a debugger's hand, or at once. */
+/* Under a debugger's hand, whose socket is there for so long. */
+static int serve_gdb(const struct mv_options *options, struct mv_gdb *gdb, struct mv_error *err)
+{
+    int error = mv_gdb_open(gdb, options->gdb, err);
+
+    if (error)
+        return error;
+    gdb->bits = options->gdb_bits;
+    gdb->kernel_is_32 = is_elf32(options->kernel);
+    fprintf(stderr, "minivmm: waiting for GDB: target remote %s\r\n", gdb->name);
+    if (!gdb->path[0])
+        fprintf(stderr, "minivmm: every local user can reach this port, and rules the guest then; "
+                        "unix:PATH is a socket of your own\r\n");
+    if (!mv_machine_breakpoints_work(machine))
+        fprintf(stderr,
+                "minivmm: this processor is emulated and has no breakpoints and watchpoints: "
+                "single steps stand in for them, slowly\r\n");
+    return mv_gdb_serve(gdb, machine, options->cpus ? options->cpus : 1, err);
+}
+
 static int run_machine(const struct mv_options *options, struct mv_gdb *gdb, struct mv_end *ret_end,
                        struct mv_error *err)
 {
@@ -308,14 +327,7 @@ static int run_machine(const struct mv_options *options, struct mv_gdb *gdb, str
 
     if (!options->gdb)
         return mv_machine_run(machine, ret_end, err);
-    fprintf(stderr, "minivmm: waiting for GDB: target remote %s%s\r\n",
-            strspn(options->gdb, "0123456789") == strlen(options->gdb) ? ":" : "",
-            strncmp(options->gdb, "unix:", 5) == 0 ? options->gdb + 5 : options->gdb);
-    if (!mv_machine_breakpoints_work(machine))
-        fprintf(stderr,
-                "minivmm: this processor is emulated and has no breakpoints and watchpoints: "
-                "single steps stand in for them, slowly\r\n");
-    error = mv_gdb_serve(gdb, machine, options->cpus ? options->cpus : 1, err);
+    error = serve_gdb(options, gdb, err);
     mv_gdb_close(gdb);
     return error ? error : mv_machine_wait(machine, ret_end, err);
 }
@@ -389,13 +401,6 @@ static int run(const struct mv_options *options, uint64_t began)
     if (options->gdb) {
         config.hooks = &hook;
         config.hook_count = 1;
-        if (mv_gdb_open(&gdb, options->gdb, &err) < 0) {
-            say(err.tried, err.hint);
-            mv_gdb_close(&gdb);
-            return EXIT_ERROR;
-        }
-        gdb.bits = options->gdb_bits;
-        gdb.kernel_is_32 = is_elf32(options->kernel);
     }
     if (mv_machine_create(&config, &machine, &err) < 0) {
         say(err.tried, err.hint);

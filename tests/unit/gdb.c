@@ -107,6 +107,37 @@ Test(gdb, what_is_outside_of_packets_is_passed_over)
     cr_assert_str_eq(give("+-noise#00\x04$T3#87+"), "+$OK#9a");
 }
 
+Test(gdb, a_debugger_begins_with_an_acknowledgement_a_packet_or_ctrl_c)
+{
+    for (int byte = 0; byte < 256; byte++)
+        cr_expect_eq(mv_gdb_begins((char)byte), byte && strchr("+-$\x03", byte), "%#x", byte);
+}
+
+/* Whatever stands before the packet: these are as short as the protocols allow. */
+Test(gdb, packets_in_the_body_of_another_protocol_are_not_obeyed)
+{
+    static const char *const strangers[] = {
+        "POST / HTTP/1.1\r\nHost:a\r\n\r\n$k#6b", "POST / HTTP/1.0\r\n\r\n$k#6b",
+        "+ / HTTP/1.1\r\nHost:a\r\n\r\n$k#6b",    "$ / HTTP/1.1\r\nHost:a\r\n\r\n$k#6b",
+        "EHLO somewhere\r\nDATA\r\n$k#6b",        "$#0$2222222222222222222222$k#6b"};
+
+    for (unsigned i = 0; i < MV_COUNT(strangers); i++) {
+        start();
+        cr_expect(!mv_gdb_protocol_take(&rig.protocol, strangers[i], strlen(strangers[i])), "%s",
+                  strangers[i]);
+        cr_expect_eq(rig.kills, 0, "%s", strangers[i]);
+    }
+}
+
+Test(gdb, noise_is_counted_from_the_beginning_to_the_end)
+{
+    for (unsigned i = 0; i < MV_GDB_NOISE; i++)
+        cr_expect(mv_gdb_protocol_take(&rig.protocol, "?$T3#87", 7));
+    cr_expect(!mv_gdb_protocol_take(&rig.protocol, "?", 1));
+    start();
+    cr_expect(mv_gdb_protocol_take(&rig.protocol, "?$T3#87", 7), "of each debugger anew");
+}
+
 Test(gdb, packet_that_begins_inside_of_another_counts)
 {
     cr_assert_str_eq(give("$m10000,$T3#87"), "+$OK#9a");
