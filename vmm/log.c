@@ -23,7 +23,7 @@ void mv_log(struct mv_log *log, enum mv_log_level level, const char *format, ...
     char message[512];
     va_list args;
 
-    if (!log->fn || level > log->level)
+    if (!log || !log->fn || level > log->level)
         return;
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);

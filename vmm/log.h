@@ -21,7 +21,7 @@ struct mv_log {
 void mv_log_init(struct mv_log *log, mv_log_fn *fn, void *context, enum mv_log_level level);
 void mv_log_done(struct mv_log *log);
 
-/* One line without a newline; longer than 511 characters is cut.  Any thread.
+/* One line without a newline; longer than 511 characters is cut.  Any thread.  log may be NULL.
  * Never called for what a guest does without a bound on how often. */
 void mv_log(struct mv_log *log, enum mv_log_level level, const char *format, ...) MV_PRINTF(3, 4);
 

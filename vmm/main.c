@@ -178,7 +178,13 @@ static bool write_timeline(const char *path, uint64_t began)
     return fclose(file) == 0 && good;
 }
 
-/* However it ended.  Returns the exit status: `status`, or that of an error. */
+/* The exit status where something could not be written: the guest's own comes first. */
+static int failed_status(int status)
+{
+    return status ? status : EXIT_ERROR;
+}
+
+/* However it ended.  Returns the exit status. */
 static int write_trace(const struct mv_options *options, uint64_t began, int status,
                        enum mv_end_reason reason)
 {
@@ -194,7 +200,7 @@ static int write_trace(const struct mv_options *options, uint64_t began, int sta
     if (!error)
         return status;
     fprintf(stderr, "minivmm: cannot write the trace %s: %s\n", options->trace, strerror(-error));
-    return EXIT_ERROR;
+    return failed_status(status);
 }
 
 /* Before the guest runs: a state that its processor would refuse. */
@@ -394,6 +400,7 @@ static int run(const struct mv_options *options, uint64_t began)
     struct mv_hook hook = mv_gdb_hook(&gdb);
     struct mv_error err;
     struct mv_end end;
+    bool lost;
     int status;
 
     if (console.interactive)
@@ -419,6 +426,7 @@ static int run(const struct mv_options *options, uint64_t began)
         return write_trace(options, began, EXIT_ERROR, MV_END_INTERNAL_ERROR);
     }
     mv_term_restore();
+    lost = mv_machine_console_error(machine) < 0;
     if (options->explain && explain_by_steps(&config, &end, &err) < 0) {
         say(err.tried, err.hint);
         return EXIT_ERROR;
@@ -426,12 +434,13 @@ static int run(const struct mv_options *options, uint64_t began)
     leave(end.reason == MV_END_STOPPED);
     if (options->explain && end.reason == MV_END_STOPPED)
         explain_stop();
-    status = write_trace(options, began, conclude(&end), end.reason);
+    status = conclude(&end);
+    status = write_trace(options, began, lost ? failed_status(status) : status, end.reason);
     show_screen();
     if (options->timeline && !write_timeline(options->timeline, began)) {
         fprintf(stderr, "minivmm: cannot write the timeline %s: %s\n", options->timeline,
                 strerror(errno));
-        return EXIT_ERROR;
+        return failed_status(status);
     }
     /* No mv_machine_destroy: the end of the process frees all of it, and faster.
      * Taken apart by hand, KVM would wait for each memory slot. */
@@ -451,6 +460,22 @@ static void open_standard_streams(void)
         close(fd);
 }
 
+/* Has what was written to standard output arrived?  Else it says so. */
+static int finish_output(int status)
+{
+    bool good = !ferror(stdout);
+    int error = errno;
+
+    if (fclose(stdout) != 0) {
+        good = false;
+        error = errno;
+    }
+    if (good)
+        return status;
+    fprintf(stderr, "minivmm: cannot write standard output: %s\n", strerror(error));
+    return failed_status(status);
+}
+
 int main(int argc, char **argv)
 {
     uint64_t began = mv_monotonic_ns();
@@ -459,20 +484,19 @@ int main(int argc, char **argv)
     int status;
 
     open_standard_streams();
+    signal(SIGXFSZ, SIG_IGN); /* a file that is too large is an error like others: EFBIG */
     if (argc > 1 && strcmp(argv[1], "trace") == 0)
-        return mv_trace_command(argc - 1, argv + 1);
+        return finish_output(mv_trace_command(argc - 1, argv + 1));
     if (!mv_options_parse(argc, argv, &options, message)) {
         say(message[0], message[1]);
         mv_options_done(&options);
         return EXIT_USAGE;
     }
     switch (options.action) {
-    case MV_ACTION_HELP: status = fputs(mv_help_text, stdout) < 0 ? EXIT_ERROR : 0; break;
-    case MV_ACTION_VERSION:
-        status = printf("minivmm %s\n", mv_version()) < 0 ? EXIT_ERROR : 0;
-        break;
+    case MV_ACTION_HELP: status = fputs(mv_help_text, stdout) < 0; break;
+    case MV_ACTION_VERSION: status = printf("minivmm %s\n", mv_version()) < 0; break;
     default: status = run(&options, began); break;
     }
     mv_options_done(&options);
-    return status;
+    return finish_output(status);
 }

@@ -225,6 +225,13 @@ int mv_machine_wait(struct mv_machine *machine, struct mv_end *ret_end, struct m
     return wait_for_end(machine, ret_end, err);
 }
 
+int mv_machine_console_error(struct mv_machine *machine)
+{
+    struct mv_device *serial = mv_board_find(&machine->board, "serial0");
+
+    return serial ? mv_serial_lost(serial) : 0;
+}
+
 int mv_machine_end_fd(const struct mv_machine *machine)
 {
     return machine->end_source.fd;

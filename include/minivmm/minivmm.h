@@ -44,7 +44,8 @@ enum mv_log_level {
 };
 
 /** Receives one message without a newline.  Called from any thread of the
- * machine, never from two at once for one machine. */
+ * machine, never from two at once for one machine.  It may hold a device's lock: who waits
+ * here holds the guest up. */
 typedef void mv_log_fn(void *context, enum mv_log_level level, const char *message);
 
 /** Why a machine ended. */
@@ -77,7 +78,8 @@ struct mv_end {
 struct mv_console {
     int in;  /**< bytes for the guest are read from here, as fast as the guest takes them */
     int out; /**< the guest's output is written here; while it blocks, the guest waits; when nobody
-              * can read it any more (EPIPE), the machine is stopped */
+              * can read it any more (EPIPE), the machine is stopped; after another error (a full
+              * disk) it goes on without output, see mv_machine_console_error */
 
     /**
      * Optional.  Sees what was read from `in` before the guest does: it may
@@ -309,6 +311,13 @@ MV_API int mv_machine_wait(struct mv_machine *machine, struct mv_end *ret_end,
 /** A file descriptor, the machine's, that is readable (POLLIN) once the machine has ended:
  * to wait for many things at once.  Do not read it.  mv_machine_wait then returns soon. */
 MV_API int mv_machine_end_fd(const struct mv_machine *machine);
+
+/**
+ * Why the guest's output could not be written to the console's `out`, from then on: 0, or a
+ * negative errno value (-ENOSPC, -EIO, -EFBIG...).  A message to `log` has told of it.  Any
+ * thread.
+ */
+MV_API int mv_machine_console_error(struct mv_machine *machine);
 
 /**
  * Holds all vCPUs: when pause returns, none runs its guest, and what their last

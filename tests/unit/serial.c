@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -33,7 +34,10 @@ static atomic_uint irq_changes;
 static atomic_bool irq_level;
 static atomic_uint gone;    /* how often the backpressure was */
 static atomic_bool stopped; /* the machine: no vCPU waits any more */
-static bool fifos_first;    /* enabled before input comes, as enabling them would drop it */
+static struct mv_log messages;
+static char said[512];
+static unsigned said_count;
+static bool fifos_first; /* enabled before input comes, as enabling them would drop it */
 
 static void on_end(void *context, enum mv_end_reason reason, int code)
 {
@@ -56,10 +60,19 @@ static void on_gone(void *context)
     atomic_fetch_add(&gone, 1);
 }
 
+static void on_log(void *context, enum mv_log_level level, const char *message)
+{
+    (void)context;
+    cr_expect_eq(level, MV_LOG_WARNING);
+    snprintf(said, sizeof(said), "%s", message);
+    said_count++;
+}
+
 static int create(struct mv_device *serial)
 {
     struct mv_device_env env = {.irq = {on_irq, NULL, 4},
                                 .loop = &loop,
+                                .log = &messages,
                                 .ender = {on_end, NULL},
                                 .backpressure = {on_gone, NULL},
                                 .console = &console,
@@ -71,6 +84,7 @@ static int create(struct mv_device *serial)
 static void init(void)
 {
     console = (struct mv_console){.in = -1, .out = -1};
+    mv_log_init(&messages, on_log, NULL, MV_LOG_WARNING);
     wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     device.desc = (struct mv_device_desc){.name = "serial0", .base = BASE, .size = 8, .irq = 4};
     pthread_mutex_init(&device.lock, NULL);
@@ -537,6 +551,9 @@ Test(serial, after_another_error_the_machine_goes_on_without_output)
     quiesce();
     flush();
     cr_expect_eq(atomic_load(&end_code), 0);
+    cr_expect_eq(mv_serial_lost(&device), -EBADF);
+    cr_expect_str_eq(said, "the guest's output is lost from here on: Bad file descriptor");
+    cr_expect_eq(said_count, 1);
 }
 
 Test(serial, a_regular_file_takes_output)

@@ -95,6 +95,9 @@ int mv_ender_device(struct mv_device *device, const struct mv_device_env *env,
  */
 bool mv_serial_flush(struct mv_device *device);
 
+/* Why output was lost: 0, or a negative errno value.  Takes the device's lock. */
+int mv_serial_lost(struct mv_device *device);
+
 /* Ends the serial port's threads, wherever they are: the host's descriptors are not used any
  * more.  Not under the device's lock. */
 void mv_serial_stop(struct mv_device *device);

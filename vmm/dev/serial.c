@@ -51,6 +51,7 @@ struct serial {
     bool level;
     struct mv_ender ender;
     struct mv_loop *loop;
+    struct mv_log *log;
     struct mv_console console;
     pthread_mutex_t *lock; /* the device's */
     int wake;
@@ -62,6 +63,7 @@ struct serial {
     size_t out_head, out_used;
     bool held_back; /* somebody waits for room */
     struct mv_backpressure backpressure;
+    int lost; /* why there is no output any more: 0, or a negative errno value */
     struct pump writer;
 
     /* Input: a ring of bytes and breaks. */
@@ -152,7 +154,10 @@ static void lose_output(struct serial *serial, int error)
     serial->out_used = 0;
     serial->console.out = -1; /* the file descriptor stays its owner's */
     if (error == EPIPE)
-        serial->ender.end(serial->ender.context, MV_END_STOPPED, 128 + SIGPIPE);
+        return serial->ender.end(serial->ender.context, MV_END_STOPPED, 128 + SIGPIPE);
+    serial->lost = -error;
+    mv_log(serial->log, MV_LOG_WARNING, "the guest's output is lost from here on: %s",
+           strerror(error));
 }
 
 /* A moment, for more bytes than the first. */
@@ -260,6 +265,17 @@ bool mv_serial_flush(struct mv_device *device)
     done = serial->out_used == 0;
     pthread_mutex_unlock(&device->lock);
     return done;
+}
+
+int mv_serial_lost(struct mv_device *device)
+{
+    struct serial *serial = device->state;
+    int lost;
+
+    pthread_mutex_lock(&device->lock);
+    lost = serial->lost;
+    pthread_mutex_unlock(&device->lock);
+    return lost;
 }
 
 void mv_serial_stop(struct mv_device *device)
@@ -463,6 +479,7 @@ int mv_serial_create(struct mv_device *device, const struct mv_device_env *env)
     serial->irq = env->irq;
     serial->ender = env->ender;
     serial->loop = env->loop;
+    serial->log = env->log;
     serial->wake = env->wake;
     serial->backpressure = env->backpressure;
     serial->console = env->console ? *env->console : (struct mv_console){.in = -1, .out = -1};

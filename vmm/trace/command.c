@@ -70,11 +70,6 @@ static bool parse(int argc, char **argv, struct wishes *wishes)
     return true;
 }
 
-static int finish(FILE *to)
-{
-    return to == stdout ? fflush(to) : fclose(to);
-}
-
 static bool show(mv_trace_show *fn, const struct mv_trace *trace, const char *path)
 {
     bool is_file = strcmp(path, "-") != 0, good = false;
@@ -84,10 +79,10 @@ static bool show(mv_trace_show *fn, const struct mv_trace *trace, const char *pa
     to = is_file ? fopen(path, "we") : stdout;
     if (to) {
         good = fn(trace, to);
-        if (finish(to) != 0)
+        if (is_file && fclose(to) != 0)
             good = false;
     }
-    if (!good)
+    if (!good && (is_file || !ferror(stdout))) /* the caller looks after standard output */
         fprintf(stderr, "minivmm: cannot write %s: %s\n", is_file ? path : "standard output",
                 strerror(errno ? errno : ENOMEM));
     return good;
@@ -116,7 +111,7 @@ int mv_trace_command(int argc, char **argv)
     if (!parse(argc, argv, &wishes))
         return 2; /* usage */
     if (wishes.help)
-        return fputs(mv_trace_help, stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return fputs(mv_trace_help, stdout) < 0;
     if (mv_trace_read(wishes.trace, &trace, &err) < 0) {
         say(err.tried, err.hint);
         return EXIT_FAILURE;

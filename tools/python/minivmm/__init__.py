@@ -649,6 +649,10 @@ class Machine:
         """After a bad end: the registers of the vCPU that ended it, the bytes at its instruction pointer, and its last exits."""
         return _take(_LIBRARY.mv_machine_report(self.handle))
 
+    def output_error(self) -> int:
+        """Why the guest's output could not be written to `output`, a value of the module errno; 0: it could."""
+        return -int(_LIBRARY.mv_machine_console_error(self.handle))
+
     def close(self) -> None:
         """Stops and destroys it. May be called again."""
         if self._handle is not None:

@@ -129,6 +129,7 @@ FUNCTIONS = {
     "mv_machine_start": (c_int, [c_void_p, POINTER(Error)]),
     "mv_machine_wait": (c_int, [c_void_p, POINTER(End), POINTER(Error)]),
     "mv_machine_end_fd": (c_int, [c_void_p]),
+    "mv_machine_console_error": (c_int, [c_void_p]),
     "mv_machine_pause": (None, [c_void_p]),
     "mv_machine_hold": (None, [c_void_p]),
     "mv_machine_resume": (None, [c_void_p]),
