@@ -181,6 +181,16 @@ static void set_listening(struct mv_engine *engine, bool on)
     io.listening = on;
 }
 
+/* All that is held. */
+static void cancel(struct mv_engine *engine)
+{
+    (void)engine;
+    for (; io.held_count; io.held_count--) {
+        io.held[io.held_count - 1]->result = -ECANCELED;
+        io.done[io.done_count++] = io.held[io.held_count - 1];
+    }
+}
+
 static void destroy(struct mv_engine *engine)
 {
     mv_close_fd(&engine->event);
@@ -189,7 +199,7 @@ static void destroy(struct mv_engine *engine)
 
 static int create(int fd, unsigned depth, struct mv_engine **ret_engine)
 {
-    static const struct mv_engine_ops ops = {submit, start, reap, set_listening, destroy};
+    static const struct mv_engine_ops ops = {submit, start, reap, set_listening, cancel, destroy};
 
     (void)depth;
     fuzz_require(!io.exists, "there is one engine");

@@ -152,6 +152,138 @@ Test(io, an_engine_that_cannot_be_made_leaves_nothing)
     cr_expect_lt(create_with_files(mv_uring_create, 1), 0);
 }
 
+/* ---- cancelled ---- */
+
+#define BACKLOG 10000u
+
+/* Minutes of work: 64 MiB each, of a file of zeros. */
+static struct backlog {
+    struct mv_io io;
+    struct iovec iov;
+} * submit_backlog(struct mv_engine *engine, uint8_t *buffer)
+{
+    struct backlog *backlog = calloc(BACKLOG, sizeof(*backlog));
+
+    for (unsigned i = 0; i < BACKLOG; i++) {
+        backlog[i].iov = (struct iovec){buffer, 64 * MV_MIB};
+        backlog[i].io = (struct mv_io){.op = MV_IO_READ,
+                                       .size = 64 * MV_MIB,
+                                       .iov = &backlog[i].iov,
+                                       .iov_count = 1,
+                                       .result = 42};
+        engine->ops->submit(engine, &backlog[i].io);
+    }
+    return backlog;
+}
+
+static unsigned count_results(const struct backlog *backlog, int result)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < BACKLOG; i++)
+        count += backlog[i].io.result == result;
+    return count;
+}
+
+struct busy_pool {
+    struct mv_engine *engine;
+    int fd;
+    uint8_t *buffer;
+    struct backlog *backlog;
+};
+
+static struct busy_pool make_busy_pool(void)
+{
+    struct busy_pool pool = {.fd = memfd_create("zeros", MFD_CLOEXEC),
+                             .buffer = malloc(64 * MV_MIB)};
+
+    cr_assert_eq(ftruncate(pool.fd, 64 * MV_MIB), 0);
+    cr_assert_eq(mv_pool_create(pool.fd, 64, &pool.engine), 0);
+    pool.backlog = submit_backlog(pool.engine, pool.buffer);
+    return pool;
+}
+
+static void free_busy_pool(struct busy_pool *pool)
+{
+    close(pool->fd);
+    free(pool->buffer);
+    free(pool->backlog);
+}
+
+Test(io, a_pool_that_is_destroyed_leaves_what_has_not_begun, .timeout = 120)
+{
+    struct busy_pool pool = make_busy_pool();
+
+    pool.engine->ops->destroy(pool.engine);
+    cr_expect_gt(count_results(pool.backlog, -ECANCELED), BACKLOG / 2);
+    cr_expect_eq(count_results(pool.backlog, 42), 0);
+    free_busy_pool(&pool);
+}
+
+Test(io, a_pool_that_is_cancelled_gives_all_back_and_works_again, .timeout = 120)
+{
+    struct busy_pool pool = make_busy_pool();
+    uint8_t bytes[CUT] = {1};
+    struct iovec iov = {bytes, CUT};
+    struct mv_io io = {.op = MV_IO_READ, .size = CUT, .iov = &iov, .iov_count = 1}, *done;
+
+    pool.engine->ops->cancel(pool.engine);
+    for (unsigned reaped = 0; reaped < BACKLOG; reaped++)
+        while (!pool.engine->ops->reap(pool.engine))
+            sched_yield();
+    cr_expect_gt(count_results(pool.backlog, -ECANCELED), BACKLOG / 2);
+    cr_expect_eq(count_results(pool.backlog, 42), 0);
+    pool.engine->ops->submit(pool.engine, &io);
+    while (!(done = pool.engine->ops->reap(pool.engine)))
+        sched_yield();
+    cr_expect(done == &io && io.result == 0 && bytes[0] == 0);
+    pool.engine->ops->destroy(pool.engine);
+    free_busy_pool(&pool);
+}
+
+/* Reads from a pipe that nobody writes to: some that the kernel has, some that were not started. */
+Test(blk_uring, what_is_cancelled_is_given_back_and_the_engine_works_again)
+{
+    static struct mv_io ios[100];
+    static struct iovec iov[MV_COUNT(ios)];
+    uint8_t byte = 0;
+    struct mv_engine *engine;
+    unsigned reaped = 0;
+    int pipes[2];
+
+    cr_assert_eq(pipe2(pipes, O_CLOEXEC), 0);
+    cr_assert_eq(mv_uring_create(pipes[0], 32, &engine), 0);
+    for (unsigned i = 0; i < MV_COUNT(ios); i++) {
+        iov[i] = (struct iovec){&byte, 1};
+        ios[i] = (struct mv_io){.op = MV_IO_READ, .size = 1, .iov = &iov[i], .iov_count = 1};
+        engine->ops->submit(engine, &ios[i]);
+        if (i == 40)
+            engine->ops->start(engine);
+    }
+    cr_assert_null(engine->ops->reap(engine));
+    engine->ops->cancel(engine);
+    for (unsigned tries = 0; reaped < MV_COUNT(ios) && tries < RIG_PATIENCE; tries++) {
+        engine->ops->start(engine);
+        while (engine->ops->reap(engine))
+            reaped++;
+        usleep(1000);
+    }
+    cr_expect_eq(reaped, MV_COUNT(ios));
+    for (unsigned i = 0; i < MV_COUNT(ios); i++)
+        cr_expect_eq(ios[i].result, -ECANCELED);
+    cr_assert_eq(write(pipes[1], "x", 1), 1);
+    ios[0] = (struct mv_io){.op = MV_IO_READ, .size = 1, .iov = &iov[0], .iov_count = 1};
+    iov[0] = (struct iovec){&byte, 1};
+    engine->ops->submit(engine, &ios[0]);
+    engine->ops->start(engine);
+    while (!engine->ops->reap(engine))
+        usleep(1000);
+    cr_expect(ios[0].result == 0 && byte == 'x');
+    engine->ops->destroy(engine);
+    close(pipes[0]);
+    close(pipes[1]);
+}
+
 /* ---- each request ---- */
 
 /* In four buffers, one of them empty. */

@@ -232,6 +232,11 @@ static void set_listening(struct mv_engine *engine, bool on)
     log_engine.listening = on;
 }
 
+static void cancel(struct mv_engine *engine)
+{
+    (void)engine;
+}
+
 static void destroy(struct mv_engine *engine)
 {
     mv_close_fd(&engine->event);
@@ -239,7 +244,7 @@ static void destroy(struct mv_engine *engine)
 
 static int create(int fd, unsigned depth, struct mv_engine **ret_engine)
 {
-    static const struct mv_engine_ops ops = {submit, start, reap, set_listening, destroy};
+    static const struct mv_engine_ops ops = {submit, start, reap, set_listening, cancel, destroy};
 
     (void)fd, (void)depth;
     log_engine.engine = (struct mv_engine){

@@ -341,6 +341,13 @@ static void set_listening(struct mv_engine *engine, bool on)
     script.listening = on;
 }
 
+/* Everything has begun. */
+static void cancel(struct mv_engine *engine)
+{
+    (void)engine;
+    script.cancels++;
+}
+
 static void destroy(struct mv_engine *engine)
 {
     mv_close_fd(&engine->event);
@@ -349,7 +356,7 @@ static void destroy(struct mv_engine *engine)
 
 int script_create(int fd, unsigned depth, struct mv_engine **ret_engine)
 {
-    static const struct mv_engine_ops ops = {submit, start, reap, set_listening, destroy};
+    static const struct mv_engine_ops ops = {submit, start, reap, set_listening, cancel, destroy};
 
     cr_assert_eq(depth, blk.queues * MV_QUEUE_MAX);
     if (script.create_error)

@@ -137,7 +137,7 @@ struct script {
     int errors[5];    /* what an operation ends with instead of being done */
     int create_error; /* what creating it ends with */
     bool no_event;    /* it has no good eventfd */
-    unsigned created, destroyed, starts;
+    unsigned created, destroyed, starts, cancels;
     bool listening;
     struct mv_io *held[2048], *done[2048];
     unsigned held_count, done_count, started_count; /* of the held: started */

@@ -3,7 +3,7 @@
  * Reading and writing a disk image without waiting for it: requests go to an
  * engine, and come back from it when they are done.
  *
- * One thread uses an engine, from create to destroy; what other threads or the
+ * One thread uses an engine, until it is destroyed; what other threads or the
  * kernel do on its behalf is its own business.
  */
 #ifndef MV_IO_IO_H
@@ -55,7 +55,8 @@ struct mv_io {
     uint64_t offset, size; /* bytes */
     struct iovec *iov;     /* READ, WRITE: size bytes in all; changed on the way */
     unsigned iov_count;
-    int result;         /* 0 or -errno; -EIO also: the file ends before the range does */
+    int result;         /* 0 or -errno; -EIO also: the file ends before the range does;
+                         * -ECANCELED: see cancel */
     struct mv_io *next; /* the engine's */
 };
 
@@ -86,7 +87,12 @@ struct mv_engine_ops {
      * it was turned on has to be reaped without a signal. */
     void (*listen)(struct mv_engine *engine, bool on);
 
-    /* Waits for what is in flight, and frees the engine. */
+    /* Drops what was submitted and has not begun, as far as the host lets it: it is reaped,
+     * with -ECANCELED, as all else is.  Before that nothing more is to be submitted. */
+    void (*cancel)(struct mv_engine *engine);
+
+    /* Drops what has not begun, waits for the rest, and frees the engine.  By any thread: the
+     * one that used it may be gone. */
     void (*destroy)(struct mv_engine *engine);
 };
 

@@ -111,10 +111,26 @@ static void set_listening(struct mv_engine *engine, bool on)
     pthread_mutex_unlock(&pool->lock);
 }
 
+static void cancel(struct mv_engine *engine)
+{
+    struct pool *pool = (struct pool *)engine;
+    struct mv_io *io;
+
+    pthread_mutex_lock(&pool->lock);
+    while ((io = list_take(&pool->waiting)) != NULL) {
+        io->result = -ECANCELED;
+        list_add(&pool->done, io);
+    }
+    if (pool->listening)
+        eventfd_write(pool->engine.event, 1);
+    pthread_mutex_unlock(&pool->lock);
+}
+
 static void destroy(struct mv_engine *engine)
 {
     struct pool *pool = (struct pool *)engine;
 
+    cancel(engine);
     pthread_mutex_lock(&pool->lock);
     pool->ending = true;
     pthread_cond_broadcast(&pool->work);
@@ -129,7 +145,7 @@ static void destroy(struct mv_engine *engine)
 
 int mv_pool_create(int fd, unsigned depth, struct mv_engine **ret_engine)
 {
-    static const struct mv_engine_ops ops = {submit, start, reap, set_listening, destroy};
+    static const struct mv_engine_ops ops = {submit, start, reap, set_listening, cancel, destroy};
     struct pool *pool = calloc(1, sizeof(*pool));
     int error = 0;
 

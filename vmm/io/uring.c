@@ -17,6 +17,7 @@ struct uring {
     struct io_uring ring;
     unsigned in_kernel;                   /* started, and not reaped */
     struct mv_io *waiting, **waiting_end; /* found the ring full */
+    bool cancelling, cancel_asked;        /* the kernel is asked to cancel, and has been */
 };
 
 /* The only registered file is number 0. */
@@ -60,15 +61,38 @@ static bool put(struct uring *uring, struct mv_io *io)
     return true;
 }
 
+/* Linux 5.19; where it is not known, all that the kernel has is waited for. */
+static void ask_to_cancel(struct uring *uring)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
+
+    if (!sqe)
+        return;
+    io_uring_prep_cancel64(sqe, 0, IORING_ASYNC_CANCEL_ANY);
+    io_uring_sqe_set_data(sqe, NULL);
+    uring->cancel_asked = true;
+}
+
 static void submit(struct mv_engine *engine, struct mv_io *io)
 {
     struct uring *uring = (struct uring *)engine;
 
+    uring->cancelling = false;
     if (!uring->waiting && put(uring, io))
         return;
     io->next = NULL;
     *uring->waiting_end = io;
     uring->waiting_end = &io->next;
+}
+
+static struct mv_io *take_waiting(struct uring *uring)
+{
+    struct mv_io *io = uring->waiting;
+
+    uring->waiting = io->next;
+    if (!uring->waiting)
+        uring->waiting_end = &uring->waiting;
+    return io;
 }
 
 static bool start(struct mv_engine *engine)
@@ -78,10 +102,10 @@ static bool start(struct mv_engine *engine)
     for (;;) {
         int started;
 
-        while (uring->waiting && put(uring, uring->waiting))
-            uring->waiting = uring->waiting->next;
-        if (!uring->waiting)
-            uring->waiting_end = &uring->waiting;
+        if (uring->cancelling && !uring->cancel_asked)
+            ask_to_cancel(uring);
+        while (!uring->cancelling && uring->waiting && put(uring, uring->waiting))
+            take_waiting(uring);
         if (io_uring_sq_ready(&uring->ring) == 0)
             return true;
         started = io_uring_submit(&uring->ring);
@@ -89,6 +113,12 @@ static bool start(struct mv_engine *engine)
             return false;
         uring->in_kernel += (unsigned)started;
     }
+}
+
+static struct mv_io *cancelled(struct mv_io *io)
+{
+    io->result = -ECANCELED;
+    return io;
 }
 
 static struct mv_io *reap(struct mv_engine *engine)
@@ -102,12 +132,16 @@ static struct mv_io *reap(struct mv_engine *engine)
 
         io_uring_cqe_seen(&uring->ring, cqe);
         uring->in_kernel--;
+        if (!io) /* that of the request to cancel */
+            continue;
         if (mv_io_advance(io, result))
             return io;
+        if (uring->cancelling)
+            return cancelled(io);
         submit(engine, io); /* the rest of it */
         start(engine);
     }
-    return NULL;
+    return uring->cancelling && uring->waiting ? cancelled(take_waiting(uring)) : NULL;
 }
 
 static void set_listening(struct mv_engine *engine, bool on)
@@ -120,7 +154,16 @@ static void set_listening(struct mv_engine *engine, bool on)
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
-/* By another thread than the user's, which is gone: so nothing more is started. */
+static void cancel(struct mv_engine *engine)
+{
+    struct uring *uring = (struct uring *)engine;
+
+    uring->cancelling = true;
+    uring->cancel_asked = false;
+}
+
+/* By another thread than the user's, which is gone: so nothing more is started, and the kernel
+ * has cancelled what had not begun when that thread ended. */
 static void destroy(struct mv_engine *engine)
 {
     struct uring *uring = (struct uring *)engine;
@@ -147,7 +190,7 @@ static int init_ring(struct io_uring *ring, unsigned entries)
 
 int mv_uring_create(int fd, unsigned depth, struct mv_engine **ret_engine)
 {
-    static const struct mv_engine_ops ops = {submit, start, reap, set_listening, destroy};
+    static const struct mv_engine_ops ops = {submit, start, reap, set_listening, cancel, destroy};
     struct uring *uring = calloc(1, sizeof(*uring));
     int error;
 

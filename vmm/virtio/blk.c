@@ -726,6 +726,7 @@ static void stop(void *state)
     blk->active = false;
     blk->stopping = true;
     blk->engine->ops->listen(blk->engine, true);
+    blk->engine->ops->cancel(blk->engine);
     mv_loop_poll(blk->loop, &blk->poller);
 }
 
