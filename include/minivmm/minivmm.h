@@ -372,7 +372,8 @@ MV_API char *mv_machine_report(const struct mv_machine *machine);
 /**
  * After the end: says in words what happened to the vCPU that caused it, which is a part of the
  * report, too: after a triple fault the exceptions, and why none of them could be delivered;
- * where KVM could not enter the guest, the rules that its state breaks.  *ret_text is to be freed
+ * where KVM could not enter the guest, the rules that its state breaks; where KVM could not go on,
+ * why, and what is where the program counter is.  *ret_text is to be freed
  * by the caller, and "" where there is nothing to explain.
  * Errors: -ENODATA (this host's KVM, AMD's, clears the registers: run it again with single_step),
  * -ENOMEM, -EINVAL (there is no vCPU), -EBUSY (it runs).

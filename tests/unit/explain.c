@@ -265,6 +265,39 @@ static void crash(const struct mv_x86_state *state, const char *code, size_t siz
     fclose(to);
 }
 
+/* What KVM could not go on with, at this address. */
+static const char *stuck(struct mv_x86_state state, uint64_t rip)
+{
+    FILE *to = fmemopen(told, sizeof(told), "w");
+
+    cr_assert_not_null(to);
+    memset(told, 0, sizeof(told));
+    state.regs.rip = rip;
+    mv_x86_explain_stuck(&state, &mem, to);
+    fclose(to);
+    return told;
+}
+
+Test(explain_crash, where_kvm_gives_up_is_told)
+{
+    static const uint8_t cut[] = {0xc7, 0x05}, outside[] = {0x0f, 0x6f, 0x03};
+    struct mv_x86_state long_ = long_mode(), flat = protected_mode();
+
+    put(TABLES + 0x3000 + 8 * 18, 0x40000003); /* a page where there is no memory */
+    cr_expect(strstr(stuck(flat, MEMORY + 16), "at 0x200010 no memory is there"), "%s", told);
+    cr_expect(strstr(told, "a jump, call or return went there"), "%s", told);
+    cr_expect(strstr(stuck(flat, MEMORY), "(is a hlt missing?)"), "%s", told);
+    cr_expect(strstr(stuck(long_, 0x12000), "at 0x12000 no memory is there"), "%s", told);
+    cr_expect(strstr(stuck(long_, 0x10000), "nothing is mapped: the PT"), "%s", told);
+    cr_assert(mv_mem_write(&mem, MEMORY - 2, cut, 2));
+    cr_expect(strstr(stuck(flat, MEMORY - 2), "the instruction c7 05 goes on where no memory is"),
+              "%s", told);
+    cr_assert(mv_mem_write(&mem, CODE, outside, 3));
+    cr_expect(strstr(stuck(long_, CODE), "the instruction 0f 6f 03: KVM cannot emulate it"), "%s",
+              told);
+    cr_expect(strstr(told, "a simple load or store"), "%s", told);
+}
+
 static void no_idt(struct mv_x86_state *state)
 {
     state->sregs.idt.limit = 0;

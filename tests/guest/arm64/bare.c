@@ -34,6 +34,8 @@ GUEST(call,
       "nop\n nop\n nop\n nop\n mov x5, #0x01050000\n mov x0, #30\n mov w6, #5\n str w6, [x5]\n"
       "mov x1, #0x03000000\n str w0, [x1]");
 GUEST(spin, "b .");
+GUEST(pair, "mov x1, #0x03000000\n ldp x2, x3, [x1]");
+GUEST(nowhere, "mov x1, #0x20000000\n br x1");
 GUEST(increment, "ldr x1, =0x40040000\n 1: ldxr w0, [x1]\n add w0, w0, #1\n stxr w2, w0, [x1]\n"
                  "b 1b\n .ltorg");
 GUEST(points, "nop\n nop\n ldr x1, =0x40040000\n str w0, [x1]\n nop\n brk #0\n b .\n .ltorg");
@@ -350,6 +352,36 @@ static void time_is_over(void)
     mv_machine_destroy(machine);
 }
 
+static void expect_words(struct mv_machine *machine, const char *words)
+{
+    char *text = NULL;
+
+    CHECK(mv_machine_explain(machine, &text) == 0);
+    if (!strstr(text, words))
+        fprintf(stderr, "no \"%s\" in \"%s\"\n", words, text);
+    CHECK(strstr(text, words));
+    free(text);
+}
+
+/* A load that KVM cannot decode; a jump to where there is no memory, which raises exceptions for
+ * ever. */
+static void what_reaches_no_memory_is_explained(void)
+{
+    struct mv_machine *machine = CREATE(MV_MODE_64, pair);
+    struct mv_exit exit = {0};
+    int error = mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_EXIT, MV_FOREVER, &exit);
+
+    CHECK(error == 0 && exit.kind == MV_EXIT_END && exit.end.reason == MV_END_INTERNAL_ERROR);
+    expect_words(machine, "the address 0x3000000 is no memory");
+    mv_machine_destroy(machine);
+    machine = CREATE(MV_MODE_EL1, nowhere);
+    CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_EXIT, 50000000, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_TIMEOUT);
+    expect_words(machine, "the last one was an instruction abort");
+    expect_words(machine, "VBAR_EL1 is 0: it was never set");
+    mv_machine_destroy(machine);
+}
+
 static void pauses_hold(void)
 {
     struct mv_machine *machine =
@@ -409,6 +441,7 @@ int main(void)
     pages_are_walked();
     stops();
     time_is_over();
+    what_reaches_no_memory_is_explained();
     pauses_hold();
     holds_taken_back_leave_it_running();
     puts("ok bare machines");

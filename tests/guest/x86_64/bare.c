@@ -841,6 +841,31 @@ static void rules_are_named(void)
     }
 }
 
+/* Code without a hlt runs on to the end of memory; a jump goes to where there is none. */
+static void ends_of_memory_are_explained(enum mv_mode mode)
+{
+    /* nop; and: mov eax, 0x300000; jmp *eax */
+    const struct mv_flat *const flats[] = {FLAT(mode, 0x90),
+                                           FLAT(mode, 0xb8, 0, 0, 0x30, 0, 0xff, 0xe0)};
+    static const char *const words[] = {"is a hlt missing?", "at 0x300000 no memory is there"};
+
+    for (unsigned i = 0; i < 2; i++) {
+        struct mv_machine *machine = create((struct mv_config){.flat = flats[i]});
+        struct mv_exit exit;
+        char *text;
+
+        CHECK(mv_vcpu_set(mv_machine_vcpu(machine, 0), "rax", 0x1000) == 0); /* add [rax], al */
+        exit = next(machine);
+        CHECK(exit.kind == MV_EXIT_END && exit.end.reason == MV_END_INTERNAL_ERROR);
+        CHECK(mv_machine_explain(machine, &text) == 0);
+        CHECK(strstr(text, "KVM could not emulate the instruction (internal error, suberror 1"));
+        CHECK(strstr(text, "no memory is"));
+        expect_words(text, words[i]);
+        expect_words(mv_machine_report(machine), words[i]);
+        mv_machine_destroy(machine);
+    }
+}
+
 /* KVM takes this state, and the processor does not. */
 static void entry_that_fails_is_explained(void)
 {
@@ -907,6 +932,8 @@ int main(void)
     vcpus_that_run_are_busy();
     crashes_are_told();
     rules_are_named();
+    ends_of_memory_are_explained(MV_MODE_32);
+    ends_of_memory_are_explained(MV_MODE_64);
     entry_that_fails_is_explained();
     crashes_are_explained(false);
     crashes_are_explained(true);

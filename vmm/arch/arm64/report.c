@@ -23,19 +23,8 @@ static bool get(const struct mv_vcpu *vcpu, uint64_t id, uint64_t *ret_value)
 
 static void report_exit(const struct kvm_run *run, FILE *to)
 {
-    char words[160];
-
     fprintf(to, "exit: %s", mv_exit_name(run->exit_reason));
     switch (run->exit_reason) {
-    case KVM_EXIT_ARM_NISV:
-        mv_esr_describe_data_abort(run->arm_nisv.esr_iss, words, sizeof(words));
-        fprintf(to,
-                ": %s\n"
-                "the address %#llx is no memory, and a device can be reached only by loads and "
-                "stores\nof one general register without writeback: KVM cannot tell what this one "
-                "does",
-                words, (unsigned long long)run->arm_nisv.fault_ipa);
-        break;
     case KVM_EXIT_INTERNAL_ERROR: fprintf(to, ", suberror %u", run->internal.suberror); break;
     case KVM_EXIT_FAIL_ENTRY:
         fprintf(to, ", hardware reason %#llx (the processor refuses this state of the vCPU)",
@@ -172,14 +161,33 @@ int mv_arch_explain_state(const struct mv_vcpu *vcpu, FILE *to)
     return (int)mv_arm64_explain_state(&state, to);
 }
 
+static void explain_nisv(const struct kvm_run *run, const struct mv_arm64_state *state, FILE *to)
+{
+    char words[160];
+
+    mv_esr_describe_data_abort(run->arm_nisv.esr_iss, words, sizeof(words));
+    fprintf(to,
+            "what happened: %s, at %#llx\n"
+            "  the address %#llx is no memory, and a device can be reached only by loads and "
+            "stores\n  of one general register without writeback: KVM cannot tell what this one "
+            "does\n",
+            words, (unsigned long long)state->pc, (unsigned long long)run->arm_nisv.fault_ipa);
+}
+
 int mv_arch_explain_end(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FILE *to)
 {
     struct mv_arm64_state state = get_state(vcpu, mem);
+    const struct kvm_run *run = vcpu->run;
 
-    if (vcpu->run->exit_reason == KVM_EXIT_FAIL_ENTRY)
-        mv_arm64_explain_state(&state, to);
-    else
-        mv_arm64_explain_end(&state, to);
+    switch (run->exit_reason) {
+    case KVM_EXIT_FAIL_ENTRY: mv_arm64_explain_state(&state, to); break;
+    case KVM_EXIT_ARM_NISV: explain_nisv(run, &state, to); break;
+    case KVM_EXIT_INTERNAL_ERROR:
+        fprintf(to, "what happened: KVM could not go on (internal error, suberror %u)\n",
+                run->internal.suberror);
+        __attribute__((fallthrough));
+    default: mv_arm64_explain_end(&state, to); break;
+    }
     return 0;
 }
 

@@ -326,3 +326,60 @@ void mv_x86_explain_crash(const struct mv_x86_state *state, const struct mv_mem 
             return;
     }
 }
+
+/* ---- where KVM gives up ---- */
+
+/* Up to `most` bytes from a linear address on, as far as there is memory. */
+static unsigned read_code(const struct mv_x86_cpu *c, uint64_t at, uint8_t *code, unsigned most)
+{
+    for (unsigned i = 0; i < most; i++) {
+        struct mv_walk walk;
+
+        mv_x86_walk(c->mem, &c->s.sregs, at + i, &walk);
+        if (!walk.mapped || !mv_mem_read(c->mem, walk.address, &code[i], 1))
+            return i;
+    }
+    return most;
+}
+
+static bool ran_through_zeros(const struct mv_x86_cpu *c, uint64_t at)
+{
+    static const uint8_t zeros[CODE_MOST + 1];
+    uint8_t before[sizeof(zeros)];
+
+    return at >= sizeof(before) &&
+           read_code(c, at - sizeof(before), before, sizeof(before)) == sizeof(before) &&
+           memcmp(before, zeros, sizeof(zeros)) == 0;
+}
+
+void mv_x86_explain_stuck(const struct mv_x86_state *state, const struct mv_mem *mem, FILE *to)
+{
+    struct mv_x86_cpu c = mv_x86_view(state, mem);
+    uint64_t at = c.is64 ? state->regs.rip : (uint32_t)(state->sregs.cs.base + state->regs.rip);
+    struct mv_x86_instruction instruction;
+    uint8_t code[CODE_MOST];
+    unsigned have = read_code(&c, at, code, sizeof(code));
+    bool whole = have && mv_x86_decode(state, code, have, &instruction);
+    struct mv_walk walk;
+
+    fprintf(to, "  at %#" PRIx64, at);
+    if (!have) {
+        mv_x86_walk(mem, &state->sregs, at, &walk);
+        fprintf(to, walk.mapped ? " no memory is there%s\n" : " nothing is mapped: %s\n", walk.why);
+    } else {
+        say_code(code, whole ? instruction.length : have, to);
+        fprintf(to, whole              ? ": KVM cannot emulate it\n"
+                    : have < CODE_MOST ? " goes on where no memory is\n"
+                                       : " is none that is known here\n");
+    }
+    if (whole && instruction.has_memory)
+        fprintf(to, "  note: what reaches an address without memory has to be a simple load or "
+                    "store, such as mov\n");
+    if (ran_through_zeros(&c, at))
+        fprintf(to,
+                "  note: the code before it is zeros: it ran on through memory that nothing was "
+                "put into (is a hlt missing?)\n");
+    else if (!have)
+        fprintf(to, "  note: a jump, call or return went there, or code ran past the end of "
+                    "memory\n");
+}

@@ -86,4 +86,7 @@ uint64_t mv_x86_register(const struct kvm_regs *regs, unsigned number);
  */
 void mv_x86_explain_crash(const struct mv_x86_state *state, const struct mv_mem *mem, FILE *to);
 
+/* What KVM could not go on with in this state: where its instruction is, and what. */
+void mv_x86_explain_stuck(const struct mv_x86_state *state, const struct mv_mem *mem, FILE *to);
+
 #endif

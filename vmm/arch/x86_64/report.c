@@ -17,16 +17,7 @@ static void report_exit(const struct kvm_run *run, FILE *to)
 {
     fprintf(to, "exit: %s", mv_exit_name(run->exit_reason));
     switch (run->exit_reason) {
-    case KVM_EXIT_INTERNAL_ERROR:
-        fprintf(to, ", suberror %u%s", run->internal.suberror,
-                run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION
-                    ? " (KVM could not emulate the instruction at rip)"
-                : run->internal.suberror == KVM_INTERNAL_ERROR_DELIVERY_EV
-                    ? " (while delivering an exception)"
-                    : "");
-        for (unsigned i = 0; i < mv_min(run->internal.ndata, 4); i++)
-            fprintf(to, " %#llx", (unsigned long long)run->internal.data[i]);
-        break;
+    case KVM_EXIT_INTERNAL_ERROR: fprintf(to, ", suberror %u", run->internal.suberror); break;
     case KVM_EXIT_FAIL_ENTRY:
         fprintf(to, ", hardware reason %#llx (the processor refuses this state of the vCPU)",
                 (unsigned long long)run->fail_entry.hardware_entry_failure_reason);
@@ -182,6 +173,28 @@ int mv_arch_explain_state(const struct mv_vcpu *vcpu, FILE *to)
     return (int)mv_x86_explain_state(&state, to);
 }
 
+/* KVM_EXIT_INTERNAL_ERROR (api.rst, 5): its reason, and what KVM tells beside it. */
+static void explain_internal(const struct kvm_run *run, FILE *to)
+{
+    static const char *const words[] = {
+        [KVM_INTERNAL_ERROR_EMULATION] = "KVM could not emulate the instruction",
+        [KVM_INTERNAL_ERROR_SIMUL_EX] = "an exception came while another was delivered",
+        [KVM_INTERNAL_ERROR_DELIVERY_EV] =
+            "an exception or interrupt could not be delivered: is there memory where the IDT and "
+            "the stack are?",
+        [KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON] = "the processor left the guest for a reason "
+                                                      "that KVM does not know",
+    };
+    unsigned suberror = run->internal.suberror;
+    const char *what = suberror < MV_COUNT(words) ? words[suberror] : NULL;
+
+    fprintf(to, "what happened: %s (internal error, suberror %u",
+            what ? what : "KVM could not go on", suberror);
+    for (unsigned i = 0; i < mv_min(run->internal.ndata, MV_COUNT(run->internal.data)); i++)
+        fprintf(to, "%s%#llx", i ? " " : ", data ", (unsigned long long)run->internal.data[i]);
+    fprintf(to, ")\n");
+}
+
 int mv_arch_explain_end(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FILE *to)
 {
     struct mv_x86_state state;
@@ -191,11 +204,17 @@ int mv_arch_explain_end(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FI
         error = mv_arch_explain_state(vcpu, to);
         return error < 0 ? error : 0;
     }
-    if (vcpu->run->exit_reason != KVM_EXIT_SHUTDOWN)
+    if (vcpu->run->exit_reason == KVM_EXIT_INTERNAL_ERROR)
+        explain_internal(vcpu->run, to);
+    else if (vcpu->run->exit_reason != KVM_EXIT_SHUTDOWN)
         return 0;
     error = get_state(vcpu, &state);
     if (error)
         return error;
+    if (vcpu->run->exit_reason == KVM_EXIT_INTERNAL_ERROR) {
+        mv_x86_explain_stuck(&state, mem, to);
+        return 0;
+    }
     if (was_reset(vcpu, &state)) {
         if (!vcpu->host->single_step || !vcpu->last.have_regs || !vcpu->last.have_sregs)
             return -ENODATA; /* those of the last exit may be from long before */
