@@ -181,9 +181,10 @@ void mv_vcpu_answer(struct mv_vcpu *vcpu, const struct mv_exit *exit)
 {
     const struct kvm_run *run = vcpu->run;
     size_t size = run->exit_reason == KVM_EXIT_MMIO ? run->mmio.len : run->io.size;
+    uint64_t value = is_access(exit) ? exit->access.value : UINT64_MAX;
 
-    if (is_read(run) && is_access(exit))
-        memcpy(access_data(vcpu, vcpu->served - 1), &exit->access.value, size);
+    if (is_read(run))
+        memcpy(access_data(vcpu, vcpu->served - 1), &value, size);
 }
 
 bool mv_vcpu_awaits_answer(const struct mv_vcpu *vcpu)

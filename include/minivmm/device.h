@@ -12,6 +12,8 @@
 #include <pthread.h>
 #include <stdint.h>
 
+#include "minivmm.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -84,6 +86,18 @@ struct mv_device_ops {
      * the lock. */
     void (*destroy)(void *state);
 };
+
+/**
+ * For functions that can end without a result, such as those of languages with exceptions: a
+ * device that has mv_device_read_into as ops->read, and this as state, puts the value to *value,
+ * and where it does not the guest reads all ones.
+ */
+struct mv_device_reader {
+    void (*read)(void *state, uint64_t offset, unsigned size, uint64_t *value); /**< the same */
+    void *state; /**< what read gets; the other ops get the reader */
+};
+
+MV_API uint64_t mv_device_read_into(void *reader, uint64_t offset, unsigned size);
 
 #ifdef __cplusplus
 }

@@ -134,9 +134,9 @@ MV_API bool mv_virtio_pop(struct mv_virtio *virtio, unsigned queue, struct mv_ch
 
 /**
  * Gives a chain back, with the number of bytes that were written to it, from the beginning
- * of its writable segments on.  The driver sees it, and has its interrupt, when notify or
- * activate returns.  What was popped before a reset, or pushed already, is ignored, also if
- * the driver uses the same descriptors again.  head is all 64 bits of the chain's.  Loop thread.
+ * of its writable segments on, at most in_size.  The driver sees it, and has its interrupt, when
+ * notify or activate returns.  What was popped before a reset, or pushed already, is ignored, also
+ * if the driver uses the same descriptors again.  head is all 64 bits of the chain's.  Loop thread.
  */
 MV_API void mv_virtio_push(struct mv_virtio *virtio, unsigned queue, uint64_t head,
                            uint32_t written);

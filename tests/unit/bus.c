@@ -124,6 +124,26 @@ Test(bus, values_are_cut_to_the_size_of_the_access)
     cr_expect_eq(probes[0].value, 0xcdef);
 }
 
+static void read_nothing(void *state, uint64_t offset, unsigned size, uint64_t *value)
+{
+    (void)state, (void)offset, (void)size, (void)value;
+}
+
+static void read_some(void *state, uint64_t offset, unsigned size, uint64_t *value)
+{
+    *value = *(uint64_t *)state + offset + size;
+}
+
+Test(bus, a_reader_that_gives_no_value_reads_as_all_ones)
+{
+    uint64_t base = 1000;
+    struct mv_device_reader nothing = {.read = read_nothing};
+    struct mv_device_reader some = {.read = read_some, .state = &base};
+
+    cr_expect_eq(mv_device_read_into(&nothing, 0, 8), UINT64_MAX);
+    cr_expect_eq(mv_device_read_into(&some, 3, 8), 1011);
+}
+
 Test(bus, a_device_sees_the_offset_and_size_under_its_lock)
 {
     uint64_t value;

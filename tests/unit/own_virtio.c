@@ -287,6 +287,19 @@ Test(own_virtio, a_chain_from_before_a_reset_is_no_answer_to_the_request_after_i
     rig_stop();
 }
 
+Test(own_virtio, no_more_is_written_than_there_is_room_for)
+{
+    begin(&full, 0);
+    dev.later = true;
+    for (uint32_t written = 1; written < UINT32_MAX / 2; written *= 3) {
+        offer_again();
+        mv_virtio_push(dev.virtio, 1, dev.chain.head, written);
+        ring_doorbell();
+        expect_answer(0, written < 2 ? written : 2);
+    }
+    rig_stop();
+}
+
 Test(own_virtio, a_chain_that_was_pushed_is_no_answer_to_the_next_request)
 {
     uint64_t stale;

@@ -16,6 +16,11 @@
 /* virtio 1.2, 2.2: the bits of a device's type; the others are the ring's and ours */
 #define TYPE_FEATURES (((1ull << 24) - 1) | ~((1ull << 50) - 1))
 
+struct taken {
+    uint64_t name;
+    uint32_t room; /* bytes to be written */
+};
+
 struct own {
     struct mv_virtio virtio; /* its state is this */
     struct mv_virtio_ops between;
@@ -27,9 +32,9 @@ struct own {
 
     /* the loop thread's */
     bool live, stopping;
-    uint64_t popped; /* chains, ever */
-    uint64_t *names; /* the last chain's of each head: MV_QUEUE_MAX for each queue */
-    unsigned left;   /* chains that may be popped in this turn */
+    uint64_t popped;     /* chains, ever */
+    struct taken *taken; /* the last chain of each head: MV_QUEUE_MAX for each queue */
+    unsigned left;       /* chains that may be popped in this turn */
 };
 
 /* ---- what the embedder calls ---- */
@@ -53,7 +58,7 @@ bool mv_virtio_pop(struct mv_virtio *virtio, unsigned queue, struct mv_chain *re
     struct own *own = virtio->state;
     struct mv_queue *from = live_queue(virtio, queue);
     enum mv_queue_result result;
-    uint64_t *name;
+    struct taken *taken;
 
     if (!from || from->broken)
         return false;
@@ -69,8 +74,9 @@ bool mv_virtio_pop(struct mv_virtio *virtio, unsigned queue, struct mv_chain *re
     if (result != MV_QUEUE_CHAIN)
         return false;
     own->left--;
-    name = &own->names[queue * MV_QUEUE_MAX + ret_chain->head];
-    *name = ret_chain->head |= own->popped++ << 16;
+    taken = &own->taken[queue * MV_QUEUE_MAX + ret_chain->head];
+    ret_chain->head |= own->popped++ << 16;
+    *taken = (struct taken){.name = ret_chain->head, .room = (uint32_t)ret_chain->in_size};
     return true;
 }
 
@@ -79,9 +85,13 @@ void mv_virtio_push(struct mv_virtio *virtio, unsigned queue, uint64_t name, uin
     const struct own *own = virtio->state;
     struct mv_queue *to = live_queue(virtio, queue);
     uint16_t head = (uint16_t)name;
+    const struct taken *taken;
 
-    if (to && mv_queue_is_in_flight(to, head) && own->names[queue * MV_QUEUE_MAX + head] == name)
-        mv_queue_push(to, head, written);
+    if (!to || !mv_queue_is_in_flight(to, head))
+        return;
+    taken = &own->taken[queue * MV_QUEUE_MAX + head];
+    if (taken->name == name)
+        mv_queue_push(to, head, (uint32_t)mv_min(written, taken->room));
 }
 
 void mv_virtio_wake(struct mv_virtio *virtio)
@@ -230,7 +240,7 @@ static void destroy(void *state)
     if (own->keep && own->ops->destroy)
         own->ops->destroy(own->state);
     free(own->virtio.queues);
-    free(own->names);
+    free(own->taken);
     free(own);
 }
 
@@ -261,17 +271,17 @@ int mv_own_virtio_create(const struct mv_own_virtio *given, struct mv_virtio **r
 {
     struct own *own = calloc(1, sizeof(*own));
     struct mv_queue *queues = calloc(given->queues, sizeof(*queues));
-    uint64_t *names = calloc(given->queues, MV_QUEUE_MAX * sizeof(*names));
+    struct taken *taken = calloc(given->queues, MV_QUEUE_MAX * sizeof(*taken));
 
-    if (!own || !queues || !names) {
+    if (!own || !queues || !taken) {
         free(own);
         free(queues);
-        free(names);
+        free(taken);
         return -ENOMEM;
     }
     own->ops = given->ops;
     own->state = given->state;
-    own->names = names;
+    own->taken = taken;
     own->config_size = given->config_size;
     if (given->config_size)
         memcpy(own->config, given->config, given->config_size);

@@ -172,6 +172,42 @@ static void hooks_serve(void)
     mv_machine_destroy(machine);
 }
 
+/* What is not a hook's to set. */
+static bool spoil(void *context, struct mv_vcpu *vcpu, struct mv_exit *exit)
+{
+    const unsigned *how = context;
+
+    (void)vcpu;
+    if (exit->access.write)
+        return false;
+    exit->access.value = 0x55;
+    if (*how == 1)
+        exit->access.size = 4096;
+    if (*how == 2)
+        exit->access.write = true;
+    if (*how == 3)
+        exit->kind = MV_EXIT_HALT;
+    return true;
+}
+
+static void hooks_spoil_no_more_than_the_value(void)
+{
+    for (unsigned how = 0; how < 4; how++) {
+        const struct mv_hook hook = {
+            .kind = MV_EXIT_PORT, .last = 0xffff, .fn = spoil, .context = &how};
+        struct mv_config config = {
+            .flat = FLAT(MV_MODE_64, SPEAK), .hooks = &hook, .hook_count = 1};
+        struct mv_machine *machine = create(config);
+        struct mv_exit exit = {0};
+
+        for (int i = 0; i < 2; i++)
+            CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_UNKNOWN, MV_FOREVER, &exit) ==
+                  0);
+        CHECK(exit.access.address == 0x12 && exit.access.value == (how == 3 ? 0xff : 0x55));
+        mv_machine_destroy(machine);
+    }
+}
+
 /* mov ebx, 0xe0000ffc; mov dword [rbx], 41; mov dword [rbx + 4], 42; mov eax, [rbx + 4]; hlt */
 #define STORE                                                                                      \
     0xbb, 0xfc, 0x0f, 0, 0xe0, 0xc7, 0x03, 41, 0, 0, 0, 0xc7, 0x43, 4, 42, 0, 0, 0, 0x8b, 0x43, 4, \
@@ -913,6 +949,7 @@ int main(void)
     halts_in_a_thread();
     hooks_serve();
     hooks_serve_addresses();
+    hooks_spoil_no_more_than_the_value();
     hypercalls_by_hand();
     devices_of_ones_own();
     memory_is_shared();
