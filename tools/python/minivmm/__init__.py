@@ -20,9 +20,12 @@ import ctypes
 import enum
 import errno
 import mmap
+import operator
 import os
 import select
-from dataclasses import dataclass, field
+import sys
+import threading
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Callable, Iterator, Mapping, MutableMapping, Optional, Sequence, Union
 
@@ -80,22 +83,37 @@ class Error(OSError):
         return (self.strerror or "") + (f" (hint: {self.hint})" if self.hint else "")
 
 
+_HINTS = {errno.EBUSY: "another thread runs this vCPU, or this is one of its hooks: pause() the machine, or wait until run() returns",
+          errno.EALREADY: "the machine was started, and its vCPUs have threads of their own"}
+
+
 def _check(result: int, what: str) -> int:
     if result < 0:
-        raise Error(result, f"{what}: {os.strerror(-result)}")
+        raise Error(result, f"{what}: {os.strerror(-result)}", _HINTS.get(-result, ""))
     return result
 
 
+def _bits(value: int, what: str, bits: int = 64) -> int:
+    """What a register of so many bits has then; -1 is all ones."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{what} is {value!r}, and not a whole number") from None
+    if not -1 << bits - 1 <= number < 1 << bits:
+        raise ValueError(f"{what} is {number:#x}, and has room for {bits} bits only")
+    return number & (1 << bits) - 1
+
+
 def _raise(error: _abi.Error) -> None:
-    raise Error(error.code, error.tried.decode(), error.hint.decode(), error.call.decode())
+    raise Error(error.code, os.fsdecode(error.tried), os.fsdecode(error.hint) or _HINTS.get(-error.code, ""), error.call.decode())
 
 
-def _take(text: Optional[int]) -> str:
+def _take(text: Optional[int], what: str) -> str:
     """A string of the library's, which is ours to free."""
     if not text:
-        raise MemoryError
+        raise Error(-errno.EBUSY, f"{what}: the vCPU runs", _HINTS[errno.EBUSY])
     try:
-        return ctypes.string_at(text).decode()
+        return ctypes.string_at(text).decode(errors="replace")
     finally:
         _FREE(text)
 
@@ -162,12 +180,37 @@ class Traced:
     more: bool
 
 
+_ACCESSES = (Kind.PORT, Kind.MMIO)
+
+
 class Exit:
     """One exit. For PORT and MMIO: address, size, write, value; a hook, or whoever called Vcpu.run, sets value to answer a read.
-    For HYPERCALL: number, arguments, result. For DEBUG: reason, address. For END: end."""
+    For HYPERCALL: number, arguments, result. For DEBUG: reason, address. For END: end. What its kind has not is an AttributeError.
+    It stays as it is when the guest goes on, and from then on cannot be answered."""
 
     def __init__(self, raw: _abi.Exit) -> None:
         self._raw = raw
+        self._is_last = True
+
+    def _of(self, name: str, *kinds: Kind) -> Any:
+        if self.kind not in kinds:
+            raise AttributeError(f"an exit of the kind {self.kind.name} has no {name}")
+        return {Kind.HYPERCALL: self._raw.hypercall, Kind.DEBUG: self._raw.debug, Kind.END: self._raw.end}.get(self.kind, self._raw.access)
+
+    def _answered(self, name: str, *kinds: Kind) -> Any:
+        member = self._of(name, *kinds)
+        if not self._is_last:
+            raise ValueError(f"{self}: the guest has gone on, and cannot be answered any more")
+        return member
+
+    def copied(self) -> _abi.Exit:
+        """For the library, which then may go on."""
+        return _abi.Exit.from_buffer_copy(self._raw)
+
+    def given_back(self) -> _abi.Exit:
+        """What the library gets; there is no other answer."""
+        self._is_last = False
+        return self._raw
 
     @property
     def kind(self) -> Kind:
@@ -187,58 +230,59 @@ class Exit:
     @property
     def address(self) -> int:
         """PORT: the port; MMIO: guest-physical; DEBUG: guest-virtual, of the instruction or of the data watched."""
-        return int(self._raw.debug.address if self.kind == Kind.DEBUG else self._raw.access.address)
+        return int(self._of("address", *_ACCESSES, Kind.DEBUG).address)
 
     @property
     def size(self) -> int:
         """PORT and MMIO: bytes."""
-        return int(self._raw.access.size)
+        return int(self._of("size", *_ACCESSES).size)
 
     @property
     def write(self) -> bool:
         """PORT and MMIO: the guest writes."""
-        return bool(self._raw.access.write)
+        return bool(self._of("write", *_ACCESSES).write)
 
     @property
     def value(self) -> int:
-        """PORT and MMIO: what the guest writes, or will read; all ones until somebody sets it."""
-        return int(self._raw.access.value)
+        """PORT and MMIO: what the guest writes, or will read, of which its low 8 * size bits count; all ones until somebody sets it."""
+        return int(self._of("value", *_ACCESSES).value)
 
     @value.setter
     def value(self, value: int) -> None:
-        self._raw.access.value = value
+        self._answered("value", *_ACCESSES).value = _bits(value, "the value")
 
     @property
     def number(self) -> int:
         """HYPERCALL: which one."""
-        return int(self._raw.hypercall.number)
+        return int(self._of("number", Kind.HYPERCALL).number)
 
     @property
     def arguments(self) -> tuple[int, ...]:
         """HYPERCALL: four."""
-        return tuple(self._raw.hypercall.arguments)
+        return tuple(self._of("arguments", Kind.HYPERCALL).arguments)
 
     @property
     def result(self) -> int:
         """HYPERCALL: what the guest gets; 0 until somebody sets it."""
-        return int(self._raw.hypercall.result)
+        return int(self._of("result", Kind.HYPERCALL).result)
 
     @result.setter
     def result(self, value: int) -> None:
-        self._raw.hypercall.result = value
+        self._answered("result", Kind.HYPERCALL).result = _bits(value, "the result")
 
     @property
     def reason(self) -> DebugReason:
         """DEBUG: why."""
-        return DebugReason(self._raw.debug.reason)
+        return DebugReason(self._of("reason", Kind.DEBUG).reason)
 
     @property
     def end(self) -> End:
         """END: how the machine ended."""
-        return End(Reason(self._raw.end.reason), self._raw.end.code, self._raw.end.vcpu)
+        end = self._of("end", Kind.END)
+        return End(Reason(end.reason), end.code, end.vcpu)
 
     def __repr__(self) -> str:
-        if self.kind in (Kind.PORT, Kind.MMIO):
+        if self.kind in _ACCESSES:
             return f"<{self.kind.name} {'write' if self.write else 'read'} {self.address:#x}, {self.size} bytes, {self.value:#x}>"
         if self.kind == Kind.HYPERCALL:
             return f"<HYPERCALL {self.number}>"
@@ -355,29 +399,36 @@ class Vcpu:
 
     def __init__(self, machine: "Machine", index: int) -> None:
         self.machine, self.index = machine, index
-        self._exit = _abi.Exit()
+        self._last: Optional[Exit] = None
         self.registers = Registers(self)
 
     @property
     def handle(self) -> int:
         """Its address, for ctypes."""
-        handle = _LIBRARY.mv_machine_vcpu(self.machine.handle, self.index)
+        machine = self.machine.handle
+        handle = _Handle(_LIBRARY.mv_machine_vcpu(machine, self.index) or 0)
         if not handle:
             raise IndexError(f"there is no vCPU {self.index}")
-        return int(handle)
+        handle.keeps.append(machine)
+        return handle
 
     def run(self, until: Until = Until.UNKNOWN, timeout: Optional[float] = None) -> Exit:
-        """Runs the guest in this thread; timeout in seconds, or None. The Exit is the vCPU's own, and valid until the next call.
+        """Runs the guest in this thread; timeout in seconds, or None. What is to answer the exit before has to be set in it by now.
         Raises Crash when the machine has ended by one."""
         nanoseconds = -1 if timeout is None else int(timeout * 1e9)
-        error = _LIBRARY.mv_vcpu_run(self.handle, until, nanoseconds, ctypes.byref(self._exit))
-        self.machine.raise_pending()
-        if error < 0:
+        last = self._last or Exit(_abi.Exit())
+        raw = last.copied()
+        error = _LIBRARY.mv_vcpu_run(self.handle, until, nanoseconds, ctypes.byref(raw))
+        if error != -errno.EBUSY:
+            last.given_back()
+            self._last = last = Exit(raw)
+            self.machine.raise_pending()
+        if error == -errno.EINVAL:
             raise Error(error, f"running vCPU {self.index}: {os.strerror(-error)}", self.explain().split("\n", maxsplit=1)[0])
-        found = Exit(self._exit)
-        if found.kind == Kind.END:
-            self.machine.ended(found.end)
-        return found
+        _check(error, f"running vCPU {self.index}")
+        if raw.kind == Kind.END:
+            self.machine.ended(last.end)
+        return last
 
     def exits(self, until: Until = Until.UNKNOWN) -> Iterator[Exit]:
         """Runs, and yields each exit until it halts or the machine ends: machine.end says how. Raises Crash if by one."""
@@ -430,7 +481,7 @@ class Vcpu:
     def explain(self) -> str:
         """The rules of the processor's manual that the registers break, a line each; after a register was refused, those
         that it would have broken."""
-        return _take(_LIBRARY.mv_vcpu_explain(self.handle))
+        return _take(_LIBRARY.mv_vcpu_explain(self.handle), "explaining the registers")
 
     def disassemble(self, address: int) -> tuple[int, str]:
         """(bytes, text) of the instruction there."""
@@ -439,14 +490,29 @@ class Vcpu:
             text.value.decode()
 
 
-@dataclass
-class _Kept:
-    """What the library has pointers to."""
-    objects: list[object] = field(default_factory=list)
+class _Handle(int):
+    """An address of the library's, and what has to stay as long as anybody uses it."""
 
-    def keep(self, thing: object) -> object:
-        self.objects.append(thing)
-        return thing
+    def __init__(self, _address: int) -> None:
+        self.keeps: list[object] = []
+
+
+class _MachineHandle(_Handle):
+    """A machine, which is destroyed when nobody has it any more: no call that is under way in another thread, and no view of its
+    memory."""
+
+    def __init__(self, address: int) -> None:
+        super().__init__(address)
+        self.process = os.getpid()
+        self.called: list[int] = []  # threads in which it calls us
+
+    def __del__(self) -> None:
+        if self.process != os.getpid() or sys.is_finalizing():
+            return
+        if threading.get_ident() not in self.called:
+            _LIBRARY.mv_machine_destroy(int(self))
+        else:  # a hook that outlives close(): its thread cannot wait for itself
+            threading.Thread(target=lambda kept, address: _LIBRARY.mv_machine_destroy(address), args=(self.keeps, int(self))).start()
 
 
 def _text(word: Optional[str]) -> Optional[bytes]:
@@ -473,8 +539,9 @@ class Machine:
                  disks: Sequence[Disk] = (), hooks: Sequence[Hook] = (), devices: Sequence[Device] = (),
                  memories: Sequence[Memory] = (),
                  log: Optional[Callable[[str], None]] = None) -> None:
-        self._handle: Optional[int] = None
-        self._kept = _Kept()
+        self._handle: Optional[_MachineHandle] = None
+        self._keeps: list[object] = []
+        self._called: list[int] = []
         self._pending: Optional[BaseException] = None
         self._wait_is_due = False
         self.end: Optional[End] = None
@@ -492,12 +559,13 @@ class Machine:
         self._add_memories(config, memories)
         if log is not None:
             said: Callable[[str], None] = log
-            config.log = self._kept.keep(_abi.LOG(lambda _context, _level, text: self._call(said, text.decode())))
+            config.log = self._keep(_abi.LOG(lambda _context, _level, text: self._call(lambda: said(text.decode(errors="replace")))))
         handle, error = ctypes.c_void_p(), _abi.Error()
         if _LIBRARY.mv_machine_create(ctypes.byref(config), ctypes.byref(handle), ctypes.byref(error)) < 0:
-            self._kept.objects.clear()
+            self._keeps.clear()
             _raise(error)
-        self._handle = handle.value
+        self._handle = _MachineHandle(handle.value or 0)
+        self._handle.keeps, self._handle.called = self._keeps, self._called
         for device in devices:
             found = _abi.DeviceDesc()
             if _LIBRARY.mv_machine_device(self.handle, device.name.encode(), ctypes.byref(found)):
@@ -509,42 +577,62 @@ class Machine:
         config.disks, config.disk_count = raw, len(disks)
 
     def _add_hooks(self, config: _abi.Config, hooks: Sequence[Hook]) -> None:
+        def ask(hook: Hook, vcpu: int, found: Any) -> bool:
+            exit_ = Exit(_abi.Exit.from_buffer_copy(found[0]))
+            try:
+                return bool(hook.function(self.vcpus[_LIBRARY.mv_vcpu_index(vcpu)], exit_))
+            finally:
+                found[0] = exit_.given_back()
+
         def called(hook: Hook) -> object:
-            return self._kept.keep(_abi.HOOK(lambda _context, vcpu, found: bool(
-                self._call(hook.function, self.vcpus[_LIBRARY.mv_vcpu_index(vcpu)], Exit(found.contents)))))
+            return self._keep(_abi.HOOK(lambda _context, vcpu, found: self._call(lambda: ask(hook, vcpu, found)) or False))
+
         raw = (_abi.Hook * len(hooks))(*(_abi.Hook(one.kind, one.first, one.last, called(one)) for one in hooks))
         config.hooks, config.hook_count = raw, len(hooks)
 
     def _add_devices(self, config: _abi.Config, devices: Sequence[Device]) -> None:
+        def read(one: Device, offset: int, size: int, value: Any) -> None:
+            value[0] = _bits(one.read(offset, size), f"what the device {one.name} reads at {offset:#x}")
+
+        read_into = ctypes.cast(_LIBRARY.mv_device_read_into, _abi.DEVICE_READ)
         raw = (_abi.OwnDevice * len(devices))()
         for number, one in enumerate(devices):
             desc = _abi.DeviceDesc(_text(one.name), _text(one.compatible), _text(one.node), _text(one.hid), _text(one.acpi_name),
                                    int(one.port), one.base, one.size, one.irq)
-            ops = _abi.DeviceOps(
-                _abi.DEVICE_READ(lambda _state, offset, size, one=one: int(self._call(one.read, offset, size) or 0) & (1 << 64) - 1),
-                _abi.DEVICE_WRITE(lambda _state, offset, size, value, one=one: self._call(one.write, offset, size, value)))
-            raw[number] = _abi.OwnDevice(ctypes.pointer(desc), ctypes.pointer(ops), None)
-            self._kept.keep((desc, ops))
+            reader = _abi.DeviceReader(_abi.DEVICE_READ_INTO(
+                lambda _state, offset, size, value, one=one: self._call(lambda: read(one, offset, size, value))), None)
+            ops = _abi.DeviceOps(read_into, _abi.DEVICE_WRITE(
+                lambda _state, offset, size, value, one=one: self._call(lambda: one.write(offset, size, value))))
+            raw[number] = _abi.OwnDevice(ctypes.pointer(desc), ctypes.pointer(ops), ctypes.addressof(reader))
+            self._keep((desc, ops, reader))
         config.devices, config.device_count = raw, len(devices)
 
     def _add_memories(self, config: _abi.Config, memories: Sequence[Memory]) -> None:
         raw = (_abi.OwnMemory * len(memories))()
         for number, one in enumerate(memories):
             mapped = (ctypes.c_uint8 * len(one.buffer)).from_buffer(one.buffer)
-            self._kept.keep(mapped)
+            self._keep(mapped)
             raw[number] = _abi.OwnMemory(ctypes.sizeof(_abi.OwnMemory), one.address, len(one.buffer), ctypes.addressof(mapped),
                                          one.read_only)
         config.memories, config.memory_count = raw, len(memories)
 
-    def _call(self, function: Callable[..., Any], *arguments: object) -> Any:
+    def _keep(self, thing: Any) -> Any:
+        """What the library has a pointer to."""
+        self._keeps.append(thing)
+        return thing
+
+    def _call(self, function: Callable[[], Any]) -> Any:
         """An exception cannot pass through C: it ends the machine, and is raised again outside."""
         try:
-            return function(*arguments)
+            self._called.append(threading.get_ident())
+            return function()
         except BaseException as error:  # pylint: disable=broad-exception-caught
             self._pending = self._pending or error
             if self._handle:
                 self.stop()
             return None
+        finally:
+            self._called.remove(threading.get_ident())
 
     def raise_pending(self) -> None:
         """Raises what a hook, device or log function has raised."""
@@ -557,6 +645,8 @@ class Machine:
         """Its address, for ctypes."""
         if self._handle is None:
             raise ValueError("the machine is closed")
+        if self._handle.process != os.getpid():
+            raise ValueError("the machine belongs to the process that has created it")
         return self._handle
 
     @property
@@ -617,15 +707,17 @@ class Machine:
 
     def memory(self, address: Optional[int] = None, size: Optional[int] = None) -> memoryview:
         """Guest memory from a guest-physical address, which the guest may change at any time; all of the first piece by default.
-        Do not use it after close()."""
-        base, have = ctypes.c_uint64(), ctypes.c_uint64()
-        _LIBRARY.mv_machine_memory_map(self.handle, 0, ctypes.byref(base), ctypes.byref(have))
+        It may be used after close(): what the machine had of the host is free when all such views are gone."""
+        handle, base, have = self.handle, ctypes.c_uint64(), ctypes.c_uint64()
+        _LIBRARY.mv_machine_memory_map(handle, 0, ctypes.byref(base), ctypes.byref(have))
         address = base.value if address is None else address
         size = base.value + have.value - address if size is None else size
-        at = _LIBRARY.mv_machine_memory(self.handle, address, size) if size > 0 else None
+        at = _LIBRARY.mv_machine_memory(handle, address, size) if size > 0 else None
         if not at:
             raise Error(-14, f"{size} bytes at {address:#x} are not all memory")
-        return memoryview((ctypes.c_uint8 * size).from_address(at)).cast("B")
+        there = (ctypes.c_uint8 * size).from_address(at)
+        setattr(there, "machine", handle)
+        return memoryview(there).cast("B")
 
     def set_irq(self, irq: int, level: Union[bool, int]) -> None:
         """Drives the interrupt line of a device of one's own."""
@@ -643,22 +735,23 @@ class Machine:
         if error == -errno.ENODATA:
             raise Error(error, "this computer's KVM has cleared the registers", "single_step=True keeps them")
         _check(error, "explaining the end")
-        return _take(text.value)
+        return _take(text.value, "explaining the end")
 
     def report(self) -> str:
         """After a bad end: the registers of the vCPU that ended it, the bytes at its instruction pointer, and its last exits."""
-        return _take(_LIBRARY.mv_machine_report(self.handle))
+        return _take(_LIBRARY.mv_machine_report(self.handle), "making a report")
 
     def output_error(self) -> int:
         """Why the guest's output could not be written to `output`, a value of the module errno; 0: it could."""
         return -int(_LIBRARY.mv_machine_console_error(self.handle))
 
     def close(self) -> None:
-        """Stops and destroys it. May be called again."""
-        if self._handle is not None:
-            handle, self._handle = self._handle, None
-            _LIBRARY.mv_machine_destroy(handle)
-            self._kept.objects.clear()
+        """Stops and destroys it: now, or when no other thread and no view of its memory needs it any more. May be called again."""
+        if threading.get_ident() in self._called:
+            raise RuntimeError("a machine cannot be closed by its own hook, device or log: stop() it")
+        if self._handle is not None and self._handle.process == os.getpid():
+            self.stop()
+        self._handle, self._keeps, self._wait_is_due = None, [], False
 
     def __enter__(self) -> "Machine":
         return self

@@ -37,6 +37,13 @@ DEVICE_READ = CFUNCTYPE(c_uint64, c_void_p, c_uint64, c_uint)
 DEVICE_WRITE = CFUNCTYPE(None, c_void_p, c_uint64, c_uint, c_uint64)
 
 
+DEVICE_READ_INTO = CFUNCTYPE(None, c_void_p, c_uint64, c_uint, POINTER(c_uint64))
+
+
+class DeviceReader(Structure):
+    _fields_ = [("read", DEVICE_READ_INTO), ("state", c_void_p)]
+
+
 class DeviceOps(Structure):
     _fields_ = [("read", DEVICE_READ), ("write", DEVICE_WRITE), ("settle", c_void_p), ("quiesce", c_void_p),
                 ("rescan", c_void_p), ("destroy", c_void_p)]
@@ -135,6 +142,7 @@ FUNCTIONS = {
     "mv_machine_resume": (None, [c_void_p]),
     "mv_machine_stop": (None, [c_void_p, c_int]),
     "mv_machine_set_irq": (c_int, [c_void_p, c_int, c_bool]),
+    "mv_device_read_into": (c_uint64, [c_void_p, c_uint64, c_uint]),
     "mv_machine_device": (c_bool, [c_void_p, c_char_p, POINTER(DeviceDesc)]),
     "mv_machine_report": (c_void_p, [c_void_p]),
     "mv_machine_explain": (c_int, [c_void_p, POINTER(c_void_p)]),
