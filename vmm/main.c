@@ -232,6 +232,25 @@ static void say_report(const char *what)
         fputs(report, stderr);
 }
 
+/* Vectors below 0x10 are the processor's exceptions, and a BIOS has its interrupt lines there and
+ * from 0x70 on. */
+static void say_bios_call(int code)
+{
+    unsigned vector = (unsigned)code >> 16, ax = (unsigned)code & 0xffff;
+    bool is_service = vector >= 0x10 && (vector < 0x70 || vector > 0x77);
+    char words[128];
+
+    if (is_service)
+        snprintf(words, sizeof(words),
+                 "the guest calls a PC's BIOS, and there is none: INT 0x%02x with AX 0x%04x",
+                 vector, ax);
+    else
+        snprintf(words, sizeof(words),
+                 "the guest gets interrupt 0x%02x in real mode, and has no handler of its own",
+                 vector);
+    say(words, is_service ? "name a kernel that starts without a BIOS" : "");
+}
+
 /* Tells how it ended, where that is news, and gives the exit status. */
 static int conclude(const struct mv_end *end)
 {
@@ -245,6 +264,7 @@ static int conclude(const struct mv_end *end)
         say_report("the guest has crashed: triple fault");
         return EXIT_TRIPLE_FAULT;
     case MV_END_INTERNAL_ERROR: say_report("KVM cannot run the guest any further"); break;
+    case MV_END_BIOS_CALL: say_bios_call(end->code); break;
     case MV_END_STOPPED: return end->code;
     case MV_END_NONE: break;
     }

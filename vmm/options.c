@@ -62,8 +62,8 @@ const char mv_help_text[] =
     "\n"
     "Keys: Ctrl-A x quits, Ctrl-A b sends a break, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A h helps.\n"
     "Exit status: 0 power-off or Ctrl-A x, 1 error, 2 usage, 240 reboot, 241 guest panic,\n"
-    "242 triple fault, 243 KVM internal error, 128+N signal N; else what the guest wrote to\n"
-    "its exit device (x86-64: port 0xf4, arm64: address 0x1010000).\n"
+    "242 triple fault, 243 KVM internal error or BIOS call, 128+N signal N; else what the\n"
+    "guest wrote to its exit device (x86-64: port 0xf4, arm64: address 0x1010000).\n"
     "Signal USR1 makes it look at the disks' sizes again.\n"
     "Example: minivmm -k /boot/vmlinuz -i initrd.img -m 512M -c 2 -a 'root=/dev/ram0 quiet'\n"
     "Example: minivmm -k vmlinuz -d root.img -a 'root=/dev/vda rw'\n";

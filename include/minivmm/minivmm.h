@@ -59,12 +59,14 @@ enum mv_end_reason {
     MV_END_INTERNAL_ERROR, /**< KVM could not go on with a vCPU */
     MV_END_STOPPED,        /**< mv_machine_stop was called, or the console's output closed */
     MV_END_HALT,           /**< a bare machine: every vCPU has halted, and nothing can wake one */
+    MV_END_BIOS_CALL,      /**< x86-64: the guest called a BIOS in real mode, where there is none */
 };
 
 /** How a machine ended. */
 struct mv_end {
     enum mv_end_reason reason; /**< what it was; MV_END_NONE: it has not ended */
-    int code; /**< MV_END_EXIT_CODE: 0 to 255; MV_END_STOPPED: as given to mv_machine_stop, or
+    int code; /**< MV_END_EXIT_CODE: 0 to 255; MV_END_BIOS_CALL: the interrupt's number times
+               * 65,536, and AX; MV_END_STOPPED: as given to mv_machine_stop, or
                * 128 + SIGPIPE when the console's output closed; else 0 */
     int vcpu; /**< the vCPU that ended it, from 0; -1 if none did */
 };

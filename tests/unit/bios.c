@@ -130,3 +130,19 @@ Test(bios, of_too_many_cpus_the_table_has_the_first_39)
         cr_expect_eq(low[0xa0000], 0);
     }
 }
+
+/* By CS alone, since the code is the same. */
+Test(bios, each_vector_of_real_mode_leads_to_code_that_tells_which_it_was)
+{
+    mv_bios_write_vectors(&mem);
+    for (unsigned i = 0; i < 256; i++) {
+        unsigned ip = get16(4 * i), cs = get16(4 * i + 2);
+
+        cr_expect_eq(cs, 0xf000 + i);
+        cr_assert_eq(16 * cs + ip, 0xfeff0);
+    }
+    cr_expect_eq(get32(0xfeff0), 0x10e0c166, "shl eax, 16");
+    cr_expect_eq(get16(0xfeff4), 0xc88c, "mov ax, cs");
+    cr_expect_eq(get16(0xfeff6) | low[0xfeff8] << 16, 0xf6e766, "out 0xf6, eax");
+    cr_expect_eq(low[0xff000], 0);
+}

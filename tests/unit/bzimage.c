@@ -459,3 +459,35 @@ Test(bzimage, random_headers_load_or_are_explained)
     }
     cr_expect_gt(loaded, 100, "some are still good");
 }
+
+/* The header's words for iPXE, MEMDISK, wimboot, and for Linux of long ago. */
+Test(bzimage, a_boot_loader_for_a_bios_is_refused)
+{
+    static const struct {
+        uint16_t version;
+        uint32_t code32_start;
+        const char *name;
+        bool refused;
+    } rows[] = {
+        {0x207, 0, "1.0.0+git-20190125", true},
+        {0x203, 0x100000, "MEMDISK 6.04 20200816", true},
+        {0x203, 0, "v2.8.0", true},
+        {0x204, 0x100000, "2.6.18-8.el5", false},
+        {0x203, 0x100000, NULL, false},
+        {0x20c, 0x100000, "Memtest86+ v6.10", false},
+    };
+
+    for (unsigned i = 0; i < MV_COUNT(rows); i++) {
+        image_bzimage(&image);
+        header->version = rows[i].version;
+        header->code32_start = rows[i].code32_start;
+        if (rows[i].name) {
+            header->kernel_version = 0x300;
+            strcpy((char *)image.bytes + 0x500, rows[i].name);
+        }
+        if (rows[i].refused)
+            rig_expect_refused(rig_load(), -ENOEXEC, "BIOS");
+        else
+            cr_expect_eq(rig_load(), 0, "%s: %s", rows[i].name, rig.err.tried);
+    }
+}

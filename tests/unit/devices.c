@@ -187,6 +187,19 @@ Test(exit, the_byte_written_is_the_exit_status, .init = start, .fini = stop)
     cr_expect_eq(read_port(0xf4, 1), 0xff);
 }
 
+Test(bios_call, the_interrupt_is_told_by_cs_and_the_service_by_ax, .init = start, .fini = stop)
+{
+    for (unsigned vector = 0; vector < 256; vector++) {
+        write_port(0xf6, 4, 0xe8200000 | (0xf000 + vector));
+        cr_expect_eq(end.reason, MV_END_BIOS_CALL);
+        cr_expect_eq(end.code, (int)(vector << 16 | 0xe820));
+    }
+    write_port(0xf6, 1, 0xff);
+    write_port(0xf6, 2, 0xffff);
+    cr_expect_eq(end.reason, MV_END_NONE, "nothing else writes all of it");
+    cr_expect_eq(read_port(0xf6, 1), 0xff);
+}
+
 Test(pvpanic, a_panic_ends_the_machine_and_other_events_do_not, .init = start, .fini = stop)
 {
     cr_expect_eq(read_port(0x505, 1), 1, "it announces the one event it knows");

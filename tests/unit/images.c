@@ -35,6 +35,7 @@ void image_bzimage(struct image *image)
     memcpy(&header->header, "HdrS", 4);
     header->version = 0x20f;
     header->loadflags = LOADED_HIGH;
+    header->code32_start = 0x100000;
     header->initrd_addr_max = 0x7fffffff;
     header->kernel_alignment = 0x200000;
     header->relocatable_kernel = 1;

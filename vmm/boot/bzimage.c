@@ -74,6 +74,23 @@ static int read_header(const struct mv_load *load, struct setup_header *ret_head
     return 0;
 }
 
+/*
+ * Boot loaders come in this form, too, whose protected-mode part can do nothing before their
+ * real-mode part has asked a BIOS.  Of iPXE it is no code at all, and code32_start is 0; MEMDISK
+ * and wimboot have a name where a Linux has the number of its version.  From 2.10 on an image says
+ * how it is to be entered without a BIOS.
+ */
+static bool needs_bios(const struct mv_load *load, const struct setup_header *header)
+{
+    char first = '0';
+
+    if (header->version >= 0x20a)
+        return false;
+    if (header->kernel_version)
+        mv_read_at(load->files->kernel, 0x200ull + header->kernel_version, &first, 1);
+    return header->code32_start == 0 || first < '0' || first > '9';
+}
+
 static int check_version(const struct mv_load *load, const struct setup_header *header,
                          struct mv_error *err)
 {
@@ -84,6 +101,10 @@ static int check_version(const struct mv_load *load, const struct setup_header *
     if (!(header->loadflags & LOADED_HIGH))
         return mv_fail(err, -ENOEXEC, NULL, "build a bzImage",
                        "the kernel %s is a zImage, to be loaded below 1 MiB; that is not supported",
+                       load->files->kernel_path);
+    if (needs_bios(load, header))
+        return mv_fail(err, -ENOEXEC, NULL, "name a kernel that starts without a BIOS",
+                       "%s begins in real mode and calls a PC's BIOS, which there is none of",
                        load->files->kernel_path);
     return 0;
 }

@@ -77,6 +77,7 @@ mv_device_create_fn mv_ide_create;           /* ide.c: an IDE channel without dr
 mv_device_create_fn mv_keyboard_create;      /* keyboard.c: a PC's keyboard controller */
 mv_device_create_fn mv_cmos_create;          /* cmos.c: a PC's clock, and its memory */
 mv_device_create_fn mv_crtc_create;          /* crtc.c: a PC's cursor */
+mv_device_create_fn mv_bios_call_create;     /* bios_call.c: a call of a BIOS */
 mv_device_create_fn mv_exit_create;          /* exit.c: the guest's exit status */
 mv_device_create_fn mv_panic_create;         /* panic.c: pvpanic */
 mv_device_create_fn mv_rtc_create;           /* rtc.c: the time of day */

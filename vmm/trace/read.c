@@ -44,7 +44,7 @@ static const char *check_header(struct mv_trace_header *header)
     if (header->vcpus == 0 || header->vcpus > MV_TRACE_VCPUS ||
         header->devices > MV_TRACE_DEVICES || header->marks > MV_TRACE_MARKS)
         return "it has too many, or too few, vCPUs, devices or marks";
-    if (header->reason > MV_END_HALT)
+    if (header->reason > MV_END_BIOS_CALL)
         return "it ended for an unknown reason";
     if (!clean(header->minivmm, sizeof(header->minivmm)) ||
         !clean(header->kernel, sizeof(header->kernel)))

@@ -23,17 +23,30 @@ static void jump(uint64_t address)
     __asm__ volatile("jmp *%0" : : "r"(address));
 }
 
-/* As Linux does it: a CPU in real mode jumps to where a BIOS is entered. */
-static void jump_to_bios(void)
+/* The second CPU runs these bytes, in real mode. */
+static void in_real_mode(const uint8_t *code, unsigned size)
 {
-    static const uint8_t far_jump[] = {0xea, 0x00, 0x00, 0xff, 0xff};
-
-    for (unsigned i = 0; i < sizeof(far_jump); i++)
-        *(volatile uint8_t *)at(0x11000 + i) = far_jump[i];
+    for (unsigned i = 0; i < size; i++)
+        *(volatile uint8_t *)at(0x11000 + i) = code[i];
     lapic_init();
     send_ipi(0, ICR_OTHERS | ICR_INIT);
     send_ipi(0, ICR_OTHERS | ICR_STARTUP | 0x11);
     sleep_for_ever();
+}
+
+/* As Linux does it: a jump to where a BIOS is entered. */
+static void jump_to_bios(void)
+{
+    static const uint8_t far_jump[] = {0xea, 0x00, 0x00, 0xff, 0xff};
+
+    in_real_mode(far_jump, sizeof(far_jump));
+}
+
+static void call_bios(unsigned interrupt, unsigned ax)
+{
+    const uint8_t code[] = {0xb8, (uint8_t)ax, (uint8_t)(ax >> 8), 0xcd, (uint8_t)interrupt};
+
+    in_real_mode(code, sizeof(code));
 }
 
 void end_otherwise(void)
@@ -50,4 +63,6 @@ void end_otherwise(void)
         jump(option("to", 0));
     else if (option_is("end", "bios"))
         jump_to_bios();
+    else if (option_is("end", "int"))
+        call_bios((unsigned)option("number", 0), (unsigned)option("ax", 0));
 }

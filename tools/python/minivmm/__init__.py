@@ -54,7 +54,7 @@ class Until(enum.IntEnum):
 
 class Reason(enum.IntEnum):
     """Why a machine ended."""
-    NONE, POWER_OFF, REBOOT, EXIT_CODE, PANIC, TRIPLE_FAULT, INTERNAL_ERROR, STOPPED, HALT = range(9)
+    NONE, POWER_OFF, REBOOT, EXIT_CODE, PANIC, TRIPLE_FAULT, INTERNAL_ERROR, STOPPED, HALT, BIOS_CALL = range(10)
 
 
 class DebugReason(enum.IntEnum):
@@ -127,7 +127,7 @@ class End:
 
 
 class Crash(RuntimeError):
-    """The guest crashed: a triple fault, a panic, or KVM could not go on. end: how; explanation: what explain() says, or where it
+    """The guest crashed: a triple fault, a panic, a call of a BIOS, or KVM could not go on. end: how; explanation: what explain() says, or where it
     has nothing to say, the report."""
 
     def __init__(self, end: End, explanation: str) -> None:
@@ -136,7 +136,7 @@ class Crash(RuntimeError):
         self.end, self.explanation = end, explanation
 
 
-_CRASHES = (Reason.PANIC, Reason.TRIPLE_FAULT, Reason.INTERNAL_ERROR)
+_CRASHES = (Reason.PANIC, Reason.TRIPLE_FAULT, Reason.INTERNAL_ERROR, Reason.BIOS_CALL)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 /*
  * What the BIOS of an old PC leaves in memory, for kernels that look for it there: the BIOS data
  * area, and the tables of the MultiProcessor Specification 1.4 (MPS), which tell of CPUs and
- * interrupt controllers to those that do not read ACPI.
+ * interrupt controllers to those that do not read ACPI.  Its services are not there: real mode's
+ * vectors lead to code that says who called.
  */
 #include <string.h>
 
@@ -133,6 +134,34 @@ static struct rest rest_of_table(void)
     for (uint8_t i = 0; i < ISA_INTERRUPTS; i++)
         rest.isa[i] = (struct interrupt){INTERRUPT, KIND_INT, 0, 0, i, 0, i};
     return rest;
+}
+
+/*
+ * All vectors lead to the same bytes, each by another segment, so that CS tells which it was; AX
+ * is the service that was asked for.
+ *
+ *   vector n: CS = 0xf000 + n, IP = MV_BIOS_CODE - 16 CS
+ */
+void mv_bios_write_vectors(struct mv_mem *mem)
+{
+    static const uint8_t code[] = {
+        0x66, 0xc1, 0xe0,
+        16,                            /* shl eax, 16 */
+        0x8c, 0xc8,                    /* mov ax, cs */
+        0x66, 0xe7, MV_BIOS_CALL_BASE, /* out MV_BIOS_CALL_BASE, eax */
+        0xf4,                          /* hlt */
+        0xeb, 0xfd,                    /* jmp to the hlt */
+    };
+    struct {
+        uint16_t offset, segment;
+    } vectors[256];
+
+    for (unsigned i = 0; i < MV_COUNT(vectors); i++) {
+        vectors[i].segment = (uint16_t)(MV_BIOS_CS + i);
+        vectors[i].offset = (uint16_t)(MV_BIOS_CODE - 16 * (MV_BIOS_CS + i));
+    }
+    mv_mem_write(mem, 0, vectors, sizeof(vectors));
+    mv_mem_write(mem, MV_BIOS_CODE, code, sizeof(code));
 }
 
 void mv_bios_write(struct mv_mem *mem, unsigned cpus)

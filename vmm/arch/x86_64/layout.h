@@ -5,7 +5,8 @@
  * Guest-physical addresses:
  *
  *   0x0000_0000 +--------------------------+
- *               | real-mode vectors        |  e820: RAM (Linux leaves it alone)
+ *               | real-mode vectors, to    |  e820: RAM (Linux leaves it alone)
+ *               |   0xfeff0                |
  *         0x400 | (Multiboot: BIOS data)   |
  *        0x1000 | GDT for the entry        |
  *        0x2000 | start info of PVH or     |
@@ -24,6 +25,7 @@
  *               |   tables)                |
  *       0xa0000 | VGA window: plain memory |  not in e820
  *       0xe0000 | ACPI tables, RSDP first  |  e820: reserved
+ *       0xfeff0 | what a BIOS call runs    |
  *       0xff000 | headers before a kernel  |
  *       0xffff0 | reset vector             |
  *      0x100000 +--------------------------+
@@ -51,6 +53,7 @@
  *   0x092   A20, on, and reset
  *   0x0f4   exit status
  *   0x0f5   boot timer
+ *   0x0f6   calls of a BIOS
  *   0x0f8   hypercalls, where the embedder wants them
  *   0x170   two IDE channels without drives, 0x1f0 and the control ports, for kernels by Multiboot
  *   0x3d4   the screen's controller, for kernels by Multiboot
@@ -83,6 +86,7 @@
 #define MV_EBDA_GPA        0x9fc00ull
 #define MV_VGA_GPA         0xa0000ull
 #define MV_ACPI_GPA        0xe0000ull
+#define MV_BIOS_CODE       0xfeff0ull
 #define MV_HEADERS_GPA     0xff000ull /* where ld puts a kernel's ELF headers, if asked for 1 MiB */
 #define MV_RESET_VECTOR    0xffff0ull
 #define MV_HIGH_RAM        0x100000ull
@@ -99,7 +103,10 @@
 #define MV_LAYOUT_PAGES true
 
 /* How many devices only this architecture has. */
-#define MV_LAYOUT_DEVICES 14
+#define MV_LAYOUT_DEVICES 15
+
+/* CS in the code that a BIOS call runs, less the number of the interrupt. */
+#define MV_BIOS_CS 0xf000u
 
 /* Devices that are not virtio are reached by port I/O. */
 #define MV_LAYOUT_SPACE    MV_SPACE_PORT
@@ -110,6 +117,7 @@
 #define MV_CMOS_BASE       0x70
 #define MV_EXIT_BASE       0xf4
 #define MV_BOOT_TIMER_BASE 0xf5
+#define MV_BIOS_CALL_BASE  0xf6
 #define MV_CRTC_BASE       0x3d4
 #define MV_CRTC_SIZE       7
 #define MV_SERIAL_BASE     0x3f8

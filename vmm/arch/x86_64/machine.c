@@ -14,21 +14,6 @@
 
 #define CPUID_ENTRIES 256 /* KVM has about 60 to 100 */
 
-const struct mv_device_entry *mv_arch_devices(unsigned *ret_count)
-{
-    static const struct mv_device_entry entries[] = {
-        {{.name = "power",
-          .space = MV_SPACE_PORT,
-          .base = MV_POWER_BASE,
-          .size = MV_POWER_SIZE,
-          .irq = MV_NO_IRQ},
-         mv_power_create},
-    };
-
-    *ret_count = MV_COUNT(entries);
-    return entries;
-}
-
 /* clang-format off */
 static const struct mv_device_entry late[] = {
     /* For kernels of an old PC.  Linux takes the time from KVM's clock, and without this one asks
@@ -65,7 +50,27 @@ static const struct mv_device_entry late[] = {
 
 enum { LATE_FOR_ALL = 6 }; /* the last ones */
 
-_Static_assert(MV_COUNT(late) + 1 == MV_LAYOUT_DEVICES, "layout.h counts them");
+const struct mv_device_entry *mv_arch_devices(unsigned *ret_count)
+{
+    static const struct mv_device_entry entries[] = {
+        {{.name = "power",
+          .space = MV_SPACE_PORT,
+          .base = MV_POWER_BASE,
+          .size = MV_POWER_SIZE,
+          .irq = MV_NO_IRQ},
+         mv_power_create},
+        {{.name = "bios-call",
+          .space = MV_SPACE_PORT,
+          .base = MV_BIOS_CALL_BASE,
+          .size = 1,
+          .irq = MV_NO_IRQ},
+         mv_bios_call_create},
+    };
+
+    _Static_assert(MV_COUNT(entries) + MV_COUNT(late) == MV_LAYOUT_DEVICES, "layout.h counts them");
+    *ret_count = MV_COUNT(entries);
+    return entries;
+}
 
 const struct mv_device_entry *mv_arch_late_devices(const struct mv_arch *arch, unsigned *ret_count)
 {
@@ -138,7 +143,7 @@ int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_
                  const struct mv_device *devices, unsigned count, struct mv_error *err)
 {
     struct mv_load load = {.mem = mem, .files = files, .acpi_rsdp = MV_ACPI_GPA};
-    size_t size = MV_HEADERS_GPA - MV_ACPI_GPA;
+    size_t size = MV_BIOS_CODE - MV_ACPI_GPA;
     int error = files->kernel >= 0 ? load_kernel(&load, err) : 0;
 
     if (error)
@@ -147,6 +152,7 @@ int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_
         put_reset_vector(mem);
     arch->entry = load.entry;
     arch->is_pc = load.entry.mode == MV_ENTRY_MULTIBOOT;
+    mv_bios_write_vectors(mem);
     if (arch->is_pc)
         mv_bios_write(mem, arch->cpus);
     if (mv_acpi_write(mv_mem_host(mem, MV_ACPI_GPA, size), size, MV_ACPI_GPA, devices, count,

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where calls of a BIOS go, of which there is none: code that all vectors of real mode lead to
+ * writes here, 4 bytes at once, and that ends the machine.
+ *
+ *   bits 0 to 15   CS in that code, which tells the vector (see bios.c)
+ *   bits 16 to 31  AX
+ */
+#include <stdlib.h>
+
+#include "arch/x86_64/layout.h"
+#include "dev/dev.h"
+
+static uint64_t read_call(void *state, uint64_t offset, unsigned size)
+{
+    (void)state, (void)offset, (void)size;
+    return UINT64_MAX;
+}
+
+static void write_call(void *state, uint64_t offset, unsigned size, uint64_t value)
+{
+    const struct mv_ender *ender = state;
+    unsigned vector = ((unsigned)value - MV_BIOS_CS) & 0xff, ax = (unsigned)value >> 16;
+
+    (void)offset;
+    if (size == 4)
+        ender->end(ender->context, MV_END_BIOS_CALL, (int)(vector << 16 | ax));
+}
+
+static const struct mv_device_ops ops = {.read = read_call, .write = write_call, .destroy = free};
+
+int mv_bios_call_create(struct mv_device *device, const struct mv_device_env *env)
+{
+    return mv_ender_device(device, env, &ops);
+}
