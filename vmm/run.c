@@ -170,9 +170,9 @@ static void take_down(struct mv_machine *machine, bool flush)
         mv_vcpu_join(&machine->vcpus[i]);
     if (serial && flush)
         flush_console(machine, serial);
+    mv_loop_stop(&machine->loop);
     if (serial)
         mv_serial_stop(serial);
-    mv_loop_stop(&machine->loop);
 }
 
 static int wait_for_end(struct mv_machine *machine, struct mv_end *ret_end, struct mv_error *err)

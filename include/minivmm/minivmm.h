@@ -94,7 +94,8 @@ struct mv_console {
     void *context; /**< what filter gets; the caller's, until destroy */
 
     /** A person types at `in`: keep reading even while the guest takes nothing,
-     * so that the filter sees every key; what does not fit is dropped.
+     * so that the filter sees every key.  1 MiB is kept for the guest, in memory that is
+     * taken as it is needed; the rest is dropped, and a message tells how much that was.
      * Otherwise nothing is read that cannot be kept. */
     bool interactive;
 };

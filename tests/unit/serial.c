@@ -862,6 +862,106 @@ Test(serial, a_person_is_heard_while_the_guest_takes_nothing)
     cr_expect_eq(receive(NULL), 'X', "and what came first is kept");
 }
 
+/* What the filter makes of the pattern, without the bytes that it takes. */
+static uint8_t typed(size_t at)
+{
+    return (uint8_t)('0' + at % 10);
+}
+
+/* A person's input of that size and a "c", which the filter has seen to its end. */
+static void paste(size_t size)
+{
+    uint8_t data[4096];
+    int in[2];
+
+    make_pipe(in);
+    start_filtered(in[0], true);
+    put(2, 1);
+    for (size_t at = 0; at < size;) {
+        size_t count = mv_min(sizeof(data), size - at);
+
+        for (size_t i = 0; i < count; i++)
+            data[i] = typed(at++);
+        cr_assert_eq(write(in[1], data, count), (ssize_t)count);
+    }
+    cr_assert_eq(write(in[1], "c", 1), 1);
+    for (unsigned i = 0; i < PATIENCE && !atomic_load(&counted); i++)
+        pause_ms(1);
+    cr_assert_eq(atomic_load(&counted), 1);
+    pause_ms(50); /* it has seen them before they are kept */
+}
+
+/* So many bytes of the paste arrive; "c" is no more of it. */
+static size_t take_paste(void)
+{
+    size_t at = 0;
+
+    for (unsigned idle = 0; idle < 200; idle++) { /* a driver that polls is given input only then */
+        unsigned byte;
+
+        if ((get(5) & 1) == 0)
+            continue;
+        byte = get(0);
+        if (byte == ('c' ^ 0x20))
+            break;
+        cr_assert_eq(byte, typed(at) ^ 0x20u, "byte %zu", at);
+        at++;
+        idle = 0;
+    }
+    return at;
+}
+
+Test(serial, a_mebibyte_is_kept_for_a_guest_that_reads_later)
+{
+    paste(1 << 20);
+    cr_expect_eq(take_paste(), 1 << 20);
+    cr_expect_eq(said_count, 0, "%s", said);
+}
+
+Test(serial, what_is_dropped_of_a_paste_is_told_once)
+{
+    size_t size = 3 << 20, taken;
+    char expected[128];
+
+    paste(size);
+    cr_expect_eq(said_count, 0, "not before it is known how much it is");
+    taken = take_paste();
+    cr_expect_geq(taken, 1 << 20);
+    snprintf(expected, sizeof(expected),
+             "%zu bytes of input were dropped: the guest had not read those before them",
+             size + 1 - taken);
+    cr_expect_str_eq(said, expected);
+    cr_expect_eq(said_count, 1);
+}
+
+Test(serial, what_is_dropped_is_told_at_the_end_if_the_guest_never_reads)
+{
+    paste(2 << 20);
+    mv_loop_stop(&loop);
+    mv_serial_stop(&device);
+    cr_expect_eq(said_count, 1);
+}
+
+Test(serial, breaks_come_where_they_were_sent_among_the_bytes)
+{
+    int in[2];
+
+    make_pipe(in);
+    start_filtered(in[0], true);
+    put(2, 1);
+    for (unsigned i = 0; i < 20; i++) {
+        cr_assert_eq(write(in[1], "xb", 2), 2);
+        pause_ms(5);
+    }
+    for (unsigned i = 0; i < 20; i++) {
+        unsigned lsr;
+
+        cr_expect_eq(receive(&lsr), 'X');
+        cr_expect_eq(receive(&lsr), 0);
+        cr_expect_eq(lsr & 0x10, 0x10);
+    }
+}
+
 /* ---- creation fails ---- */
 
 /* Makes the creation fail with at most `more` descriptors; nothing else may close. */

@@ -100,7 +100,7 @@ bool mv_serial_flush(struct mv_device *device);
 int mv_serial_lost(struct mv_device *device);
 
 /* Ends the serial port's threads, wherever they are: the host's descriptors are not used any
- * more.  Not under the device's lock. */
+ * more.  Not under the device's lock; after the loop. */
 void mv_serial_stop(struct mv_device *device);
 
 #endif

@@ -15,7 +15,8 @@
  * has written (busy).  So nothing is lost, and the buffer cannot overflow: a vCPU adds
  * at most one byte after the mark was reached.
  *
- * Input is read only as far as there is room for it.
+ * Input is read only as far as there is room for it; a person's at once, so that the
+ * filter sees every key, and kept for the guest up to 1 MiB.
  */
 #include <errno.h>
 #include <poll.h>
@@ -34,8 +35,8 @@
 #define OUT_MARK  (32 * 1024) /* the rest is more than there can be vCPUs */
 #define OUT_BURST 4096        /* enough for a system call */
 #define OUT_DELAY 2000000     /* nanoseconds that a byte waits for company */
-#define IN_SIZE   4096
-#define IN_BREAK  0x100 /* an entry of the input that is no byte but a break */
+#define IN_CHUNK  4096
+#define IN_CHUNKS 257 /* of a person's input, 1 MiB and the rest of one that is being taken */
 
 /* A thread for calls that may block. */
 struct pump {
@@ -43,6 +44,14 @@ struct pump {
     pthread_cond_t wanted; /* there is something to do; on CLOCK_MONOTONIC */
     bool started;
     bool calling; /* in such a call: it does not look at `closed` */
+};
+
+/* A piece of the input that waits for the guest. */
+struct chunk {
+    struct chunk *next;
+    size_t head, used; /* data[head] to data[used - 1] wait */
+    bool is_break;     /* and behind them a break */
+    uint8_t data[IN_CHUNK];
 };
 
 struct serial {
@@ -66,11 +75,13 @@ struct serial {
     int lost; /* why there is no output any more: 0, or a negative errno value */
     struct pump writer;
 
-    /* Input: a ring of bytes and breaks. */
-    uint16_t in[IN_SIZE];
-    size_t in_head, in_used;
-    bool in_ready;  /* bytes can be read */
-    bool in_paused; /* and are not, for want of room */
+    /* Input: a queue. */
+    struct chunk *in_first, *in_last;
+    unsigned in_chunks; /* how many they are */
+    size_t in_used;     /* and how many bytes */
+    size_t in_dropped;  /* bytes for which there was no room */
+    bool in_ready;      /* bytes can be read */
+    bool in_paused;     /* and are not, for want of room */
     struct pump reader;
     struct mv_loop_source input; /* the input itself */
     struct mv_loop_source nudge; /* eventfd: for inputs that epoll cannot watch; -1: not needed */
@@ -278,20 +289,94 @@ int mv_serial_lost(struct mv_device *device)
     return lost;
 }
 
+/* Once the guest has taken all that was kept, or never will. */
+static void tell_of_dropped(struct serial *serial)
+{
+    if (serial->in_dropped)
+        mv_log(serial->log, MV_LOG_WARNING,
+               "%zu bytes of input were dropped: the guest had not read those before them",
+               serial->in_dropped);
+    serial->in_dropped = 0;
+}
+
 void mv_serial_stop(struct mv_device *device)
 {
     struct serial *serial = device->state;
 
     stop_pump(serial, &serial->writer);
     stop_pump(serial, &serial->reader);
+    tell_of_dropped(serial);
 }
 
 /* ---- input ---- */
 
-static void in_push(struct serial *serial, uint16_t entry)
+/* Where the next byte goes; NULL: there is no more room. */
+static struct chunk *chunk_for_input(struct serial *serial)
 {
-    if (serial->in_used < IN_SIZE)
-        serial->in[(serial->in_head + serial->in_used++) % IN_SIZE] = entry;
+    struct chunk *last = serial->in_last;
+
+    if (last && last->used < IN_CHUNK && !last->is_break)
+        return last;
+    if (serial->in_chunks == IN_CHUNKS)
+        return NULL;
+    last = malloc(sizeof(*last));
+    if (!last)
+        return NULL;
+    last->next = NULL;
+    last->head = last->used = 0;
+    last->is_break = false;
+    *(serial->in_last ? &serial->in_last->next : &serial->in_first) = last;
+    serial->in_last = last;
+    serial->in_chunks++;
+    return last;
+}
+
+static void keep_input(struct serial *serial, const uint8_t *data, size_t count, bool is_break)
+{
+    struct chunk *chunk = NULL;
+
+    while (count > 0 && (chunk = chunk_for_input(serial))) {
+        size_t some = mv_min(count, IN_CHUNK - chunk->used);
+
+        memcpy(chunk->data + chunk->used, data, some);
+        chunk->used += some;
+        serial->in_used += some;
+        data += some;
+        count -= some;
+    }
+    serial->in_dropped += count;
+    if (is_break && !chunk)
+        chunk = chunk_for_input(serial);
+    if (is_break && chunk)
+        chunk->is_break = true;
+}
+
+static void drop_first_chunk(struct serial *serial)
+{
+    struct chunk *first = serial->in_first;
+
+    serial->in_first = first->next;
+    if (!serial->in_first)
+        serial->in_last = NULL;
+    serial->in_chunks--;
+    free(first);
+}
+
+/* What comes next: a byte, a break, or neither. */
+static void give_next(struct serial *serial)
+{
+    struct chunk *first = serial->in_first;
+
+    if (first->head < first->used) {
+        serial->in_used--;
+        mv_uart_receive(&serial->uart, first->data[first->head++]);
+    } else {
+        bool is_break = first->is_break;
+
+        drop_first_chunk(serial);
+        if (is_break)
+            mv_uart_receive_break(&serial->uart);
+    }
 }
 
 /* Moves input into the UART as far as it takes it, and lets more be read. */
@@ -299,17 +384,11 @@ static void feed(void *context)
 {
     struct serial *serial = context;
 
-    while (serial->in_used && mv_uart_room(&serial->uart)) {
-        uint16_t entry = serial->in[serial->in_head];
-
-        serial->in_head = (serial->in_head + 1) % IN_SIZE;
-        serial->in_used--;
-        if (entry & IN_BREAK)
-            mv_uart_receive_break(&serial->uart);
-        else
-            mv_uart_receive(&serial->uart, (uint8_t)entry);
-    }
-    if (!serial->in_paused || serial->in_used > IN_SIZE / 2)
+    while (serial->in_first && mv_uart_room(&serial->uart))
+        give_next(serial);
+    if (!serial->in_first)
+        tell_of_dropped(serial);
+    if (!serial->in_paused || serial->in_used > IN_CHUNK / 2)
         return;
     serial->in_paused = false;
     if (serial->nudge.fd >= 0)
@@ -318,16 +397,16 @@ static void feed(void *context)
         pthread_cond_signal(&serial->reader.wanted);
 }
 
-/* How much may be read: one entry stays free for the break that may end these bytes. */
+/* How much may be read. */
 static size_t room_for_input(const struct serial *serial)
 {
-    return serial->console.interactive ? IN_SIZE : IN_SIZE - mv_min(serial->in_used + 1, IN_SIZE);
+    return serial->console.interactive ? IN_CHUNK : IN_CHUNK - mv_min(serial->in_used, IN_CHUNK);
 }
 
 /* Reads once, where there is room.  Returns false at the end of the input. */
 static bool read_once(struct serial *serial)
 {
-    uint8_t data[IN_SIZE];
+    uint8_t data[IN_CHUNK];
     size_t count = room_for_input(serial);
     bool is_break = false;
     ssize_t got;
@@ -344,10 +423,7 @@ static bool read_once(struct serial *serial)
         is_break = serial->console.filter(serial->console.context, data, &count);
         pthread_mutex_lock(serial->lock);
     }
-    for (size_t i = 0; i < count; i++)
-        in_push(serial, data[i]);
-    if (is_break)
-        in_push(serial, IN_BREAK);
+    keep_input(serial, data, count, is_break);
     feed(serial);
     return true;
 }
@@ -432,6 +508,8 @@ static void destroy(void *state)
 
     stop_pump(serial, &serial->writer);
     stop_pump(serial, &serial->reader);
+    while (serial->in_first)
+        drop_first_chunk(serial);
     mv_close_fd(&serial->nudge.fd);
     pthread_cond_destroy(&serial->writer.wanted);
     pthread_cond_destroy(&serial->reader.wanted);
