@@ -5,10 +5,14 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "vm.h"
 
-#define STOPPED_FLUSH_MS 100 /* how long a stopped machine may try to deliver its output */
+#define SLEEP_LOOK_SECONDS 2   /* between two looks whether the guest sleeps for ever */
+#define STOPPED_FLUSH_MS   100 /* how long a stopped machine may try to deliver its output */
 
 void mv_machine_end(void *context, enum mv_end_reason reason, int code, int vcpu, int error)
 {
@@ -75,6 +79,59 @@ static int watch_end(struct mv_machine *machine)
     return mv_loop_watch(&machine->loop, &machine->end_source, EPOLLIN);
 }
 
+/*
+ * A guest that halts all of its CPUs with interrupts off waits for ever: somebody should say so.
+ * KVM does not.  So every two seconds the loop's thread looks whether any vCPU's thread has used
+ * time since; when none has, it kicks all of them once, and each leaves word how it sleeps.  An
+ * NMI, or a debugger, could still wake one, so the machine goes on.
+ */
+static void look_who_sleeps(void *context, uint32_t events)
+{
+    struct mv_machine *machine = context;
+    uint64_t cpu_time = 0, ticks;
+    bool asleep = true;
+
+    (void)events;
+    if (read(machine->sleep_timer.fd, &ticks, sizeof(ticks)) < 0 || mv_gate_held(&machine->gate))
+        return;
+    for (unsigned i = 0; i < machine->created; i++) {
+        struct timespec used = {0}; /* of one that has gone: stays 0 */
+
+        clock_gettime(machine->vcpus[i].clock, &used);
+        cpu_time += (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+        asleep = asleep && atomic_load(&machine->vcpus[i].asleep);
+    }
+    if (machine->asked) {
+        machine->asked = false;
+        machine->asked_at = cpu_time;
+        if (asleep) {
+            mv_loop_change(&machine->loop, &machine->sleep_timer, 0);
+            mv_log(&machine->log, MV_LOG_WARNING,
+                   "the guest has halted, and no interrupt can wake it: it waits for ever");
+        }
+    } else if (cpu_time == machine->cpu_time && cpu_time != machine->asked_at) {
+        machine->asked = true;
+        kick_all(machine);
+    }
+    machine->cpu_time = cpu_time;
+}
+
+static int watch_sleep(struct mv_machine *machine)
+{
+    const struct itimerspec period = {{SLEEP_LOOK_SECONDS, 0}, {SLEEP_LOOK_SECONDS, 0}};
+
+    if (machine->bare) /* a HLT there is an exit */
+        return 0;
+    machine->sleep_timer =
+        (struct mv_loop_source){.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
+                                .fn = look_who_sleeps,
+                                .context = machine};
+    if (machine->sleep_timer.fd < 0 ||
+        timerfd_settime(machine->sleep_timer.fd, 0, &period, NULL) < 0)
+        return -errno;
+    return mv_loop_watch(&machine->loop, &machine->sleep_timer, EPOLLIN);
+}
+
 static int cannot_start(int error, struct mv_error *err)
 {
     return mv_fail(err, error, "pthread_create", "raise the limit of processes (ulimit -u)",
@@ -96,6 +153,8 @@ static int start_threads(struct mv_machine *machine, struct mv_error *err)
 
     for (unsigned i = 0; !error && i < machine->cpus; i++)
         error = mv_vcpu_start(&machine->vcpus[i]);
+    if (!error)
+        error = watch_sleep(machine);
     return error ? cannot_start(error, err) : 0;
 }
 

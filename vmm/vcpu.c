@@ -479,6 +479,7 @@ static void run(struct mv_vcpu *vcpu)
         int error = mv_vcpu_may_enter(vcpu) ? mv_vcpu_enter(vcpu) : mv_vcpu_wait(vcpu);
 
         if (error == -EINTR) {
+            atomic_store(&vcpu->asleep, mv_arch_is_asleep(vcpu)); /* read by the loop's thread */
             mv_vcpu_calm(vcpu);
             continue;
         }
@@ -531,7 +532,7 @@ int mv_vcpu_start(struct mv_vcpu *vcpu)
     if (!error)
         error = mv_start_thread(&vcpu->thread, run_vcpu, vcpu);
     vcpu->started = error == 0;
-    return error;
+    return error ? error : -pthread_getcpuclockid(vcpu->thread, &vcpu->clock);
 }
 
 void mv_vcpu_attach(struct mv_vcpu *vcpu)

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <time.h>
 
 #include "bus.h"
 #include "gate.h"
@@ -59,6 +60,8 @@ struct mv_vcpu {
     const struct mv_vcpu_host *host;
     pthread_t thread; /* its own, where it is started */
     bool started;
+    clockid_t clock;    /* of its own thread's time on a processor */
+    atomic_bool asleep; /* no interrupt could wake it when it was last kicked */
     /* Under the gate's lock: */
     pthread_t runner;          /* its own thread or its caller's */
     bool present;              /* while that is at work on it, and can be kicked */

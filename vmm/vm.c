@@ -616,7 +616,7 @@ int mv_machine_create(const struct mv_config *given, struct mv_machine **ret_mac
     if (config.hook_count)
         memcpy(machine->hooks, config.hooks, config.hook_count * sizeof(machine->hooks[0]));
     machine->loop = (struct mv_loop){.epoll = -1, .wake = -1};
-    machine->rescan.fd = -1;
+    machine->rescan.fd = machine->sleep_timer.fd = -1;
     machine->kvm = (struct mv_kvm){.dev = -1, .vm = -1};
     machine->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     machine->end_source.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -669,6 +669,7 @@ void mv_machine_destroy(struct mv_machine *machine)
     mv_loop_done(&machine->loop);
     mv_mem_done(&machine->mem);
     mv_close_fd(&machine->rescan.fd);
+    mv_close_fd(&machine->sleep_timer.fd);
     mv_close_fd(&machine->wake);
     mv_close_fd(&machine->end_source.fd);
     mv_gate_done(&machine->gate);

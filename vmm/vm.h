@@ -48,6 +48,12 @@ struct mv_machine {
     atomic_uint stops; /* how often mv_machine_stop was called */
     int wake;
 
+    /* Whether all vCPUs sleep for ever: the loop's thread's own (run.c). */
+    struct mv_loop_source sleep_timer;
+    uint64_t cpu_time; /* of all vCPUs' threads, nanoseconds, at the last look */
+    uint64_t asked_at; /* the same when they were last asked */
+    bool asked;        /* and the next look is at their answers */
+
     struct mv_loop_source rescan;     /* its fd is an eventfd: mv_machine_rescan */
     struct mv_loop_source end_source; /* and this one is readable once it has ended */
 };

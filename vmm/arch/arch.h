@@ -133,6 +133,9 @@ void mv_arch_debug_stop(struct mv_vcpu *vcpu, struct mv_debug_stop *ret_stop);
 
 bool mv_arch_breakpoints_work(void);
 
+/* After a kick, by the vCPU's own thread: whether no interrupt can wake it. */
+bool mv_arch_is_asleep(const struct mv_vcpu *vcpu);
+
 /* In capstone's numbers: what the vCPU executes now.  Only where there is capstone. */
 void mv_arch_instruction_set(struct mv_vcpu *vcpu, unsigned *ret_arch, unsigned *ret_mode);
 

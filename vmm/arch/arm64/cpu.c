@@ -102,3 +102,12 @@ void mv_arch_synced_regs(const struct kvm_run *run, struct mv_synced *ret_synced
 {
     (void)run, (void)ret_synced, (void)ret_pc;
 }
+
+/* Off, by PSCI.  From WFI an interrupt wakes it even where it is masked. */
+bool mv_arch_is_asleep(const struct mv_vcpu *vcpu)
+{
+    struct kvm_mp_state state;
+
+    return !MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_GET_MP_STATE, &state) &&
+           state.mp_state == KVM_MP_STATE_STOPPED;
+}

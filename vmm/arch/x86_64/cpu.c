@@ -268,3 +268,14 @@ void mv_arch_synced_regs(const struct kvm_run *run, struct mv_synced *ret_synced
     if (ret_synced->have_sregs)
         ret_synced->sregs = run->s.regs.sregs;
 }
+
+/* A CPU that nobody has started is one, too. */
+bool mv_arch_is_asleep(const struct mv_vcpu *vcpu)
+{
+    struct kvm_mp_state state;
+
+    if (MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_GET_MP_STATE, &state))
+        return false;
+    return state.mp_state == KVM_MP_STATE_UNINITIALIZED ||
+           (state.mp_state == KVM_MP_STATE_HALTED && !vcpu->run->if_flag);
+}
