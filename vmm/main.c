@@ -404,6 +404,8 @@ static int run(const struct mv_options *options, uint64_t began)
         .initrd = options->initrd,
         .append = options->append,
         .linux_append = options->linux_append,
+        .initrds = options->initrds,
+        .initrd_count = options->initrd_count,
         .memory = options->memory,
         .cpus = options->cpus,
         .console = &console,

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "minivmm/minivmm.h"
 #include "minivmm/trace.h"
@@ -29,11 +30,12 @@ const char mv_help_text[] =
     "  -k, --kernel FILE    x86-64: bzImage (vmlinuz), an ELF vmlinux with a PVH note, a\n"
     "                       Multiboot 1 kernel, or a bare ELF executable;\n"
     "                       arm64: Image, Image.gz, or vmlinuz of the EFI zboot form\n"
-    "  -i, --initrd FILE    initial RAM disk\n"
+    "  -i, --initrd FILE    initial RAM disk; may be given again: one behind the other\n"
     "  -a, --append WORDS   kernel command line; may be given again to add more.\n"
     "                       " DEFAULT_CONSOLE " and " DEFAULT_PANIC " are put before it,\n"
     "                       unless it has such words itself; before a Multiboot kernel's its name\n"
-    "  -m, --memory SIZE    guest memory: 64K, 512M, 2G; a bare number is MiB (256M)\n"
+    "  -m, --memory SIZE    guest memory: 512M, 2G, 1T (MB and MiB are M); a bare number is MiB "
+    "(256M)\n"
     "  -c, --cpus N         number of vCPUs (1)\n"
     "  -d, --disk FILE[,WORD...]\n"
     "                       a disk (virtio-blk) from a raw image or block device; may be given\n"
@@ -83,23 +85,20 @@ static bool parse_number(const char *text, const char **ret_rest, uint64_t *ret_
 
 bool mv_parse_size(const char *text, uint64_t *ret_bytes)
 {
-    const char *rest;
+    static const char units[] = "KMGT";
+    const char *rest, *power;
     uint64_t value, unit;
 
     if (!parse_number(text, &rest, &value))
         return false;
-    switch (*rest) {
-    case 'k':
-    case 'K': unit = MV_KIB; break;
-    case 'm':
-    case 'M':
-    case '\0': unit = MV_MIB; break;
-    case 'g':
-    case 'G': unit = MV_GIB; break;
-    default: return false;
-    }
-    if (*rest && rest[1])
+    power = *rest ? strchr(units, toupper((unsigned char)*rest)) : units + 1;
+    if (!power)
         return false;
+    if (*rest && tolower((unsigned char)*++rest) == 'i') /* M, MB, Mi and MiB are the same */
+        rest++;
+    if (*rest && strcasecmp(rest, "b") != 0)
+        return false;
+    unit = MV_KIB << 10 * (power - units);
     if (value > INT64_MAX / unit)
         return false;
     *ret_bytes = value * unit;
@@ -157,8 +156,10 @@ static const char *linux_words(const char *given)
 static bool set_memory(struct mv_options *options, const char *text, char message[2][256])
 {
     if (!mv_parse_size(text, &options->memory))
-        return fail(message, "give a number with K, M or G, for example 512M",
-                    "bad memory size: %s", text);
+        return fail(
+            message,
+            "give a number with K, M, G or T, for example 512M, which is 512MB and 512MiB, too",
+            "bad memory size: %s", text);
     if (options->memory < MV_MINIMUM_MEMORY)
         return fail(message, "give it at least 16M", "too little memory: %s", text);
     if (options->memory % MV_PAGE_SIZE)
@@ -182,6 +183,18 @@ static bool set_once(const char **slot, const char *value, const char *what, cha
     if (*slot)
         return fail(message, "name one", "two %s: %s and %s", what, *slot, value);
     *slot = value;
+    return true;
+}
+
+static bool add_initrd(struct mv_options *options, const char *path, char message[2][256])
+{
+    if (!options->initrd)
+        options->initrd = path;
+    else if (options->initrd_count == MV_INITRDS_MAX)
+        return fail(message, "put them together with cat", "more than %d initrds",
+                    1 + MV_INITRDS_MAX);
+    else
+        options->initrds[options->initrd_count++] = path;
     return true;
 }
 
@@ -344,7 +357,7 @@ static bool set_option(struct mv_options *options, int option, const char *word,
 {
     switch (option) {
     case 'k': return set_once(&options->kernel, optarg, "kernels", message);
-    case 'i': return set_once(&options->initrd, optarg, "initrds", message);
+    case 'i': return add_initrd(options, optarg, message);
     case 'a': return add_words(&options->append, optarg) || fail(message, "", "no memory");
     case 'm': return set_memory(options, optarg, message);
     case 'c': return set_cpus(options, optarg, message);

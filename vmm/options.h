@@ -17,6 +17,8 @@ enum mv_action {
 struct mv_options {
     enum mv_action action;
     const char *kernel, *initrd, *timeline, *gdb; /* point into argv; NULL: not given */
+    const char *initrds[MV_INITRDS_MAX];          /* what comes behind initrd */
+    unsigned initrd_count;
     unsigned gdb_bits; /* 32 or 64, of the code that it shows; 0: not given */
     const char *dump;  /* where to write the tables of the machine; NULL: run it */
     const char *trace; /* where to write the trace, points into trace_words; NULL: not given */
@@ -40,8 +42,8 @@ struct mv_options {
 bool mv_options_parse(int argc, char **argv, struct mv_options *ret_options, char message[2][256]);
 void mv_options_done(struct mv_options *options);
 
-/* "64K", "512M", "2G", or a number of MiB.  false: not such a number, or more
- * than 2^63 bytes. */
+/* "64K", "512M", "2G", "1T", powers of 1024, the same with B, i or iB behind it, in either case; or
+ * a number of MiB.  false: not such a number, or more than 2^63 bytes. */
 bool mv_parse_size(const char *text, uint64_t *ret_bytes);
 
 extern const char mv_help_text[];

@@ -3,15 +3,14 @@
 #include "vm.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "boot/boot.h"
 #include "virtio/own.h"
 
 _Static_assert(MV_MEMORIES_MAX == MV_MEM_OWN, "mem.h keeps them");
@@ -54,34 +53,6 @@ static void on_rescan(void *context, uint32_t events)
 
 /* ---- create ---- */
 
-static int open_image(const char *what, const char *path, int *ret_fd, uint64_t *ret_size,
-                      struct mv_error *err)
-{
-    /* Not blocking: a FIFO without a writer would hold us for ever. */
-    MV_CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct stat st;
-
-    if (fd < 0)
-        return mv_fail(err, -errno, "open",
-                       errno == ENOENT ? "check the path" : "check the file's permissions",
-                       "cannot open the %s %s: %s", what, path, strerror(errno));
-    if (fstat(fd, &st) < 0)
-        return mv_fail(err, -errno, "fstat", NULL, "cannot examine the %s %s: %s", what, path,
-                       strerror(errno));
-    if (!S_ISREG(st.st_mode))
-        return mv_fail(err, -EINVAL, NULL, "copy it to a regular file and name that",
-                       "the %s %s is %s, not a regular file", what, path,
-                       S_ISDIR(st.st_mode)    ? "a directory"
-                       : S_ISFIFO(st.st_mode) ? "a FIFO"
-                                              : "a device or socket");
-    if (st.st_size == 0)
-        return mv_fail(err, -ENOEXEC, NULL, "was its download or build cut short?",
-                       "the %s %s is empty", what, path);
-    *ret_fd = mv_steal_fd(&fd);
-    *ret_size = (uint64_t)st.st_size;
-    return 0;
-}
-
 static int load_flat(struct mv_machine *machine, const struct mv_flat *given, struct mv_error *err)
 {
     struct mv_flat flat = {0};
@@ -108,6 +79,23 @@ static char *linux_command_line(const struct mv_config *config)
     return asprintf(&line, "%s%s%s", before, *before && *own ? " " : "", own) < 0 ? NULL : line;
 }
 
+static uint64_t memory_of(const struct mv_config *config)
+{
+    return config->memory ? config->memory : MV_DEFAULT_MEMORY;
+}
+
+/* All of them, in their order; returns how many. */
+static size_t list_initrds(const struct mv_config *config, const char *ret_paths[])
+{
+    size_t count = 0;
+
+    if (config->initrd)
+        ret_paths[count++] = config->initrd;
+    for (size_t i = 0; i < config->initrd_count; i++)
+        ret_paths[count++] = config->initrds[i];
+    return count;
+}
+
 static int load_guest(struct mv_machine *machine, const struct mv_config *config,
                       struct mv_error *err)
 {
@@ -115,23 +103,27 @@ static int load_guest(struct mv_machine *machine, const struct mv_config *config
     struct mv_boot_files files = {
         .kernel_path = config->kernel,
         .kernel = -1,
-        .initrd_path = config->initrd,
         .initrd = -1,
         .append = line,
         .own_append = config->append ? config->append : "",
     };
+    const char *initrds[1 + MV_INITRDS_MAX];
     MV_CLEANUP_FD int kernel = -1;
     MV_CLEANUP_FD int initrd = -1;
+    uint64_t memory = memory_of(config);
+    size_t count = list_initrds(config, initrds);
     int error = 0;
 
     if (!line)
         return mv_fail(err, -ENOMEM, NULL, NULL, "no memory for the command line");
     if (config->kernel)
-        error = open_image("kernel", config->kernel, &kernel, &files.kernel_size, err);
-    if (!error && config->initrd)
-        error = open_image("initrd", config->initrd, &initrd, &files.initrd_size, err);
+        error =
+            mv_boot_open("kernel", &config->kernel, 1, memory, &kernel, &files.kernel_size, err);
+    if (!error && count)
+        error = mv_boot_open("initrd", initrds, count, memory, &initrd, &files.initrd_size, err);
     if (error)
         return error;
+    files.initrd_path = count ? initrds[0] : NULL;
     files.kernel = kernel;
     files.initrd = initrd;
     if (!config->bare)
@@ -187,7 +179,8 @@ static int check_counts(const struct mv_config *config, struct mv_error *err)
                {config->device_count, config->devices, MV_OWN_MAX, "devices of one's own"},
                {config->hook_count, config->hooks, MV_HOOKS_MAX, "hooks"},
                {config->virtio_count, config->virtio, MV_DISKS_MAX, "virtio devices of one's own"},
-               {config->memory_count, config->memories, MV_MEMORIES_MAX, "memories of one's own"}};
+               {config->memory_count, config->memories, MV_MEMORIES_MAX, "memories of one's own"},
+               {config->initrd_count, config->initrds, MV_INITRDS_MAX, "more initrds"}};
 
     for (unsigned i = 0; i < MV_COUNT(all); i++) {
         if (all[i].count > all[i].most)
@@ -203,6 +196,9 @@ static int check_counts(const struct mv_config *config, struct mv_error *err)
                        "%zu disks and %zu virtio devices of one's own are more than the %d that "
                        "there can be together",
                        config->disk_count, config->virtio_count, MV_DISKS_MAX);
+    for (size_t i = 0; i < config->initrd_count; i++)
+        if (!config->initrds[i])
+            return mv_fail(err, -EINVAL, NULL, NULL, "initrds[%zu] is NULL", i);
     for (size_t i = 0; i < config->hook_count; i++)
         if (!config->hooks[i].fn || config->hooks[i].kind > MV_EXIT_DEBUG)
             return mv_fail(err, -EINVAL, NULL, NULL,
@@ -565,7 +561,7 @@ static void log_machine(struct mv_machine *machine, const struct mv_config *conf
 /* First all that needs no KVM, so that its errors show on any computer. */
 static int build(struct mv_machine *machine, const struct mv_config *config, struct mv_error *err)
 {
-    int error = init_memory(machine, config->memory ? config->memory : MV_DEFAULT_MEMORY, err);
+    int error = init_memory(machine, memory_of(config), err);
 
     if (!error)
         error = init_devices(machine, config, err);

@@ -201,6 +201,7 @@ struct mv_own_memory {
 #define MV_MEMORIES_MAX 16 /**< memories of one's own */
 #define MV_DISKS_MAX    16 /**< disks of one machine, and virtio devices of one's own */
 #define MV_QUEUES_MAX   64 /**< of one disk, or virtio device of one's own */
+#define MV_INITRDS_MAX  64 /**< initrds behind the first */
 #define MV_SERIAL_MAX   20 /**< bytes of a disk's serial number */
 
 /**
@@ -214,7 +215,10 @@ struct mv_config {
     const char *kernel;               /**< path: on x86-64 bzImage, ELF with a PVH note, a
                                        * Multiboot kernel, or an ELF executable; on arm64
                                        * Image, Image.gz or an EFI zboot image */
-    const char *initrd;               /**< path, or NULL */
+    const char *initrd;               /**< path, or NULL.  This and `kernel` may be pipes, which
+                                       * are read to their end by create: in memory, no more than
+                                       * the guest has.  A FIFO that nobody writes to within 3
+                                       * seconds is an error. */
     const char *append;               /**< kernel command line, or NULL for none.  A Multiboot
                                        * kernel gets `kernel` before it, and `initrd` as its
                                        * module's name, as they are here */
@@ -250,6 +254,9 @@ struct mv_config {
     size_t memory_count;                  /**< 0 to MV_MEMORIES_MAX */
     const char *linux_append; /**< words to put before append, unless the kernel is a Multiboot one,
                                * to which Linux's words mean nothing; or NULL */
+    const char *const *initrds; /**< an array of paths: more of them, put behind `initrd`, each at
+                                 * a multiple of 4 bytes, as Linux's initramfs takes them */
+    size_t initrd_count;        /**< 0 to MV_INITRDS_MAX */
 };
 
 /** A machine: what mv_machine_create makes and mv_machine_destroy ends. */

@@ -123,7 +123,25 @@ Test(options, two_kernels_are_refused_in_each_way_of_naming_them)
     expect_refused(parse("-k", "a", "-k", "b", NULL), "two kernels: a and b");
     expect_refused(parse("-k", "a", "b", NULL), "two kernels: a and b");
     expect_refused(parse("a", "b", NULL), "two kernels: a and b");
-    expect_refused(parse("-i", "a", "-i", "b", "k", NULL), "two initrds");
+}
+
+Test(options, initrds_may_be_given_again)
+{
+    char *argv[2 * MV_INITRDS_MAX + 6] = {"minivmm", "k"};
+    int argc = 2;
+
+    cr_assert(parse("-i", "a", "k", "--initrd=b", "-ic", NULL));
+    cr_expect_str_eq(options.initrd, "a");
+    cr_expect_eq(options.initrd_count, 2);
+    cr_expect_str_eq(options.initrds[0], "b");
+    cr_expect_str_eq(options.initrds[1], "c");
+    while (argc < 2 * MV_INITRDS_MAX + 4)
+        argv[argc++] = "-ix";
+    mv_options_done(&options);
+    cr_assert(mv_options_parse(2 + 1 + MV_INITRDS_MAX, argv, &options, message));
+    mv_options_done(&options);
+    expect_refused(mv_options_parse(2 + 2 + MV_INITRDS_MAX, argv, &options, message),
+                   "more than 65 initrds");
 }
 
 Test(options, help_and_version_need_no_kernel)
@@ -189,7 +207,13 @@ Test(options, sizes_have_units_and_default_to_mib)
                 {"16m", 16 * MV_MIB},    {"16384K", 16 * MV_MIB},
                 {"16384k", 16 * MV_MIB}, {"2G", 2 * MV_GIB},
                 {"2g", 2 * MV_GIB},      {"0", 0},
-                {"007", 7 * MV_MIB},     {"8589934591G", 8589934591 * MV_GIB}};
+                {"007", 7 * MV_MIB},     {"8589934591G", 8589934591 * MV_GIB},
+                {"512MB", 512 * MV_MIB}, {"512MiB", 512 * MV_MIB},
+                {"512mb", 512 * MV_MIB}, {"512mib", 512 * MV_MIB},
+                {"512Mi", 512 * MV_MIB}, {"64KB", 64 * MV_KIB},
+                {"64KiB", 64 * MV_KIB},  {"2gib", 2 * MV_GIB},
+                {"1T", 1024 * MV_GIB},   {"3tb", 3072 * MV_GIB},
+                {"1TiB", 1024 * MV_GIB}, {"8388607T", 8388607ull * 1024 * MV_GIB}};
 
     for (unsigned i = 0; i < MV_COUNT(rows); i++) {
         uint64_t bytes = 1;
@@ -203,10 +227,12 @@ Test(options, bad_sizes_are_refused_and_leave_the_result_alone)
 {
     static const char *bad[] = {"",     "M",           "-1",
                                 "-1M",  "+1M",         " 16M",
-                                "16 M", "16M ",        "16MB",
-                                "16T",  "0x10M",       "1.5G",
-                                "1e3",  "16KiB",       "GG",
+                                "16 M", "16M ",        "16MBs",
+                                "16P",  "0x10M",       "1.5G",
+                                "1e3",  "16KBi",       "GG",
                                 "1GG",  "8589934592G", "18446744073709551615",
+                                "16B",  "16iB",        "16 MB",
+                                "MB",   "16MiiB",      "8388608T",
                                 "huge", "16\nM",       "99999999999999999999999999999"};
 
     for (unsigned i = 0; i < MV_COUNT(bad); i++) {

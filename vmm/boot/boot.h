@@ -73,6 +73,15 @@ int mv_multiboot_load(struct mv_load *load, struct mv_error *err);
 int mv_arm64_load(struct mv_load *load, enum mv_image_kind kind, uint64_t tables,
                   struct mv_error *err);
 
+/*
+ * Opens what a guest is started from; what: "kernel" or "initrd"; count: at least 1.  One regular
+ * file is opened as it is.  Of a pipe, and of several files, each put behind the one before at a
+ * multiple of 4 bytes, the result is a copy in memory, of `most` bytes at most, where the guest has
+ * no more.  A FIFO may have its first writer some seconds later.  0, or -errno, explained.
+ */
+int mv_boot_open(const char *what, const char *const *paths, size_t count, uint64_t most,
+                 int *ret_fd, uint64_t *ret_size, struct mv_error *err);
+
 /* -ENOEXEC: the kernel ends before it should. */
 int mv_boot_truncated(const struct mv_boot_files *files, struct mv_error *err);
 

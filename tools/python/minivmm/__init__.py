@@ -523,7 +523,7 @@ class Machine:
     """
     A virtual machine, created by the constructor; `with` destroys it at the end, as close() does.
 
-    kernel, initrd, append, memory (bytes), cpus, disks: as the program's options.
+    kernel, initrd (several: one behind the other), append, memory (bytes), cpus, disks: as the program's options.
     code, mode, address: machine code instead of a kernel.  bare: without devices, interrupts and tables.
     single_step: an exit after each instruction, for explain().  trace_records: how many exits Vcpu.trace() keeps.
     hooks, devices, memories: what is one's own.
@@ -532,7 +532,7 @@ class Machine:
     end: how it has ended, once run(), wait(), Vcpu.run() or Vcpu.exits() have told; or None.
     """
 
-    def __init__(self, kernel: Optional[str] = None, *, initrd: Optional[str] = None, append: Optional[str] = None,
+    def __init__(self, kernel: Optional[str] = None, *, initrd: Union[str, Sequence[str], None] = None, append: Optional[str] = None,
                  memory: int = 0, cpus: int = 1, code: Optional[bytes] = None, mode: Mode = Mode.LONG, address: int = 0,
                  bare: bool = False, single_step: bool = False, trace_records: int = 0, output: int = -1,
                  input: int = -1,  # pylint: disable=redefined-builtin
@@ -547,7 +547,9 @@ class Machine:
         self.end: Optional[End] = None
         self.devices = list(devices)
         self.vcpus = [Vcpu(self, index) for index in range(cpus)]
-        config = _abi.Config(size=ctypes.sizeof(_abi.Config), kernel=_text(kernel), initrd=_text(initrd), append=_text(append),
+        initrds = [_text(path) for path in ([initrd] if isinstance(initrd, (str, bytes, os.PathLike)) else initrd or ())]
+        config = _abi.Config(size=ctypes.sizeof(_abi.Config), kernel=_text(kernel), append=_text(append),
+                             initrds=(ctypes.c_char_p * len(initrds))(*initrds), initrd_count=len(initrds),
                              memory=memory, cpus=cpus, bare=bare, single_step=single_step, trace_records=trace_records)
         if code is not None:
             config.flat = ctypes.pointer(_abi.Flat(ctypes.sizeof(_abi.Flat), mode, address, code, len(code)))

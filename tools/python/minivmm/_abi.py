@@ -93,7 +93,8 @@ class Config(Structure):
                 ("disk_count", c_size_t), ("tables_only", c_bool), ("bare", c_bool), ("flat", POINTER(Flat)),
                 ("devices", POINTER(OwnDevice)), ("device_count", c_size_t), ("hooks", POINTER(Hook)), ("hook_count", c_size_t),
                 ("trace_records", c_size_t), ("virtio", c_void_p), ("virtio_count", c_size_t),
-                ("memories", POINTER(OwnMemory)), ("memory_count", c_size_t), ("linux_append", c_char_p)]
+                ("memories", POINTER(OwnMemory)), ("memory_count", c_size_t), ("linux_append", c_char_p),
+                ("initrds", POINTER(c_char_p)), ("initrd_count", c_size_t)]
 
 
 class WalkLevel(Structure):
