@@ -441,7 +441,10 @@ static int run(const struct mv_options *options, uint64_t began)
         explain_state();
     messages.fd = mv_term_messages();
     catch_signals();
-    mv_term_raw();
+    if (!mv_term_raw() && mv_term_in_background())
+        say("in the background: the keyboard is the guest's once this job has the terminal "
+            "(by fg; under timeout, by timeout --foreground)",
+            "");
     if (run_machine(options, &gdb, &end, &err) < 0) {
         leave(false);
         say(err.tried, err.hint);

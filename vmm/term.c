@@ -8,23 +8,30 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "util.h"
 
 #define ESCAPE 0x01 /* Ctrl-A */
 
+#define LOOK_AGAIN 200000000 /* nanoseconds, while another job has the terminal */
+
 static struct termios before;
+static bool is_known;                 /* `before` is */
+static volatile sig_atomic_t is_ours; /* to be raw, whenever our job has the terminal */
 static volatile sig_atomic_t is_raw;
+static timer_t look;
 
-void mv_term_restore(void)
+/* No call that changes the terminal may be made elsewhere: it would stop us (SIGTTOU). */
+static bool in_foreground(void)
 {
-    int saved = errno;
+    return tcgetpgrp(STDIN_FILENO) == getpgrp();
+}
 
-    if (is_raw)
-        tcsetattr(STDIN_FILENO, TCSANOW, &before); /* nothing waits for one that is stuck */
-    is_raw = 0;
-    errno = saved;
+bool mv_term_in_background(void)
+{
+    return tcgetpgrp(STDIN_FILENO) >= 0 && !in_foreground();
 }
 
 bool mv_term_is_raw(void)
@@ -32,12 +39,46 @@ bool mv_term_is_raw(void)
     return is_raw;
 }
 
-static bool set_raw(void)
+static void give_back(void)
 {
-    struct termios raw = before;
+    if (is_raw && in_foreground())
+        tcsetattr(STDIN_FILENO, TCSANOW, &before); /* nothing waits for one that is stuck */
+    is_raw = 0;
+}
 
-    cfmakeraw(&raw);
-    return tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
+void mv_term_restore(void)
+{
+    int saved = errno;
+
+    is_ours = 0;
+    give_back();
+    errno = saved;
+}
+
+/* Raw where our job has the terminal.  Nobody tells a job that runs already when it comes to
+ * the foreground: until then, a timer looks. */
+static void take(void)
+{
+    const struct itimerspec later = {.it_value.tv_nsec = LOOK_AGAIN};
+    struct termios now;
+
+    if (!is_ours)
+        return;
+    if (!in_foreground()) {
+        is_raw = 0;
+        if (mv_term_in_background())
+            timer_settime(look, 0, &later, NULL);
+        return;
+    }
+    if (tcgetattr(STDIN_FILENO, &now) < 0)
+        return;
+    if (!is_known || now.c_lflag & ICANON) /* else it is as we, or a shell's editor, have left it */
+        before = now;
+    is_known = true;
+    cfmakeraw(&now);
+    is_raw = 1;
+    if (tcsetattr(STDIN_FILENO, TCSANOW, &now) < 0)
+        is_raw = 0;
 }
 
 /* We have crashed: leave the terminal usable, then die as we would have. */
@@ -47,15 +88,35 @@ static void on_crash(int signal)
     raise(signal); /* SA_RESETHAND: by default now */
 }
 
-/* The shell has set its own modes while we were stopped. */
+/* We were stopped, and the shell has set its own modes; or the timer has fired. */
 static void on_continue(int signal)
 {
     int saved = errno;
 
     (void)signal;
-    if (is_raw)
-        set_raw();
+    take();
     errno = saved;
+}
+
+static void catch_stop(void);
+
+static void on_stop(int signal)
+{
+    int saved = errno;
+
+    give_back();
+    raise(signal); /* as on_crash: here we are stopped */
+    catch_stop();
+    take();
+    errno = saved;
+}
+
+static void catch_stop(void)
+{
+    static const struct sigaction stop = {.sa_handler = on_stop,
+                                          .sa_flags = (int)SA_RESETHAND | SA_NODEFER | SA_RESTART};
+
+    sigaction(SIGTSTP, &stop, NULL);
 }
 
 bool mv_term_raw(void)
@@ -63,20 +124,23 @@ bool mv_term_raw(void)
     static const int crashes[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS};
     struct sigaction crash = {.sa_handler = on_crash, .sa_flags = (int)SA_RESETHAND | SA_NODEFER};
     struct sigaction resume = {.sa_handler = on_continue, .sa_flags = SA_RESTART};
+    struct sigaction stop;
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMAX};
 
-    if (tcgetattr(STDIN_FILENO, &before) < 0)
-        return false;
-    if (tcgetpgrp(STDIN_FILENO) != getpgrp())
-        return false; /* in the background: the terminal is somebody else's */
+    if (!isatty(STDIN_FILENO) || tcgetpgrp(STDIN_FILENO) < 0)
+        return false; /* or it is another session's */
     for (unsigned i = 0; i < MV_COUNT(crashes); i++)
         sigaction(crashes[i], &crash, NULL);
     sigaction(SIGCONT, &resume, NULL);
+    sigaction(SIGRTMAX, &resume, NULL);
+    if (sigaction(SIGTSTP, NULL, &stop) == 0 && stop.sa_handler != SIG_IGN)
+        catch_stop();
+    if (timer_create(CLOCK_MONOTONIC, &event, &look) < 0)
+        return false;
     atexit(mv_term_restore);
-    is_raw = 1;
-    if (set_raw())
-        return true;
-    is_raw = 0;
-    return false;
+    is_ours = 1;
+    take();
+    return is_raw;
 }
 
 int mv_term_messages(void)

@@ -9,10 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Puts the terminal on stdin into raw mode, if there is one, and makes sure that
- * it is restored however the process ends (kill -9 aside).  Returns whether
- * there is one. */
+/* Puts the terminal on stdin into raw mode, if there is one, now or whenever our job
+ * comes to its foreground, and makes sure that it is restored when the process is stopped,
+ * and however it ends (kill -9 aside).  Returns whether it is raw now. */
 bool mv_term_raw(void);
+
+/* Whether there is one, and another job of our session has it. */
+bool mv_term_in_background(void);
 
 /* Async-signal-safe; more than once is fine. */
 void mv_term_restore(void);

@@ -743,6 +743,22 @@ Test(serial, one_descriptor_as_both_sides_is_whole_when_it_blocks)
     pthread_join(guest, NULL);
 }
 
+/* As from a terminal that another job has for a while: EIO. */
+Test(serial, input_that_cannot_be_read_now_is_tried_again)
+{
+    char name[64];
+    int master, slave;
+
+    cr_assert_eq(openpty(&master, &slave, name, NULL, NULL), 0);
+    close(slave);
+    start(master, -1);
+    expect_no_input();
+    slave = open(name, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+    cr_assert_geq(slave, 0);
+    cr_assert_eq(write(slave, "x", 1), 1);
+    cr_expect_eq(receive(NULL), 'x');
+}
+
 /* Both are told that there is something; whoever reads last would wait in read. */
 Test(serial, input_that_somebody_else_has_read_first_blocks_nobody)
 {

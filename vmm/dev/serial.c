@@ -35,6 +35,7 @@
 #define OUT_MARK  (32 * 1024) /* the rest is more than there can be vCPUs */
 #define OUT_BURST 4096        /* enough for a system call */
 #define OUT_DELAY 2000000     /* nanoseconds that a byte waits for company */
+#define IN_RETRY  200000000 /* nanoseconds until a terminal is tried again that is another job's */
 #define IN_CHUNK  4096
 #define IN_CHUNKS 257 /* of a person's input, 1 MiB and the rest of one that is being taken */
 
@@ -403,8 +404,8 @@ static size_t room_for_input(const struct serial *serial)
     return serial->console.interactive ? IN_CHUNK : IN_CHUNK - mv_min(serial->in_used, IN_CHUNK);
 }
 
-/* Reads once, where there is room.  Returns false at the end of the input. */
-static bool read_once(struct serial *serial)
+/* Reads once, where there is room.  Returns how much, 0 at the end of the input, or -errno. */
+static ssize_t read_once(struct serial *serial)
 {
     uint8_t data[IN_CHUNK];
     size_t count = room_for_input(serial);
@@ -416,7 +417,7 @@ static bool read_once(struct serial *serial)
     got = got < 0 ? -errno : got;
     end_call(serial, &serial->reader);
     if (got <= 0)
-        return got == -EINTR || got == -EAGAIN;
+        return got;
     count = (size_t)got;
     if (serial->console.filter) {
         pthread_mutex_unlock(serial->lock);
@@ -425,27 +426,36 @@ static bool read_once(struct serial *serial)
     }
     keep_input(serial, data, count, is_break);
     feed(serial);
-    return true;
+    return got;
+}
+
+static bool is_over(ssize_t got)
+{
+    return got == 0 || (got < 0 && got != -EINTR && got != -EAGAIN);
 }
 
 static void *read_input(void *context)
 {
     struct serial *serial = context;
-    bool more = true;
     int before;
 
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
     pthread_mutex_lock(serial->lock);
-    while (more && !serial->closed) {
+    while (!serial->closed) {
+        ssize_t got;
+
         if (!serial->in_ready || room_for_input(serial) == 0) {
             serial->in_paused = serial->in_ready;
             pthread_cond_wait(&serial->reader.wanted, serial->lock);
             continue;
         }
         serial->in_ready = false;
-        more = read_once(serial);
-        if (more)
-            mv_loop_change(serial->loop, &serial->input, EPOLLIN | EPOLLONESHOT);
+        got = read_once(serial);
+        if (got == -EIO && !serial->closed)
+            wait_for(serial, &serial->reader, mv_monotonic_ns() + IN_RETRY);
+        else if (is_over(got))
+            break;
+        mv_loop_change(serial->loop, &serial->input, EPOLLIN | EPOLLONESHOT);
     }
     pthread_mutex_unlock(serial->lock);
     return NULL;
@@ -470,7 +480,7 @@ static void on_nudge(void *context, uint32_t events)
 
     (void)events;
     eventfd_read(serial->nudge.fd, &nudges);
-    serial->in_paused = read_once(serial);
+    serial->in_paused = !is_over(read_once(serial));
     feed(serial); /* goes on, if there is room */
 }
 
