@@ -161,8 +161,8 @@ static int fill_slot(struct mv_board *board, const struct mv_device_env *env,
 }
 
 int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
-                      const struct mv_disk *disk, unsigned queues, struct mv_bus *mmio,
-                      struct mv_error *err)
+                      const struct mv_disk *disk, size_t disks, unsigned queues,
+                      struct mv_bus *mmio, struct mv_error *err)
 {
     struct mv_device_desc desc = take_slot(board, false);
     struct mv_virtio *virtio;
@@ -173,6 +173,7 @@ int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
         .image = &image,
         .disk = disk,
         .queues = disk->queues ? disk->queues : (unsigned)mv_min(queues, MV_QUEUES_MAX),
+        .in_flight = MV_BLK_IN_FLIGHT / disks,
         .engines = mv_blk_engines(disk),
         .loop = env->loop,
         .log = env->log,

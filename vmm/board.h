@@ -43,10 +43,10 @@ int mv_board_add_late(struct mv_board *board, const struct mv_arch *arch,
                       const struct mv_device_env *env, struct mv_bus *mmio, struct mv_bus *ports,
                       struct mv_error *err);
 
-/* Adds the next disk, vda first; `queues` for a disk that leaves the number open. */
+/* Adds the next disk of so many, vda first; `queues` for a disk that leaves the number open. */
 int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
-                      const struct mv_disk *disk, unsigned queues, struct mv_bus *mmio,
-                      struct mv_error *err);
+                      const struct mv_disk *disk, size_t disks, unsigned queues,
+                      struct mv_bus *mmio, struct mv_error *err);
 
 /* Adds the next virtio device of the embedder's, virtio0 first. */
 int mv_board_add_virtio(struct mv_board *board, const struct mv_device_env *env,

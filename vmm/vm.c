@@ -336,7 +336,8 @@ static int init_virtio(struct mv_machine *machine, const struct mv_config *confi
     for (size_t i = 0; !error && i < config->disk_count; i++) {
         struct mv_disk disk = take_disk(config, i);
 
-        error = mv_board_add_disk(&machine->board, env, &disk, machine->cpus, &machine->mmio, err);
+        error = mv_board_add_disk(&machine->board, env, &disk, config->disk_count, machine->cpus,
+                                  &machine->mmio, err);
     }
     for (size_t i = 0; !error && i < config->virtio_count; i++) {
         struct mv_own_virtio virtio = take_virtio(config, i);

@@ -256,7 +256,7 @@ static unsigned count_active(void)
 /* Whatever the input left undone is done by and by. */
 static void finish(void)
 {
-    for (unsigned i = 0; i < 64 && count_active(); i++) {
+    for (unsigned i = 0; i < 4096 && count_active(); i++) {
         fuzz_complete(UINT32_MAX);
         fuzz_turn();
         take_answers();

@@ -280,6 +280,7 @@ void fuzz_device_start(uint8_t disk)
                                  .image = &image,
                                  .disk = &config,
                                  .queues = FUZZ_QUEUES,
+                                 .in_flight = 0x4000, /* a step is half of it */
                                  .engines = engines,
                                  .loop = &loop,
                                  .log = &mute};

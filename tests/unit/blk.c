@@ -187,7 +187,8 @@ Test(blk, sectors_beyond_the_end_are_refused)
         blk_fill(blk_data(rows[i].size), rows[i].sector * 512, rows[i].size, 1);
         cr_expect_eq(blk_request(BLK_OUT, rows[i].sector, rows[i].size),
                      rows[i].good ? BLK_OK : BLK_IOERR, "row %u", i);
-        cr_expect_eq(script.log_count, rows[i].good ? 2 : 0);
+        cr_expect_eq(script_bytes(MV_IO_READ), rows[i].good ? rows[i].size : 0);
+        cr_expect_eq(script_bytes(MV_IO_WRITE), rows[i].good ? rows[i].size : 0);
     }
     cr_expect(blk_file_is(0, SIZE, 1));
 }
@@ -729,7 +730,7 @@ Test(blk, write_zeroes_without_unmap_keeps_the_room)
     cr_expect_eq(script_count(MV_IO_DISCARD), 0);
 }
 
-/* Zeros, where the host cannot make them: several steps of 4 MiB. */
+/* Zeros, where the host cannot make them: one of the ranges in several steps. */
 static void check_zeros_by_hand(void)
 {
     const struct blk_range ranges[] = {{.sector = 1, .sectors = 9 * 2048 + 3},
@@ -739,7 +740,7 @@ static void check_zeros_by_hand(void)
     blk_fill_file(0, 16 * SIZE, 1);
     cr_expect_eq(blk_request_ranges(BLK_WRITE_ZEROES, ranges, 3), BLK_OK);
     cr_expect_eq(script_count(MV_IO_ZERO), 1, "the host is asked once");
-    cr_expect_eq(script_count(MV_IO_WRITE), 3 + 1 + 1);
+    cr_expect_eq(script_bytes(MV_IO_WRITE), (9 * 2048 + 3 + 1 + 300) * 512);
     cr_expect(blk_file_is(0, 512, 1) && blk_file_is(18436 * 512, 20000 * 512 - 18436 * 512, 1));
     cr_expect(blk_file_is_zero(512, 18435 * 512));
     cr_expect(blk_file_is_zero(20000 * 512, 512) && blk_file_is(20001 * 512, 9 * 512, 1));
@@ -850,10 +851,140 @@ Test(blk, a_range_has_4_gib_at_most)
 
     blk_ready(8 * MV_GIB);
     cr_expect_eq(blk_request_ranges(BLK_DISCARD, &range, 1), BLK_OK);
-    cr_expect_eq(script.log[0].size, 4 * MV_GIB);
+    cr_expect_eq(script_bytes(MV_IO_DISCARD), 4 * MV_GIB);
     cr_expect_eq(script.log[0].offset, 16 * 512);
     range.sectors++;
     cr_expect_eq(blk_request_ranges(BLK_DISCARD, &range, 1), BLK_IOERR);
+}
+
+/* ---- steps ---- */
+
+/* One after the other from `offset` on, none larger than `most`. */
+static void expect_steps(enum mv_io_op op, uint64_t offset, uint64_t size, uint64_t most)
+{
+    for (unsigned i = 0; i < script.log_count; i++) {
+        cr_assert_eq(script.log[i].op, op);
+        cr_assert_eq(script.log[i].offset, offset);
+        cr_assert(script.log[i].size > 0 && script.log[i].size <= most);
+        offset += script.log[i].size;
+        size -= script.log[i].size;
+    }
+    cr_assert_eq(size, 0);
+}
+
+/* Buffers of any length, which make up `size` bytes; returns how many. */
+static unsigned cut_data(struct ring_part *parts, uint32_t size, bool writable, uint64_t *state)
+{
+    static const uint32_t lengths[] = {0, 1, 511, 512, 4095, 4096, 4097, 8192, 100000};
+    unsigned count = 0;
+    mv_gpa at = RIG_DATA;
+
+    while (size) {
+        uint32_t length = lengths[(rig_random(state) >> 33) % MV_COUNT(lengths)];
+
+        if (length > size || count == 200)
+            length = size;
+        parts[count++] = (struct ring_part){at, length, writable};
+        at += length;
+        size -= length;
+    }
+    return count;
+}
+
+/* A disk that may have `in_flight` bytes in flight. */
+static void check_steps(uint64_t in_flight)
+{
+    uint64_t state = in_flight, most = mv_min(in_flight / 2, 512 * MV_KIB);
+    struct ring_part parts[210] = {{BLK_HEADER, 16, false}};
+
+    blk.in_flight = in_flight;
+    blk_ready(8 * SIZE);
+    for (unsigned round = 0; round < 60; round++) {
+        uint32_t size = 512 * (1 + (uint32_t)(rig_random(&state) >> 33) % 4096);
+        uint64_t sector = (rig_random(&state) >> 33) % 8192;
+        bool writes = round % 2;
+        unsigned count = 1 + cut_data(parts + 1, size, !writes, &state);
+
+        parts[count++] = (struct ring_part){BLK_STATUS, 1, true};
+        if (writes)
+            blk_fill(blk_data(size), 512 * sector, size, round);
+        else
+            blk_fill_file(512 * sector, size, round);
+        blk_put_header(writes ? BLK_OUT : BLK_IN, sector);
+        script_forget();
+        cr_assert_eq(blk_request_parts(parts, count), BLK_OK);
+        cr_assert_eq(blk.written, writes ? 1 : size + 1);
+        expect_steps(writes ? MV_IO_WRITE : MV_IO_READ, 512 * sector, size, most);
+        cr_assert(writes ? blk_file_is(512 * sector, size, round)
+                         : blk_is(blk_data(size), 512 * sector, size, round));
+    }
+}
+
+Test(blk, large_transfers_are_done_in_steps_wherever_they_cut_the_buffers)
+{
+    check_steps(MV_BLK_IN_FLIGHT);
+}
+
+Test(blk, transfers_are_done_in_small_steps_if_little_may_be_in_flight)
+{
+    check_steps(24 * MV_KIB);
+}
+
+Test(blk, transfers_are_done_page_by_page_if_hardly_anything_may_be_in_flight)
+{
+    check_steps(8 * MV_KIB);
+}
+
+Test(blk, an_error_in_any_step_is_the_answer_and_the_last_one)
+{
+    blk_ready(4 * SIZE);
+    script.hold = true;
+    for (unsigned good = 0; good < 4; good++) {
+        blk_put_header(BLK_IN, 0);
+        script_forget();
+        ring_offer_parts(&blk.rings[0], 0,
+                         (const struct ring_part[]){{BLK_HEADER, 16, false},
+                                                    {RIG_DATA, 4 * SIZE, true},
+                                                    {BLK_STATUS, 1, true}},
+                         3);
+        rig_set(REG_QUEUE_NOTIFY, 0);
+        for (unsigned i = 0; i <= good; i++) {
+            rig_turn();
+            cr_assert_eq(script.started_count, 1, "one after the other");
+            script.errors[MV_IO_READ] = i == good ? -EIO : 0;
+            script_release(1);
+        }
+        blk_wait_answers(0, 1);
+        cr_expect_eq(*(uint8_t *)rig_at(BLK_STATUS, 1), BLK_IOERR);
+        cr_expect_eq(blk.written, 0);
+        cr_expect_eq(script.log_count, good + 1);
+    }
+}
+
+Test(blk, large_writes_that_are_to_be_stable_are_synced_when_the_last_step_is_done)
+{
+    blk.disk.cache = MV_CACHE_WRITETHROUGH;
+    blk_ready(4 * SIZE);
+    cr_expect_eq(blk_request(BLK_OUT, 0, 4 * SIZE), BLK_OK);
+    cr_expect_eq(script_bytes(MV_IO_WRITE), 4 * SIZE);
+    cr_expect_eq(script_count(MV_IO_SYNC), 1);
+    cr_expect_eq(script.log[script.log_count - 1].op, MV_IO_SYNC);
+    script.errors[MV_IO_SYNC] = -EIO;
+    cr_expect_eq(blk_request(BLK_OUT, 0, 4 * SIZE), BLK_IOERR);
+    script_forget();
+    cr_expect_eq(blk_request(BLK_IN, 0, 4 * SIZE), BLK_OK, "a read has nothing to keep");
+    cr_expect_eq(script_count(MV_IO_SYNC), 0);
+}
+
+Test(blk, a_large_discard_is_done_in_steps_that_leave_no_page_behind)
+{
+    struct blk_range range = {.sector = 16, .sectors = 8 * MV_MIB};
+
+    blk_ready(8 * MV_GIB);
+    cr_expect_eq(blk_request_ranges(BLK_DISCARD, &range, 1), BLK_OK);
+    expect_steps(MV_IO_DISCARD, 16 * 512, 4 * MV_GIB, 16 * MV_MIB);
+    for (unsigned i = 1; i < script.log_count; i++)
+        cr_assert_eq(script.log[i].offset % MV_MIB, 0);
 }
 
 /* ---- read-only ---- */

@@ -340,6 +340,139 @@ Test(blk_host, its_end_with_requests_in_flight_frees_all)
     blk_offer(0, 0, BLK_FLUSH, 0, 0); /* the suite's end follows: a sanitizer counts */
 }
 
+/* ---- more than may be in flight at once ---- */
+
+/* In the 64 slots of a queue, requests of one size at one place. */
+static void offer_alike(unsigned queue, uint32_t type, mv_gpa data, uint32_t size)
+{
+    for (unsigned slot = 0; slot < 64; slot++) {
+        struct ring_descriptor *d = &ring_table(&blk.rings[queue])[4 * slot + 1];
+
+        blk_offer(queue, slot, type, 0, 512);
+        d->addr = data;
+        d->len = size;
+    }
+}
+
+Test(blk_host, what_is_in_flight_has_a_bound_however_many_and_large_the_requests_are)
+{
+    blk.queues = 4;
+    blk_ready(64 * SIZE);
+    script.hold = true;
+    for (unsigned queue = 0; queue < 4; queue++)
+        offer_alike(queue, queue % 2 ? BLK_OUT : BLK_IN, RIG_DATA, 64 * SIZE);
+    rig_set(REG_QUEUE_NOTIFY, 0);
+    for (unsigned i = 0; i < 200; i++) {
+        rig_turn();
+        cr_assert_leq(script_held(), MV_BLK_IN_FLIGHT);
+        cr_assert_geq(script_held(), MV_BLK_IN_FLIGHT / 2);
+        script_release(script.started_count);
+    }
+    rig_begin_reset();
+    rig_turn();
+    script_release(script.started_count);
+    rig_turn();
+    cr_expect_eq(rig_get(REG_STATUS), 0, "a reset does not wait for what had not begun");
+    blk_go(BLK_F_USUAL);
+    script.hold = false;
+    cr_expect_eq(blk_request(BLK_IN, 0, 512), BLK_OK);
+}
+
+Test(blk_host, one_turn_of_the_loop_starts_no_more_than_may_be_in_flight)
+{
+    uint64_t before, now = 0;
+
+    blk_ready(64 * SIZE);
+    offer_alike(0, BLK_IN, RIG_DATA, 64 * SIZE); /* 4 GiB */
+    rig_set(REG_QUEUE_NOTIFY, 0);
+    for (unsigned i = 0; i < 10; i++) {
+        before = now;
+        mv_loop_turn(&rig.loop, 0);
+        now = script_bytes(MV_IO_READ) - script_held(); /* read within the call that starts it */
+        cr_expect(now > before && now - before <= MV_BLK_IN_FLIGHT);
+    }
+    rig_reset();
+}
+
+static bool is_asleep(void *context)
+{
+    (void)context;
+    return !rig.loop.pollers;
+}
+
+Test(blk_host, what_does_not_fit_waits_in_its_queue_and_each_queue_has_its_turn)
+{
+    unsigned answers = 0, of[3] = {0};
+
+    blk.queues = 3;
+    blk.in_flight = 64 * MV_KIB;
+    blk_ready(SIZE);
+    blk_fill_file(0, SIZE, 1);
+    script.hold = true;
+    for (unsigned queue = 0; queue < 3; queue++)
+        for (unsigned slot = 0; slot < 64; slot++)
+            blk_offer(queue, slot, BLK_IN, slot, BLK_SLOT_DATA);
+    rig_set(REG_QUEUE_NOTIFY, 0);
+    while (answers < 3 * 64) {
+        struct ring_used used;
+
+        rig_turn();
+        cr_assert(script.started_count > 0 && script_held() <= blk.in_flight);
+        cr_assert(rig_wait(is_asleep, NULL), "it does not look at what it cannot take");
+        script_release(1);
+        rig_turn();
+        for (unsigned queue = 0; queue < 3; queue++)
+            while (ring_take(&blk.rings[queue], &used)) {
+                unsigned slot = used.id / 4;
+
+                cr_assert_eq(*blk_slot_status(queue, slot), BLK_OK);
+                cr_assert(blk_is(blk_slot_data(queue, slot), 512 * slot, BLK_SLOT_DATA, 1));
+                answers++;
+                of[queue]++;
+            }
+        if (answers == 96)
+            cr_expect(of[0] > 20 && of[1] > 20 && of[2] > 20, "%u, %u, %u", of[0], of[1], of[2]);
+    }
+}
+
+Test(blk_host, a_flood_of_requests_that_need_no_disk_does_not_keep_the_loop)
+{
+    blk.queues = 64;
+    blk_ready(SIZE);
+    for (unsigned queue = 0; queue < 64; queue++)
+        for (unsigned slot = 0; slot < 64; slot++)
+            blk_offer(queue, slot, BLK_GET_ID, 0, 20);
+    rig_set(REG_QUEUE_NOTIFY, 0);
+    mv_loop_turn(&rig.loop, 0);
+    for (unsigned queue = 0; queue < 64; queue++)
+        blk.written += ring_used(&blk.rings[queue])[1];
+    cr_expect_leq(blk.written, MV_QUEUE_MAX);
+    for (unsigned queue = 0; queue < 64; queue++)
+        blk_wait_answers(queue, 64);
+}
+
+Test(blk_host, its_end_with_requests_that_wait_frees_all)
+{
+    blk.in_flight = 64 * MV_KIB;
+    blk_ready(SIZE);
+    script.hold = true;
+    offer_alike(0, BLK_IN, RIG_DATA, SIZE);
+    rig_set(REG_QUEUE_NOTIFY, 0);
+    rig_turn();
+    cr_expect_lt(script.started_count, 64); /* the suite's end follows: a sanitizer counts */
+}
+
+Test(blk_host, a_reset_in_the_middle_of_a_transfer_ends_it)
+{
+    blk_ready(4 * SIZE);
+    script.hold = true;
+    blk_offer(0, 0, BLK_IN, 0, 512);
+    ring_table(&blk.rings[0])[1].len = 4 * SIZE;
+    reset_with_one_in_flight();
+    cr_expect_eq(script.log_count, 1);
+    cr_expect_eq(script.cancels, 1);
+}
+
 /* ---- another size ---- */
 
 static void rescan(void)
@@ -347,6 +480,23 @@ static void rescan(void)
     pthread_mutex_lock(&rig.device.lock);
     rig.device.ops->rescan(rig.device.state);
     pthread_mutex_unlock(&rig.device.lock);
+}
+
+Test(blk_host, a_transfer_whose_end_has_shrunk_away_since_it_began_does_not_make_the_disk_grow)
+{
+    blk_ready(SIZE);
+    script.hold = true;
+    blk_offer(0, 0, BLK_OUT, 0, 512);
+    ring_table(&blk.rings[0])[1].len = SIZE;
+    rig_set(REG_QUEUE_NOTIFY, 0);
+    rig_turn();
+    cr_assert_eq(ftruncate(blk.file, SIZE / 2), 0);
+    rescan();
+    script_release(1);
+    blk_wait_answers(0, 1);
+    cr_expect_eq(*blk_slot_status(0, 0), BLK_IOERR);
+    cr_expect_eq(script.log_count, 1);
+    cr_expect_eq(lseek(blk.file, 0, SEEK_END), SIZE / 2);
 }
 
 Test(blk_host, a_range_that_has_shrunk_away_since_the_request_began_is_an_error)
@@ -458,15 +608,49 @@ Test(blk_host, direct_takes_buffers_at_any_address)
     cr_expect_eq(blk_request(BLK_OUT, 0, 8 * SIZE), BLK_OK, "aligned, of any size");
 }
 
-Test(blk_host, direct_does_not_copy_without_a_bound)
+Test(blk_host, direct_copies_large_transfers_in_steps)
 {
     const struct ring_part parts[] = {
         {BLK_HEADER, 16, false}, {RIG_DATA + 1, 8 * SIZE, false}, {BLK_STATUS, 1, true}};
+    const struct ring_part in[] = {
+        parts[0], {RIG_DATA + 3, 1, true}, {RIG_DATA + 4, 8 * SIZE - 1, true}, parts[2]};
 
     ready_direct(16 * SIZE);
+    blk_fill(rig_at(RIG_DATA + 1, 8 * SIZE), 0, 8 * SIZE, 1);
     blk_put_header(BLK_OUT, 0);
-    cr_expect_eq(blk_request_parts(parts, 3), BLK_IOERR);
-    cr_expect_eq(script.log_count, 0);
+    cr_expect_eq(blk_request_parts(parts, 3), BLK_OK);
+    cr_expect(blk_file_is(0, 8 * SIZE, 1));
+    memset(blk_data(9 * SIZE), 0, 9 * SIZE);
+    blk_put_header(BLK_IN, 0);
+    cr_expect_eq(blk_request_parts(in, 4), BLK_OK);
+    cr_expect(blk_is(rig_at(RIG_DATA + 3, 8 * SIZE), 0, 8 * SIZE, 1));
+}
+
+/* Requests of any size, of which as many as there can be are in flight. */
+Test(blk_host, direct_does_not_copy_more_than_may_be_in_flight)
+{
+    static const uint32_t sizes[] = {4096, 64 * 1024, 4096 * 1024};
+
+    blk.queues = 4;
+    blk.in_flight = 2 * MV_MIB;
+    ready_direct(16 * SIZE);
+    script.hold = true;
+    for (unsigned i = 0; i < MV_COUNT(sizes); i++) {
+        uint64_t most = 0;
+
+        for (unsigned queue = 0; queue < 4; queue++)
+            offer_alike(queue, i % 2 ? BLK_OUT : BLK_IN, RIG_DATA + 1, sizes[i]);
+        rig_set(REG_QUEUE_NOTIFY, 0);
+        for (unsigned turns = 0; turns < 4 || script.held_count; turns++) {
+            rig_turn();
+            most = mv_max(most, script_held_outside());
+            script_release(script.started_count / 2 + (script.started_count == 1));
+        }
+        cr_expect(most > blk.in_flight / 4 && most <= blk.in_flight, "%llu bytes",
+                  (unsigned long long)most);
+        for (unsigned queue = 0; queue < 4; queue++)
+            blk_wait_answers(queue, 64);
+    }
 }
 
 Test(blk_host, a_reset_keeps_what_direct_has_copied_from_the_guest)

@@ -19,6 +19,7 @@ void blk_start(void)
     rig_start();
     blk.disk = (struct mv_disk){.size = sizeof(blk.disk)};
     blk.queues = 1;
+    blk.in_flight = MV_BLK_IN_FLIGHT;
     blk.engines = script_engines;
     blk.folder = "/tmp";
     blk.file = -1;
@@ -58,6 +59,7 @@ void blk_attach(void)
         .image = &image,
         .disk = &blk.disk,
         .queues = blk.queues,
+        .in_flight = blk.in_flight,
         .engines = blk.engines,
         .loop = &rig.loop,
         .log = &rig.log,
@@ -377,6 +379,42 @@ unsigned script_count(enum mv_io_op op)
     for (unsigned i = 0; i < script.log_count; i++)
         count += script.log[i].op == op;
     return count;
+}
+
+uint64_t script_bytes(enum mv_io_op op)
+{
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; i < script.log_count; i++)
+        bytes += script.log[i].op == op ? script.log[i].size : 0;
+    return bytes;
+}
+
+uint64_t script_held(void)
+{
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; i < script.held_count; i++)
+        bytes += script.held[i]->size;
+    return bytes;
+}
+
+static bool is_outside(const uint8_t *at)
+{
+    const uint8_t *low = rig_at(0, RIG_LOW), *high = rig_at(RIG_HIGH, RIG_HIGH_SIZE);
+
+    return !(at >= low && at < low + RIG_LOW) && !(at >= high && at < high + RIG_HIGH_SIZE);
+}
+
+uint64_t script_held_outside(void)
+{
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; i < script.held_count; i++)
+        for (unsigned j = 0; j < script.held[i]->iov_count; j++)
+            if (is_outside(script.held[i]->iov[j].iov_base))
+                bytes += script.held[i]->iov[j].iov_len;
+    return bytes;
 }
 
 void script_forget(void)

@@ -53,6 +53,7 @@ struct blk_range {
 struct blk_rig {
     struct mv_disk disk; /* to be changed before blk_attach */
     unsigned queues;     /* likewise: 1 */
+    uint64_t in_flight;  /* likewise: MV_BLK_IN_FLIGHT */
     mv_engine_create_fn *const *engines;
     const char *folder; /* where the file is: "/tmp" */
     char path[64];
@@ -150,11 +151,16 @@ extern struct script script;
 mv_engine_create_fn script_create;
 extern mv_engine_create_fn *const script_engines[];
 
+/* Bytes of the requests that are held, and of these, those that lie outside of guest memory. */
+uint64_t script_held(void);
+uint64_t script_held_outside(void);
+
 /* Does the first `count` of the held requests. */
 void script_release(unsigned count);
 
-/* How many operations of this kind were submitted since script_forget. */
+/* How many operations of this kind were submitted since script_forget, and of how many bytes. */
 unsigned script_count(enum mv_io_op op);
+uint64_t script_bytes(enum mv_io_op op);
 void script_forget(void);
 
 #endif

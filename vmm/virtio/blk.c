@@ -9,6 +9,12 @@
  * comes soon after the answer to its last, and a doorbell costs an exit and
  * waking this thread.
  *
+ * An engine may do within its call what it is given, and what it has begun nobody
+ * can end.  So that a guest cannot make the others, or the machine's end, wait for
+ * its disk, requests are done in steps of a bounded size, one after the other; what
+ * all of them have in flight, and in memory of ours, has a bound, too.  Whatever
+ * does not fit waits in the rings.
+ *
  * Left out: geometry, secure erase, zoned devices, lifetime.
  */
 #include "blk.h"
@@ -41,10 +47,11 @@ enum { RANGE_UNMAP = 1 };
 #define SEG_MAX     (MV_QUEUE_MAX - 2) /* header and status take a descriptor each */
 #define RANGES_MAX  16u                /* of one discard or write-zeroes */
 #define RANGE_MAX   (4 * MV_GIB)       /* bytes of one of them */
-#define ZEROS_SIZE  (64 * MV_KIB)
-#define ZEROS_IOV   64u
-#define BOUNCE_MAX  (4 * MV_MIB)
+#define RANGE_STEP  (16 * MV_MIB)      /* of a range, where the host makes the zeros or the hole */
+#define STEP_MAX    (512 * MV_KIB)     /* of a transfer, and of zeros by hand */
+#define COST_MIN    MV_PAGE_SIZE       /* what a request counts in flight, however small it is */
 #define FEW         4u
+#define ZEROS_SIZE  (STEP_MAX / FEW)
 #define POLL_MIN_NS 4000u
 #define POLL_MAX_NS 64000u
 
@@ -97,18 +104,26 @@ struct request {
     uint32_t in_size; /* bytes that there is room for before the status */
     uint32_t written; /* of these, if all goes well */
     uint16_t head;
-    bool stable;       /* what it writes has to be on stable storage before the answer */
-    struct iovec *iov; /* the guest's buffers: `few`, or to be freed */
-    unsigned iov_count;
+    bool stable;   /* what its steps wrote has to be on stable storage before the answer */
+    uint64_t cost; /* bytes of the disk's share */
+    uint64_t step; /* bytes of the step */
+
+    /* a transfer */
+    uint64_t at, left;   /* what its steps have not come to yet: offset, bytes */
+    struct iovec *iov;   /* the guest's buffers: `few`, or to be freed */
+    struct iovec *rest;  /* of these: the step's, then those of what is left */
+    unsigned rest_count; /* the step's */
+    size_t cut;          /* bytes that the last of them has more */
     struct iovec few[FEW];
-    struct iovec bounced; /* all of `bounce` */
-    uint8_t *bounce;      /* to be freed: stands in for buffers that direct I/O cannot use */
+    bool bounces;         /* the step does: direct I/O cannot use its buffers */
+    uint8_t *bounce;      /* to be freed: stands in for them */
+    struct iovec bounced; /* the step there, which engines change */
 
     /* discard and write-zeroes */
     struct range *ranges; /* to be freed */
     unsigned range, range_count;
-    uint64_t done, step; /* bytes of the range, and of the step */
-    bool by_hand;        /* zeros are written, as the host cannot make them otherwise */
+    uint64_t done; /* bytes of the range */
+    bool by_hand;  /* zeros are written, as the host cannot make them otherwise */
 };
 
 struct blk {
@@ -132,6 +147,9 @@ struct blk {
     uint64_t window; /* how long to look before sleeping, nanoseconds */
     uint64_t look_until, slept_at;
     unsigned in_flight;
+    uint64_t share, taken;                   /* bytes that may be in flight, and are */
+    uint64_t step;                           /* bytes of a transfer that are in flight at once */
+    unsigned first;                          /* the queue whose turn it was */
     struct request *requests[MV_QUEUES_MAX]; /* MV_QUEUE_MAX each, by head */
     struct mv_chain chain;
     uint8_t *zeros; /* ZEROS_SIZE of them, once they were needed */
@@ -187,8 +205,10 @@ static bool are_aligned(const struct iovec *iov, unsigned count, unsigned block)
 
 /* ---- steps of a request ---- */
 
-static void release(struct request *request)
+static void release(struct blk *blk, struct request *request)
 {
+    blk->taken -= request->cost;
+    request->cost = 0;
     if (request->iov != request->few)
         free(request->iov);
     free(request->ranges);
@@ -198,13 +218,11 @@ static void release(struct request *request)
     request->bounce = NULL;
 }
 
-static void answer(struct request *request, uint8_t status)
+static void answer(struct blk *blk, struct request *request, uint8_t status)
 {
     uint32_t written = status == S_OK ? request->written : 0;
 
-    if (status == S_OK && request->bounce && request->type == T_IN)
-        give(request->iov, request->iov_count, request->bounce, written);
-    release(request);
+    release(blk, request);
     __atomic_store_n(request->status, status, __ATOMIC_RELAXED);
     /* 2.7.8.2: no more than what was written from the beginning on; the status comes last */
     mv_queue_push(request->queue, request->head, written + (written == request->in_size));
@@ -213,30 +231,17 @@ static void answer(struct request *request, uint8_t status)
 static void submit(struct blk *blk, struct request *request, enum mv_io_op op)
 {
     request->io.op = op;
-    request->io.stable = request->stable;
     blk->in_flight++;
     blk->engine->ops->submit(blk->engine, &request->io);
 }
 
-/* Writes zeros from the host's memory, so many at a time. */
-static bool prepare_zeros(struct blk *blk, struct request *request)
+/* All steps are done. */
+static void conclude(struct blk *blk, struct request *request)
 {
-    unsigned count = 0;
-
-    if (!blk->zeros)
-        blk->zeros = aligned_alloc(MV_PAGE_SIZE, ZEROS_SIZE);
-    if (!request->iov)
-        request->iov = calloc(ZEROS_IOV, sizeof(*request->iov));
-    if (!blk->zeros || !request->iov)
-        return false;
-    memset(blk->zeros, 0, ZEROS_SIZE);
-    request->step = mv_min(request->step, ZEROS_IOV * ZEROS_SIZE);
-    for (uint64_t at = 0; at < request->step; at += ZEROS_SIZE)
-        request->iov[count++] = (struct iovec){.iov_base = blk->zeros,
-                                               .iov_len = mv_min(request->step - at, ZEROS_SIZE)};
-    request->io.iov = request->iov;
-    request->io.iov_count = count;
-    return true;
+    if (request->stable)
+        submit(blk, request, MV_IO_SYNC);
+    else
+        answer(blk, request, S_OK);
 }
 
 static bool in_range(const struct blk *blk, uint64_t sector, uint64_t bytes)
@@ -245,94 +250,38 @@ static bool in_range(const struct blk *blk, uint64_t sector, uint64_t bytes)
            sector <= (blk->capacity - bytes) / MV_SECTOR;
 }
 
-/* The next step of a discard or write-zeroes, or the answer. */
-static void step_ranges(struct blk *blk, struct request *request)
-{
-    const struct range *range = &request->ranges[request->range];
-    uint64_t size = (uint64_t)range->num_sectors * MV_SECTOR;
-    enum mv_io_op op = MV_IO_DISCARD;
+/* ---- transfers ---- */
 
-    if (request->type == T_WRITE_ZEROES && !(range->flags & RANGE_UNMAP))
-        op = MV_IO_ZERO;
-    request->step = size - request->done;
-    request->io.offset = range->sector * MV_SECTOR + request->done;
-    /* The disk may have shrunk since it began: zeros would make the image grow again. */
-    if (!in_range(blk, range->sector, size) || (request->by_hand && !prepare_zeros(blk, request))) {
-        answer(request, S_IOERR);
-        return;
-    }
-    request->io.size = request->step;
-    submit(blk, request, request->by_hand ? MV_IO_WRITE : op);
+/* The next `size` bytes of the buffers are those of the step: the last one is cut. */
+static void cut_buffers(struct request *request, uint64_t size)
+{
+    struct iovec *last = request->rest;
+
+    while (size > last->iov_len)
+        size -= (last++)->iov_len;
+    request->rest_count = (unsigned)(last - request->rest) + 1;
+    request->cut = last->iov_len - (size_t)size;
+    last->iov_len = (size_t)size;
 }
 
-/* A step of a discard or write-zeroes is done. */
-static void finish_step(struct blk *blk, struct request *request)
+/* The step is done.  Engines leave the end of a buffer where it is. */
+static void skip_buffers(struct request *request)
 {
-    int result = request->io.result;
+    struct iovec *last = &request->rest[request->rest_count - 1];
 
-    if (request->io.op == MV_IO_SYNC) {
-        answer(request, result ? S_IOERR : S_OK);
-        return;
-    }
-    if (result == -EOPNOTSUPP && request->type == T_WRITE_ZEROES && !request->by_hand) {
-        request->by_hand = true;
-        step_ranges(blk, request);
-        return;
-    }
-    if (result) {
-        answer(request, result == -EOPNOTSUPP ? S_UNSUPP : S_IOERR);
-        return;
-    }
-    request->done += request->step;
-    if (request->done == (uint64_t)request->ranges[request->range].num_sectors * MV_SECTOR) {
-        request->range++;
-        request->done = 0;
-    }
-    if (request->range < request->range_count)
-        step_ranges(blk, request);
-    else if (request->stable)
-        submit(blk, request, MV_IO_SYNC);
-    else
-        answer(request, S_OK);
-}
-
-/* The engine has done what it was given. */
-static void finish(struct blk *blk, struct request *request)
-{
-    blk->in_flight--;
-    if (blk->stopping) /* the driver's memory is to be its own again: no answer */
-        release(request);
-    else if (request->ranges)
-        finish_step(blk, request);
-    else
-        answer(request, request->io.result ? S_IOERR : S_OK);
-}
-
-/* ---- the beginning of a request ---- */
-
-/* Keeps the buffers, as the chain is about to be reused. */
-static bool keep_buffers(struct request *request, const struct iovec *iov, unsigned count)
-{
-    request->iov = count <= FEW ? request->few : malloc(count * sizeof(*iov));
-    if (!request->iov)
-        return false;
-    request->iov_count = count;
-    memcpy(request->iov, iov, count * sizeof(*iov));
-    request->io.iov = request->iov;
-    request->io.iov_count = count;
-    return true;
+    last->iov_base = (uint8_t *)last->iov_base + last->iov_len;
+    last->iov_len = request->cut;
+    request->rest = request->cut ? last : last + 1;
 }
 
 /* Direct I/O from and to anywhere: by way of memory that is aligned. */
-static bool bounce_buffers(struct request *request)
+static bool bounce_buffers(struct request *request, size_t size)
 {
-    size_t size = (size_t)request->io.size;
-    struct iovec *iov = request->iov;
-    unsigned count = request->io.iov_count;
+    struct iovec *iov = request->rest;
+    unsigned count = request->rest_count;
 
-    if (size > BOUNCE_MAX)
-        return false;
-    request->bounce = aligned_alloc(MV_PAGE_SIZE, mv_align_up(size, MV_PAGE_SIZE));
+    if (!request->bounce) /* no step is larger than the first */
+        request->bounce = aligned_alloc(MV_PAGE_SIZE, mv_align_up(size, MV_PAGE_SIZE));
     if (!request->bounce)
         return false;
     if (request->type == T_OUT && !take(&iov, &count, request->bounce, size))
@@ -343,6 +292,141 @@ static bool bounce_buffers(struct request *request)
     return true;
 }
 
+static void step_transfer(struct blk *blk, struct request *request)
+{
+    uint64_t size = mv_min(request->left, blk->step);
+
+    request->step = size;
+    /* The disk may have shrunk since it began: what is written would make the image grow again. */
+    if (!in_range(blk, request->at / MV_SECTOR, request->left)) {
+        answer(blk, request, S_IOERR);
+        return;
+    }
+    cut_buffers(request, size);
+    request->io.iov = request->rest;
+    request->io.iov_count = request->rest_count;
+    request->bounces =
+        blk->image.direct && !are_aligned(request->rest, request->rest_count, blk->image.block);
+    if (request->bounces && !bounce_buffers(request, (size_t)size)) {
+        answer(blk, request, S_IOERR);
+        return;
+    }
+    request->io.offset = request->at;
+    request->io.size = size;
+    request->at += size;
+    request->left -= size;
+    submit(blk, request, request->type == T_IN ? MV_IO_READ : MV_IO_WRITE);
+}
+
+static void finish_transfer(struct blk *blk, struct request *request)
+{
+    if (request->io.result) {
+        answer(blk, request, S_IOERR);
+        return;
+    }
+    if (request->bounces && request->type == T_IN)
+        give(request->rest, request->rest_count, request->bounce, (size_t)request->step);
+    skip_buffers(request);
+    if (request->left)
+        step_transfer(blk, request);
+    else
+        conclude(blk, request);
+}
+
+/* ---- ranges ---- */
+
+/* Writes zeros from the host's memory, so many at a time. */
+static bool prepare_zeros(struct blk *blk, struct request *request)
+{
+    unsigned count = 0;
+
+    if (!blk->zeros)
+        blk->zeros = aligned_alloc(MV_PAGE_SIZE, ZEROS_SIZE);
+    if (!blk->zeros)
+        return false;
+    memset(blk->zeros, 0, ZEROS_SIZE);
+    for (uint64_t at = 0; at < request->step; at += ZEROS_SIZE)
+        request->few[count++] = (struct iovec){.iov_base = blk->zeros,
+                                               .iov_len = mv_min(request->step - at, ZEROS_SIZE)};
+    request->io.iov = request->few;
+    request->io.iov_count = count;
+    return true;
+}
+
+/* The next step of a discard or write-zeroes, or the answer. */
+static void step_ranges(struct blk *blk, struct request *request)
+{
+    const struct range *range = &request->ranges[request->range];
+    uint64_t size = (uint64_t)range->num_sectors * MV_SECTOR;
+    uint64_t at = range->sector * MV_SECTOR + request->done;
+    enum mv_io_op op = MV_IO_DISCARD;
+
+    if (request->type == T_WRITE_ZEROES && !(range->flags & RANGE_UNMAP))
+        op = MV_IO_ZERO;
+    /* aligned ones: what lies across their border would keep its room */
+    request->step = request->by_hand ? blk->step : RANGE_STEP - at % RANGE_STEP;
+    request->step = mv_min(request->step, size - request->done);
+    /* The disk may have shrunk since it began: zeros would make the image grow again. */
+    if (!in_range(blk, range->sector, size) || (request->by_hand && !prepare_zeros(blk, request))) {
+        answer(blk, request, S_IOERR);
+        return;
+    }
+    request->io.offset = at;
+    request->io.size = request->step;
+    submit(blk, request, request->by_hand ? MV_IO_WRITE : op);
+}
+
+static void finish_ranges(struct blk *blk, struct request *request)
+{
+    int result = request->io.result;
+
+    if (result == -EOPNOTSUPP && request->type == T_WRITE_ZEROES && !request->by_hand) {
+        request->by_hand = true;
+        step_ranges(blk, request);
+        return;
+    }
+    if (result) {
+        answer(blk, request, result == -EOPNOTSUPP ? S_UNSUPP : S_IOERR);
+        return;
+    }
+    request->done += request->step;
+    if (request->done == (uint64_t)request->ranges[request->range].num_sectors * MV_SECTOR) {
+        request->range++;
+        request->done = 0;
+    }
+    if (request->range < request->range_count)
+        step_ranges(blk, request);
+    else
+        conclude(blk, request);
+}
+
+/* The engine has done what it was given. */
+static void finish(struct blk *blk, struct request *request)
+{
+    blk->in_flight--;
+    if (blk->stopping) /* the driver's memory is to be its own again: no answer */
+        release(blk, request);
+    else if (request->io.op == MV_IO_SYNC)
+        answer(blk, request, request->io.result ? S_IOERR : S_OK);
+    else if (request->ranges)
+        finish_ranges(blk, request);
+    else
+        finish_transfer(blk, request);
+}
+
+/* ---- the beginning of a request ---- */
+
+/* Keeps the buffers, as the chain is about to be reused. */
+static bool keep_buffers(struct request *request, const struct iovec *iov, unsigned count)
+{
+    request->iov = count <= FEW ? request->few : malloc(count * sizeof(*iov));
+    if (!request->iov)
+        return false;
+    memcpy(request->iov, iov, count * sizeof(*iov));
+    request->rest = request->iov;
+    return true;
+}
+
 static int begin_transfer(struct blk *blk, struct request *request, uint64_t sector,
                           const struct iovec *iov, unsigned count, uint64_t bytes)
 {
@@ -350,13 +434,15 @@ static int begin_transfer(struct blk *blk, struct request *request, uint64_t sec
         return S_IOERR;
     if (bytes == 0)
         return S_OK;
-    request->io.offset = sector * MV_SECTOR;
-    request->io.size = bytes;
     if (!keep_buffers(request, iov, count))
         return S_IOERR;
-    if (blk->image.direct && !are_aligned(iov, count, blk->image.block) && !bounce_buffers(request))
-        return S_IOERR;
-    submit(blk, request, request->type == T_IN ? MV_IO_READ : MV_IO_WRITE);
+    request->at = sector * MV_SECTOR;
+    request->left = bytes;
+    if (bytes <= blk->step) { /* its only write can be stable by itself */
+        request->io.stable = request->stable;
+        request->stable = false;
+    }
+    step_transfer(blk, request);
     return -EINPROGRESS;
 }
 
@@ -379,9 +465,6 @@ static int begin_ranges(struct blk *blk, struct request *request, struct iovec *
     if (!request->ranges || !take(&iov, &count, request->ranges, (size_t)bytes))
         return S_IOERR;
     request->range_count = (unsigned)(bytes / sizeof(struct range));
-    request->range = 0;
-    request->done = 0;
-    request->by_hand = false;
     for (unsigned i = 0; i < request->range_count; i++) {
         const struct range *range = &request->ranges[i];
         uint64_t size = (uint64_t)range->num_sectors * MV_SECTOR;
@@ -400,6 +483,13 @@ static bool changes_disk(const struct request *request)
     return request->type == T_OUT || request->type == T_DISCARD || request->type == T_WRITE_ZEROES;
 }
 
+/* Without FLUSH there is nothing but the answer that tells the driver (5.2.6.2). */
+static bool writes_are_stable(const struct blk *blk)
+{
+    return !blk->unsafe && (!atomic_load_explicit(&blk->writeback, memory_order_relaxed) ||
+                            !(blk->virtio.features & F_FLUSH));
+}
+
 /* The data of a chain: what is left of it between header and status. */
 struct data {
     struct iovec *out, *in;
@@ -407,11 +497,25 @@ struct data {
     uint64_t out_size, in_size;
 };
 
+/* No more than one of its steps.  Of zeros it is not known whether they are made by hand. */
+static uint64_t cost_of(const struct blk *blk, const struct request *request,
+                        const struct data *data)
+{
+    uint64_t bytes = data->out_size + data->in_size;
+
+    if (request->type == T_WRITE_ZEROES)
+        bytes = blk->step;
+    return mv_min(mv_max(bytes, COST_MIN), blk->step);
+}
+
 /* Returns the status, or -EINPROGRESS. */
 static int begin(struct blk *blk, struct request *request, uint64_t sector, struct data *data)
 {
     bool reads = request->type == T_IN || request->type == T_GET_ID;
 
+    request->cost = cost_of(blk, request, data);
+    blk->taken += request->cost;
+    request->stable = changes_disk(request) && writes_are_stable(blk);
     /* a buffer of the wrong direction */
     if ((reads && data->out_size) || (changes_disk(request) && data->in_size))
         return S_IOERR;
@@ -432,13 +536,6 @@ static int begin(struct blk *blk, struct request *request, uint64_t sector, stru
         return begin_ranges(blk, request, data->out, data->out_count, data->out_size);
     default: return S_UNSUPP;
     }
-}
-
-/* Without FLUSH there is nothing but the answer that tells the driver (5.2.6.2). */
-static bool writes_are_stable(const struct blk *blk)
-{
-    return !blk->unsafe && (!atomic_load_explicit(&blk->writeback, memory_order_relaxed) ||
-                            !(blk->virtio.features & F_FLUSH));
 }
 
 /* A chain from the ring: header, data and status, however they are cut (2.7.4.1). */
@@ -469,7 +566,6 @@ static bool begin_chain(struct blk *blk, unsigned index)
         .queue = &blk->virtio.queues[index],
         .head = head,
         .status = (uint8_t *)last->iov_base + last->iov_len,
-        .stable = writes_are_stable(blk),
         .type = UINT32_MAX,
         .in_size = (uint32_t)data.in_size,
     };
@@ -480,7 +576,7 @@ static bool begin_chain(struct blk *blk, unsigned index)
         status = begin(blk, request, le64toh(header.sector), &data);
     }
     if (status >= 0)
-        answer(request, (uint8_t)status);
+        answer(blk, request, (uint8_t)status);
     return true;
 }
 
@@ -491,31 +587,39 @@ static void break_down(struct blk *blk)
     blk->virtio.host.broken(blk->virtio.host.context);
 }
 
-/* Returns whether there was anything to take. */
+/* What does not fit stays in the rings.  While something does not, something is in flight, whose
+ * end makes room. */
+static bool has_room(const struct blk *blk)
+{
+    return blk->taken + blk->step <= blk->share;
+}
+
+/* As much as fits, and not for ever, if another vCPU goes on adding.  The queues begin by
+ * turns.  Returns whether there was anything to take. */
 static bool take_requests(struct blk *blk)
 {
-    bool any = false;
+    unsigned left = MV_QUEUE_MAX;
 
+    blk->first++;
     for (unsigned i = 0; i < blk->virtio.queue_count; i++) {
-        struct mv_queue *queue = &blk->virtio.queues[i];
+        unsigned index = (blk->first + i) % blk->virtio.queue_count;
+        struct mv_queue *queue = &blk->virtio.queues[index];
 
         if (!queue->state.ready || queue->broken)
             continue;
-        /* not for ever, if another vCPU goes on adding */
-        for (unsigned n = 0; n < MV_QUEUE_MAX; n++) {
+        for (; left && has_room(blk); left--) {
             enum mv_queue_result result = mv_queue_pop(queue, &blk->chain);
 
             if (result == MV_QUEUE_EMPTY)
                 break;
-            if (result == MV_QUEUE_BROKEN || !begin_chain(blk, i)) {
+            if (result == MV_QUEUE_BROKEN || !begin_chain(blk, index)) {
                 queue->broken = true;
                 break_down(blk);
                 break;
             }
-            any = true;
         }
     }
-    return any;
+    return left < MV_QUEUE_MAX;
 }
 
 static bool reap(struct blk *blk)
@@ -571,7 +675,8 @@ static bool ask_for_doorbell(struct blk *blk)
     bool any = false;
 
     blk->engine->ops->listen(blk->engine, true);
-    for (unsigned i = 0; i < blk->virtio.queue_count; i++)
+    /* without room, what is in flight wakes us */
+    for (unsigned i = 0; has_room(blk) && i < blk->virtio.queue_count; i++)
         if (blk->virtio.queues[i].state.ready && mv_queue_listen(&blk->virtio.queues[i]))
             any = true;
     if (reap(blk))
@@ -787,7 +892,7 @@ static void destroy(void *state)
         blk->engine->ops->destroy(blk->engine);
     for (unsigned i = 0; i < blk->virtio.queue_count; i++) {
         for (unsigned head = 0; blk->requests[i] && head < MV_QUEUE_MAX; head++)
-            release(&blk->requests[i][head]);
+            release(blk, &blk->requests[i][head]);
         free(blk->requests[i]);
     }
     mv_image_close(&blk->image);
@@ -863,6 +968,8 @@ int mv_blk_create(const struct mv_blk_setup *setup, struct mv_virtio **ret_virti
     blk->image = *setup->image;
     blk->capacity = blk->image.size;
     blk->engines = setup->engines;
+    blk->share = setup->in_flight;
+    blk->step = mv_min(STEP_MAX, mv_align_down(blk->share / 2, MV_PAGE_SIZE));
     blk->loop = setup->loop;
     blk->log = setup->log;
     snprintf(blk->name, sizeof(blk->name), "%s", setup->name);

@@ -4,13 +4,19 @@
 #define MV_VIRTIO_BLK_H
 
 #include "io/io.h"
+#include "util.h"
 #include "virtio.h"
+
+/* Bytes that all disks of a machine have in flight at most, and in memory of the host's for
+ * that.  Each has its share, so that none waits for another. */
+#define MV_BLK_IN_FLIGHT (16 * MV_MIB)
 
 struct mv_blk_setup {
     const char *name;       /* for messages; stays until create returns */
     struct mv_image *image; /* the device's from create on, on failure too */
     const struct mv_disk *disk;
-    unsigned queues; /* 1 to MV_QUEUES_MAX */
+    unsigned queues;    /* 1 to MV_QUEUES_MAX */
+    uint64_t in_flight; /* its share of MV_BLK_IN_FLIGHT: bytes, at least two pages */
     /* tried in turn when the driver says DRIVER_OK; ends with NULL; static */
     mv_engine_create_fn *const *engines;
     struct mv_loop *loop;
