@@ -26,7 +26,7 @@ static void check_map(void)
 
 static bool is_ours(uint64_t address)
 {
-    if (address < 0x400) /* real mode's vectors; arm64 has no memory there */
+    if (address < 0x500) /* real mode's vectors, BIOS data; arm64 has no memory there */
         return true;
     return (address + 8 > (uint64_t)file_start && address < (uint64_t)image_end) ||
            (address + 8 > boot.tables && address < boot.tables + boot.tables_size);

@@ -2,7 +2,8 @@
 /*
  * The ACPI tables: found by the scan for the RSDP and by the pointer handed
  * over, each with a valid checksum, the CPUs in the MADT as many as cpus=N, and
- * the FADT telling the truth about what is not there.
+ * the FADT telling the truth about what is not there.  And the MP tables, which Linux reads
+ * with acpi=off: found where it looks for them.
  */
 #include "runtime.h"
 
@@ -107,6 +108,26 @@ static void check_madt(const struct acpi_table *madt, unsigned cpus)
     check_equal(ioapics, 1);
 }
 
+/* MPS 4: in the last KiB of base memory; its table has the first 39 CPUs. */
+static void check_mp_tables(unsigned cpus)
+{
+    const uint8_t *pointer = (const uint8_t *)(639ull << 10), *table, *at;
+    unsigned found = 0;
+
+    while (!same(pointer, "_MP_", 4)) {
+        pointer += 16;
+        check((uint64_t)pointer < 640 << 10);
+    }
+    check(sums_to_zero(pointer, 16));
+    table = (const uint8_t *)load(pointer + 4, 4);
+    check(same(table, "PCMP", 4));
+    check(sums_to_zero(table, load(table + 4, 2)));
+    check_equal(load(table + 36, 4), 0xfee00000);
+    for (at = table + 44; at < table + load(table + 4, 2); at += *at == 0 ? 20 : 8)
+        found += *at == 0;
+    check_equal(found, cpus < 39 ? cpus : 39);
+}
+
 void test(void)
 {
     check_equal(scan(), acpi_rsdp);
@@ -116,4 +137,5 @@ void test(void)
     check_fadt(find_acpi_table("FACP"));
     check(find_acpi_table("APIC") != NULL);
     check_madt(find_acpi_table("APIC"), (unsigned)option("cpus", 1));
+    check_mp_tables((unsigned)option("cpus", 1));
 }

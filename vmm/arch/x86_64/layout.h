@@ -7,7 +7,7 @@
  *   0x0000_0000 +--------------------------+
  *               | real-mode vectors, to    |  e820: RAM (Linux leaves it alone)
  *               |   0xfeff0                |
- *         0x400 | (Multiboot: BIOS data)   |
+ *         0x400 | BIOS data                |
  *        0x1000 | GDT for the entry        |
  *        0x2000 | start info of PVH or     |
  *               |   Multiboot, modules,    |
@@ -21,7 +21,7 @@
  *       0x10000 | (or: a flat binary)      |
  *       0x20000 | command line, 64 KiB     |
  *       0x30000 +--------------------------+  (an ELF kernel's)
- *       0x9fc00 | EBDA (Multiboot: MP      |  e820: reserved
+ *       0x9fc00 | EBDA: MP tables          |  e820: reserved
  *               |   tables)                |
  *       0xa0000 | VGA window: plain memory |  not in e820
  *       0xe0000 | ACPI tables, RSDP first  |  e820: reserved

@@ -153,8 +153,7 @@ int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_
     arch->entry = load.entry;
     arch->is_pc = load.entry.mode == MV_ENTRY_MULTIBOOT;
     mv_bios_write_vectors(mem);
-    if (arch->is_pc)
-        mv_bios_write(mem, arch->cpus);
+    mv_bios_write(mem, arch->cpus);
     if (mv_acpi_write(mv_mem_host(mem, MV_ACPI_GPA, size), size, MV_ACPI_GPA, devices, count,
                       arch->cpus, arch->is_pc) < 0)
         return mv_fail(err, -ENOSPC, NULL, "use fewer vCPUs",
