@@ -532,7 +532,9 @@ int mv_vcpu_start(struct mv_vcpu *vcpu)
     if (!error)
         error = mv_start_thread(&vcpu->thread, run_vcpu, vcpu);
     vcpu->started = error == 0;
-    return error ? error : -pthread_getcpuclockid(vcpu->thread, &vcpu->clock);
+    if (!error)
+        pthread_getcpuclockid(vcpu->thread, &vcpu->clock); /* fails where it has ended already */
+    return error;
 }
 
 void mv_vcpu_attach(struct mv_vcpu *vcpu)
