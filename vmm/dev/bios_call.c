@@ -3,12 +3,11 @@
  * Where calls of a BIOS go, of which there is none: code that all vectors of real mode lead to
  * writes here, 4 bytes at once, and that ends the machine.
  *
- *   bits 0 to 15   CS in that code, which tells the vector (see bios.c)
+ *   bits 0 to 15   CS in that code: in its low byte the vector (see bios.c)
  *   bits 16 to 31  AX
  */
 #include <stdlib.h>
 
-#include "arch/x86_64/layout.h"
 #include "dev/dev.h"
 
 static uint64_t read_call(void *state, uint64_t offset, unsigned size)
@@ -20,7 +19,7 @@ static uint64_t read_call(void *state, uint64_t offset, unsigned size)
 static void write_call(void *state, uint64_t offset, unsigned size, uint64_t value)
 {
     const struct mv_ender *ender = state;
-    unsigned vector = ((unsigned)value - MV_BIOS_CS) & 0xff, ax = (unsigned)value >> 16;
+    unsigned vector = (unsigned)value & 0xff, ax = (unsigned)value >> 16;
 
     (void)offset;
     if (size == 4)

@@ -44,7 +44,8 @@ unsigned mv_e820_fill(const struct mv_mem *mem, struct mv_e820_entry entries[MV_
 /* Has calls of a BIOS end the machine: see bios_call.c. */
 void mv_bios_write_vectors(struct mv_mem *mem);
 
-/* What an old PC's firmware leaves below 1 MiB, for all guests: Linux with acpi=off, too.  Its tables have the first 39 CPUs at most. */
+/* What an old PC's firmware leaves below 1 MiB, for all guests: Linux with acpi=off, too.  Its
+ * tables have the first 39 CPUs at most. */
 void mv_bios_write(struct mv_mem *mem, unsigned cpus);
 
 /* ---- acpi.c ---- */
