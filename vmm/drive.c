@@ -5,6 +5,9 @@
  * Whoever wants it back kicks it by a signal (vcpu.c), which is blocked in the thread but
  * for KVM_RUN; so is the timer's, which is the same.  What comes too late is taken back
  * before the caller has its own mask again.
+ *
+ * The caller's own signals are blocked, too, but for KVM_RUN and for waits: one that comes while
+ * an exit is served ends the next KVM_RUN, and is not missed.
  */
 #include <errno.h>
 #include <signal.h>
@@ -42,29 +45,36 @@ static int start_timer(struct drive *drive)
     return timer_settime(drive->timer, TIMER_ABSTIME, &at, NULL) < 0 ? -errno : 0;
 }
 
+/* 0, or -errno with nothing to finish. */
 static int begin(struct drive *drive)
 {
     struct mv_vcpu *vcpu = drive->vcpu;
-    sigset_t kick;
-    int error = vcpu->host->drive(vcpu->host->context);
+    sigset_t outer;
+    int error;
 
-    if (!error)
-        error = mv_vcpu_set_masks(vcpu);
-    if (error)
+    if (atomic_exchange(&vcpu->driven, true))
+        return -EBUSY;
+    error = vcpu->host->drive(vcpu->host->context);
+    if (error) {
+        atomic_store(&vcpu->driven, false);
         return error;
-    sigemptyset(&kick);
-    sigaddset(&kick, mv_vcpu_kick_signal());
-    pthread_sigmask(SIG_BLOCK, &kick, &drive->mask);
+    }
+    mv_outer_signals(&outer);
+    pthread_sigmask(SIG_BLOCK, &outer, &drive->mask);
     mv_vcpu_attach(vcpu);
     return 0;
 }
 
+/* The handlers of the signals that have come run at its end. */
 static void finish(struct drive *drive)
 {
+    struct mv_vcpu *vcpu = drive->vcpu;
+
     if (drive->has_timer)
         timer_delete(drive->timer);
-    mv_vcpu_detach(drive->vcpu);
-    mv_vcpu_calm(drive->vcpu);
+    mv_vcpu_detach(vcpu);
+    mv_vcpu_calm(vcpu);
+    atomic_store(&vcpu->driven, false);
     pthread_sigmask(SIG_SETMASK, &drive->mask, NULL);
 }
 
@@ -136,7 +146,7 @@ static int wait_for(struct drive *drive, bool guest)
             return -EINTR;
         error = mv_vcpu_wait(vcpu);
         mv_vcpu_calm(vcpu); /* the timer's kick, too */
-        if (error == -EINTR && !is_late(drive))
+        if (error == -EINTR && !is_late(drive) && !mv_vcpu_is_signalled(vcpu))
             error = 0;
     }
     return error;
@@ -163,7 +173,7 @@ static int go(struct drive *drive, struct mv_exit *exit)
     return error;
 }
 
-static int run_to_exit(struct drive *drive, struct mv_exit *exit)
+static int run(struct drive *drive, struct mv_exit *exit)
 {
     struct mv_vcpu *vcpu = drive->vcpu;
     int error = start_timer(drive);
@@ -185,7 +195,7 @@ static int step(struct mv_vcpu *vcpu, bool on)
     return mv_arch_set_debug(vcpu, &debug);
 }
 
-static int run(struct mv_vcpu *vcpu, enum mv_until until, int64_t timeout, struct mv_exit *exit)
+int mv_vcpu_run(struct mv_vcpu *vcpu, enum mv_until until, int64_t timeout, struct mv_exit *exit)
 {
     struct drive drive = {.vcpu = vcpu, .until = until, .deadline = UINT64_MAX};
     int error;
@@ -200,25 +210,15 @@ static int run(struct mv_vcpu *vcpu, enum mv_until until, int64_t timeout, struc
         vcpu->owed = true;
     }
     vcpu->told = false;
-    if (until == MV_UNTIL_STEP)
+    error = mv_vcpu_set_mask(vcpu, &drive.mask);
+    if (!error && until == MV_UNTIL_STEP)
         error = step(vcpu, true);
     if (!error)
-        error = run_to_exit(&drive, exit);
+        error = run(&drive, exit);
     if (until == MV_UNTIL_STEP && !atomic_load(vcpu->host->ended))
         step(vcpu, false);
-    finish(&drive);
     if (!error && exit->kind == MV_EXIT_END)
         exit->end = *vcpu->host->how;
-    return error;
-}
-
-int mv_vcpu_run(struct mv_vcpu *vcpu, enum mv_until until, int64_t timeout, struct mv_exit *exit)
-{
-    int error;
-
-    if (atomic_exchange(&vcpu->driven, true))
-        return -EBUSY;
-    error = run(vcpu, until, timeout, exit);
-    atomic_store(&vcpu->driven, false);
+    finish(&drive);
     return error;
 }

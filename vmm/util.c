@@ -6,15 +6,21 @@
 #include <signal.h>
 #include <stdio.h>
 
-int mv_start_thread(pthread_t *ret_thread, void *(*run)(void *), void *context)
+void mv_outer_signals(sigset_t *ret_signals)
 {
     static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT};
+
+    sigfillset(ret_signals);
+    for (unsigned i = 0; i < MV_COUNT(faults); i++)
+        sigdelset(ret_signals, faults[i]);
+}
+
+int mv_start_thread(pthread_t *ret_thread, void *(*run)(void *), void *context)
+{
     sigset_t blocked, before;
     int error;
 
-    sigfillset(&blocked);
-    for (unsigned i = 0; i < MV_COUNT(faults); i++)
-        sigdelset(&blocked, faults[i]);
+    mv_outer_signals(&blocked);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
     error = pthread_create(ret_thread, NULL, run, context);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

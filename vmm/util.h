@@ -7,6 +7,7 @@
 #define MV_UTIL_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -55,10 +56,13 @@ static inline uint64_t mv_size_mask(unsigned size)
     return size >= 8 ? UINT64_MAX : (1ull << (8 * size)) - 1;
 }
 
+/* All signals but those that a thread causes itself by a fault: blocked, these would kill past the
+ * process's handlers. */
+void mv_outer_signals(sigset_t *ret_signals);
+
 /*
  * Starts a thread that takes none of the process's signals, but for those that it
- * causes itself by a fault: blocked, they would kill past the process's handlers.
- * Returns 0 or -errno.
+ * causes itself by a fault.  Returns 0 or -errno.
  */
 int mv_start_thread(pthread_t *ret_thread, void *(*run)(void *), void *context);
 

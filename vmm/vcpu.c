@@ -221,21 +221,24 @@ static bool ask_hooks(struct mv_vcpu *vcpu, struct mv_exit *exit)
     return served;
 }
 
-static bool ask_devices(struct mv_vcpu *vcpu, struct mv_exit *exit)
+static bool access_devices(struct mv_vcpu *vcpu, const struct mv_bus *bus, struct mv_access *access)
 {
-    const struct mv_vcpu_host *host = vcpu->host;
-    const struct mv_bus *bus = exit->kind == MV_EXIT_PORT ? host->ports : host->mmio;
-    struct mv_access *access = &exit->access;
     struct mv_device *device;
 
-    if (!is_access(exit))
-        return false;
     if (!access->write)
         return mv_bus_read(bus, access->address, access->size, &access->value);
     device = mv_bus_write(bus, access->address, access->size, access->value);
     if (device && (device->busy || device->ops->settle))
         vcpu->written = device;
     return device;
+}
+
+static bool ask_devices(struct mv_vcpu *vcpu, struct mv_exit *exit)
+{
+    const struct mv_vcpu_host *host = vcpu->host;
+    const struct mv_bus *bus = exit->kind == MV_EXIT_PORT ? host->ports : host->mmio;
+
+    return is_access(exit) && access_devices(vcpu, bus, &exit->access);
 }
 
 /* A write to the hypercalls' address is one, if anybody wants them. */
@@ -399,16 +402,28 @@ static void set_waiting(struct mv_vcpu *vcpu, bool waiting)
     pthread_mutex_unlock(&vcpu->host->gate->lock);
 }
 
-/* Until a kick has come; it stays pending. */
-static void sleep_until_kicked(void)
+bool mv_vcpu_is_signalled(const struct mv_vcpu *vcpu)
+{
+    sigset_t pending;
+    uint64_t signals;
+
+    sigpending(&pending);
+    memcpy(&signals, &pending, sizeof(signals));
+    return signals & ~vcpu->mask & ~(1ull << (mv_vcpu_kick_signal() - 1));
+}
+
+/* Until a signal has come that would end KVM_RUN; it stays pending. */
+static void sleep_until_kicked(const struct mv_vcpu *vcpu)
 {
     enum { NO_FILE_MS = 10 }; /* where no descriptor is left: look again after that */
     struct pollfd kicked = {.events = POLLIN};
-    sigset_t kick;
+    sigset_t signals;
 
-    sigemptyset(&kick);
-    sigaddset(&kick, mv_vcpu_kick_signal());
-    kicked.fd = signalfd(-1, &kick, SFD_CLOEXEC);
+    sigemptyset(&signals);
+    for (int signal = 1; signal <= SIGRTMAX; signal++)
+        if (!(vcpu->mask >> (signal - 1) & 1))
+            sigaddset(&signals, signal);
+    kicked.fd = signalfd(-1, &signals, SFD_CLOEXEC);
     poll(&kicked, 1, kicked.fd < 0 ? NO_FILE_MS : -1);
     mv_close_fd(&kicked.fd);
 }
@@ -455,7 +470,7 @@ int mv_vcpu_wait(struct mv_vcpu *vcpu)
         return -EINTR;
     set_waiting(vcpu, true);
     if (!atomic_load(vcpu->host->ended) && (mv_gate_held(gate) || is_held_back(vcpu)))
-        sleep_until_kicked();
+        sleep_until_kicked(vcpu);
     set_waiting(vcpu, false);
     return -EINTR;
 }
@@ -508,27 +523,33 @@ static void *run_vcpu(void *context)
     return NULL;
 }
 
-/* During KVM_RUN the kick gets through, and what the C library keeps below
- * SIGRTMIN for itself: setuid in one thread waits for a handler in all others. */
-int mv_vcpu_set_masks(struct mv_vcpu *vcpu)
+/* The kick gets through, and what the C library keeps below SIGRTMIN for itself: setuid in one
+ * thread waits for a handler in all others. */
+int mv_vcpu_set_mask(struct mv_vcpu *vcpu, const sigset_t *mask)
 {
-    /* bit n - 1 is signal n: 1 to 31, and those above the kick */
-    const uint64_t signals = 0x7fffffff | ~((1ull << mv_vcpu_kick_signal()) - 1);
-    _Alignas(struct kvm_signal_mask) uint8_t mask[sizeof(struct kvm_signal_mask) + sizeof(signals)];
-    const struct kvm_signal_mask head = {.len = sizeof(signals)}; /* of the kernel's sigset_t */
+    const uint64_t through = ((1ull << mv_vcpu_kick_signal()) - 1) & ~0x7fffffffull;
+    _Alignas(struct kvm_signal_mask) uint8_t to[sizeof(struct kvm_signal_mask) + sizeof(through)];
+    const struct kvm_signal_mask head = {.len = sizeof(through)}; /* of the kernel's sigset_t */
+    uint64_t signals;
 
-    memcpy(mask, &head, sizeof(head));
-    memcpy(mask + offsetof(struct kvm_signal_mask, sigset), &signals, sizeof(signals));
-    if (vcpu->masked)
+    memcpy(&signals, mask, sizeof(signals));
+    signals &= ~through;
+    if (vcpu->masked && vcpu->mask == signals)
         return 0;
+    memcpy(to, &head, sizeof(head));
+    memcpy(to + offsetof(struct kvm_signal_mask, sigset), &signals, sizeof(signals));
+    vcpu->mask = signals;
     vcpu->masked = true;
-    return MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_SIGNAL_MASK, mask);
+    return MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_SIGNAL_MASK, to);
 }
 
 int mv_vcpu_start(struct mv_vcpu *vcpu)
 {
-    int error = mv_vcpu_set_masks(vcpu);
+    sigset_t all;
+    int error;
 
+    sigfillset(&all);
+    error = mv_vcpu_set_mask(vcpu, &all);
     if (!error)
         error = mv_start_thread(&vcpu->thread, run_vcpu, vcpu);
     vcpu->started = error == 0;

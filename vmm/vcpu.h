@@ -70,16 +70,17 @@ struct mv_vcpu {
     struct mv_device *written; /* it may not have taken yet what the guest wrote: the vCPU waits */
     pthread_mutex_t use;       /* who runs it, or looks inside; recursive, since hooks may look */
     atomic_bool driven;        /* a caller runs it, or waits to */
-    bool masked;               /* KVM has its signal mask */
-    bool left;                 /* the last exit has more to tell */
-    uint32_t accesses;         /* how many accesses it is */
-    uint32_t served;           /* and how many of them are told */
-    uint64_t last_pc;          /* its pc, or 0 */
-    bool pending; /* the last exit's instruction is not completed: KVM does that when it is
-                   * entered again */
-    bool serving; /* a hook or a device has the exit now */
-    bool told;    /* mv_vcpu_run's caller has it, and may answer */
-    bool owed;    /* `answer` has yet to be given to the guest */
+    uint64_t mask;     /* signals that do not end KVM_RUN, nor mv_vcpu_wait: bit n - 1 is n */
+    bool masked;       /* KVM has its signal mask */
+    bool left;         /* the last exit has more to tell */
+    uint32_t accesses; /* how many accesses it is */
+    uint32_t served;   /* and how many of them are told */
+    uint64_t last_pc;  /* its pc, or 0 */
+    bool pending;      /* the last exit's instruction is not completed: KVM does that when it is
+                        * entered again */
+    bool serving;      /* a hook or a device has the exit now */
+    bool told;         /* mv_vcpu_run's caller has it, and may answer */
+    bool owed;         /* `answer` has yet to be given to the guest */
     struct mv_exit answer;
     struct mv_debug debug;
     struct mv_exit_record records[MV_EXIT_RECORDS]; /* a ring */
@@ -132,9 +133,13 @@ bool mv_vcpu_awaits_answer(const struct mv_vcpu *vcpu);
 
 /* ---- for mv_vcpu_run (drive.c) ---- */
 
-/* KVM's signal mask for the vCPU: 0 or -errno. */
-int mv_vcpu_set_masks(struct mv_vcpu *vcpu);
+/* Which signals do not end KVM_RUN; others do, pending or new, and stay pending.  The kick is
+ * always one that does.  0 or -errno. */
+int mv_vcpu_set_mask(struct mv_vcpu *vcpu, const sigset_t *mask);
 int mv_vcpu_kick_signal(void);
+
+/* Whether one that does is pending, the kick aside. */
+bool mv_vcpu_is_signalled(const struct mv_vcpu *vcpu);
 
 /*
  * Takes back the kicks that have come, in the vCPU's thread, the signal blocked.  What they were

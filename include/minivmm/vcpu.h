@@ -139,6 +139,11 @@ enum mv_until {
  * what is pending.  It holds, too, while the vCPU waits for a pause to end, or for the
  * console or a disk to take what the guest wrote.
  *
+ * Signals: while the guest runs, or the vCPU waits, the calling thread has its own signal mask.
+ * One that comes gives MV_EXIT_INTERRUPTED, and its handler has run when mv_vcpu_run
+ * returns.  While an exit is served they are blocked, so that none is missed, also in hooks
+ * and custom devices: one that takes long may unblock them, all but SIGRTMIN.
+ *
  * Errors: -EALREADY (the vCPUs have threads), -EBUSY (it runs already: in another thread, or
  * this is one of its hooks), -EFAULT (memory went away under the
  * guest), -EAGAIN (no more timers or threads), and what KVM returns.

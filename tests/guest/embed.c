@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,6 +36,7 @@ struct job {
     struct mv_end end;
     char output[256];
     pthread_t thread;
+    pthread_t runner;
     atomic_bool over;
     atomic_uint exits;
     int pipe[2];
@@ -386,6 +388,111 @@ static void drive_flood(const char *kernel)
     drop(&job);
 }
 
+/* ---- signals of the process's, in the thread that runs a vCPU ---- */
+
+static atomic_uint signals_seen;
+
+static void on_signal(int signal)
+{
+    (void)signal;
+    signals_seen++;
+}
+
+/* Signals its thread, now and again, until it is over; by each signal once. */
+static void *signal_thread(void *context)
+{
+    struct job *job = context;
+
+    for (unsigned seen = 0; !job->over; seen = signals_seen) {
+        pthread_kill(job->runner, SIGUSR1);
+        for (int i = 0; i < 2000 && signals_seen == seen && !job->over; i++)
+            pause_ms(1);
+    }
+    return NULL;
+}
+
+/* Each signal comes through, whatever the vCPU does just then: its handler runs, once. */
+static void interrupt(struct job *job, unsigned times)
+{
+    struct mv_vcpu *vcpu = mv_machine_vcpu(job->machine, 0);
+    struct mv_exit found = {0};
+    pthread_t thread;
+
+    job->over = false;
+    job->runner = pthread_self();
+    signals_seen = 0;
+    CHECK(pthread_create(&thread, NULL, signal_thread, job) == 0);
+    while (signals_seen < times) {
+        CHECK(mv_vcpu_run(vcpu, MV_UNTIL_END, MV_FOREVER, &found) == 0);
+        CHECK(found.kind == MV_EXIT_INTERRUPTED);
+    }
+    job->over = true;
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
+static void *interrupt_here(void *context)
+{
+    interrupt(context, 3);
+    return NULL;
+}
+
+static void run_under_signals(const char *spin, const char *flood)
+{
+    struct job spins = {.kernel = spin, .append = "end=spin"};
+    struct job floods = {.kernel = flood, .append = "lines=100000000"};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, before;
+    struct mv_exit found = {0};
+    sigset_t usr2, mask;
+    pthread_t thread;
+
+    CHECK(sigaction(SIGUSR1, &action, &before) == 0);
+    create(&spins);
+    interrupt(&spins, 20);
+    CHECK(pthread_create(&thread, NULL, interrupt_here, &spins) == 0); /* another thread's */
+    CHECK(pthread_join(thread, NULL) == 0);
+    sigemptyset(&usr2);
+    sigaddset(&usr2, SIGUSR2);
+    CHECK(pthread_sigmask(SIG_BLOCK, &usr2, &mask) == 0); /* and one that it does not want */
+    pthread_kill(pthread_self(), SIGUSR2);
+    CHECK(mv_vcpu_run(mv_machine_vcpu(spins.machine, 0), MV_UNTIL_END, 20000000, &found) == 0);
+    CHECK(found.kind == MV_EXIT_TIMEOUT);
+    CHECK(sigtimedwait(&usr2, NULL, &(struct timespec){0}) == SIGUSR2);
+    CHECK(pthread_sigmask(SIG_SETMASK, &mask, NULL) == 0);
+    mv_machine_pause(spins.machine); /* it waits at the gate */
+    interrupt(&spins, 3);
+    mv_machine_resume(spins.machine);
+    drop(&spins);
+    create_flood(&floods);
+    interrupt(&floods, 20); /* it has exits all the time */
+    for (unsigned exits = 0; exits == 0 || exits != floods.exits;) {
+        exits = floods.exits;
+        CHECK(mv_vcpu_run(mv_machine_vcpu(floods.machine, 0), MV_UNTIL_END, 100000000, &found) ==
+              0);
+    }
+    interrupt(&floods, 3); /* it waits for the console */
+    drop(&floods);
+    CHECK(sigaction(SIGUSR1, &before, NULL) == 0);
+}
+
+/* A signal without a handler does what it does to any other process. */
+static void end_by_signal(const char *kernel)
+{
+    struct job job = {.kernel = kernel, .append = "end=spin"};
+    struct mv_exit found = {0};
+    pid_t child = fork();
+    int status;
+
+    CHECK(child >= 0);
+    if (child == 0) {
+        create(&job);
+        alarm(1); /* SIGALRM */
+        mv_vcpu_run(mv_machine_vcpu(job.machine, 0), MV_UNTIL_END, MV_FOREVER, &found);
+        _exit(1);
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
+}
+
 /* A failure names its call, its errno and what to do. */
 static void fail(const char *kernel)
 {
@@ -450,7 +557,8 @@ int main(int argc, char **argv)
     struct process before;
 
     CHECK(argc == 3);
-    run_two(argv[1]); /* once, for what is opened only the first time */
+    end_by_signal(argv[1]); /* first, as it forks */
+    run_two(argv[1]);       /* once, for what is opened only the first time */
     look(&before);
     for (int i = 0; i < 3; i++)
         run_two(argv[1]);
@@ -459,6 +567,7 @@ int main(int argc, char **argv)
     run_held(argv[1]);
     pause_flood(argv[2]);
     drive_flood(argv[2]);
+    run_under_signals(argv[1], argv[2]);
     fail(argv[1]);
     check_process(&before);
     check_signals();

@@ -16,15 +16,20 @@ the thread that runs the machine or waits for it, which stops.
 """
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import enum
 import errno
+import math
 import mmap
 import operator
 import os
 import select
+import signal
 import sys
 import threading
+import time
+import weakref
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Callable, Iterator, Mapping, MutableMapping, Optional, Sequence, Union
@@ -414,21 +419,30 @@ class Vcpu:
 
     def run(self, until: Until = Until.UNKNOWN, timeout: Optional[float] = None) -> Exit:
         """Runs the guest in this thread; timeout in seconds, or None. What is to answer the exit before has to be set in it by now.
-        Raises Crash when the machine has ended by one."""
-        nanoseconds = -1 if timeout is None else int(timeout * 1e9)
-        last = self._last or Exit(_abi.Exit())
+        Raises Crash when the machine has ended by one, and what the handler of a signal raises: KeyboardInterrupt."""
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        last, before = self._last or Exit(_abi.Exit()), self._last
         raw = last.copied()
-        error = _LIBRARY.mv_vcpu_run(self.handle, until, nanoseconds, ctypes.byref(raw))
-        if error != -errno.EBUSY:
+        self._last = Exit(raw)
+        self.machine.masks[threading.get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, ()) | {signal.SIGRTMIN}
+        _RUNNING[threading.get_ident()] = self.machine
+        while True:
+            # A signal ends the call, unless it came to another thread: so the interpreter is let look now and then.
+            nanoseconds = int(1e9 * min(1.0, max(0.0, deadline - time.monotonic())))
+            error = _LIBRARY.mv_vcpu_run(self.handle, until, nanoseconds, ctypes.byref(raw))
+            if error < 0 or raw.kind != Kind.TIMEOUT or time.monotonic() >= deadline:
+                break
+        if error == -errno.EBUSY:
+            self._last = before
+        else:
             last.given_back()
-            self._last = last = Exit(raw)
             self.machine.raise_pending()
         if error == -errno.EINVAL:
             raise Error(error, f"running vCPU {self.index}: {os.strerror(-error)}", self.explain().split("\n", maxsplit=1)[0])
         _check(error, f"running vCPU {self.index}")
         if raw.kind == Kind.END:
-            self.machine.ended(last.end)
-        return last
+            self.machine.ended(self._last.end)
+        return self._last
 
     def exits(self, until: Until = Until.UNKNOWN) -> Iterator[Exit]:
         """Runs, and yields each exit until it halts or the machine ends: machine.end says how. Raises Crash if by one."""
@@ -542,6 +556,7 @@ class Machine:
         self._handle: Optional[_MachineHandle] = None
         self._keeps: list[object] = []
         self._called: list[int] = []
+        self.masks: dict[int, set[int]] = {}  # signal masks of the threads that have called Vcpu.run
         self._pending: Optional[BaseException] = None
         self._wait_is_due = False
         self.end: Optional[End] = None
@@ -627,14 +642,25 @@ class Machine:
         """An exception cannot pass through C: it ends the machine, and is raised again outside."""
         try:
             self._called.append(threading.get_ident())
-            return function()
+            mask = self.masks.get(threading.get_ident())
+            if mask is None:
+                return function()
+            before = signal.pthread_sigmask(signal.SIG_SETMASK, mask)  # Ctrl-C comes through in here, and nowhere beside it
+            try:
+                return function()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
         except BaseException as error:  # pylint: disable=broad-exception-caught
-            self._pending = self._pending or error
-            if self._handle:
-                self.stop()
+            self.lost(error)
             return None
         finally:
             self._called.remove(threading.get_ident())
+
+    def lost(self, error: BaseException) -> None:
+        """To be raised outside; the machine ends."""
+        self._pending = self._pending or error
+        if self._handle:
+            self.stop()
 
     def raise_pending(self) -> None:
         """Raises what a hook, device or log function has raised."""
@@ -656,9 +682,9 @@ class Machine:
         """The first vCPU."""
         return self.vcpus[0]
 
-    def _finish(self, call: Callable[..., int]) -> End:
+    def _finish(self) -> End:
         end, error = _abi.End(), _abi.Error()
-        failed = call(self.handle, ctypes.byref(end), ctypes.byref(error)) < 0
+        failed = _LIBRARY.mv_machine_wait(self.handle, ctypes.byref(end), ctypes.byref(error)) < 0
         self._wait_is_due = False
         self.raise_pending()
         if failed:
@@ -677,8 +703,17 @@ class Machine:
         return end
 
     def run(self) -> End:
-        """Runs it in threads of its own until it ends. Raises Crash if by one."""
-        return self._finish(_LIBRARY.mv_machine_run)
+        """Runs it in threads of its own until it ends. Raises Crash if by one, and what the handler of a signal raises, as
+        KeyboardInterrupt: then it is stopped."""
+        self.start()
+        try:
+            return self.wait()
+        except BaseException:
+            if self._wait_is_due:
+                self.stop()
+                with contextlib.suppress(Exception):
+                    self._finish()
+            raise
 
     def start(self) -> None:
         """Runs it in threads of its own, beside the caller."""
@@ -688,8 +723,12 @@ class Machine:
         self._wait_is_due = True
 
     def wait(self) -> End:
-        """Until a machine that was started ends. Raises Crash if by one."""
-        return self._finish(_LIBRARY.mv_machine_wait)
+        """Until a machine that was started ends. Raises Crash if by one, and what the handler of a signal raises: it runs on then."""
+        if self._wait_is_due:
+            poll = select.poll()
+            poll.register(self, select.POLLIN)
+            poll.poll()
+        return self._finish()
 
     def stop(self, code: int = 0) -> None:
         """Ends it; from any thread."""
@@ -765,6 +804,22 @@ class Machine:
                 self.wait()
         finally:
             self.close()
+
+
+# Which machine a thread has run last, in Vcpu.run. What a signal's handler raises there just as a callback begins or ends is out of reach
+# of any `try` of ours: ctypes gives it to this hook.
+_RUNNING: weakref.WeakValueDictionary[int, Machine] = weakref.WeakValueDictionary()
+
+
+def _unraisable(unraisable: Any, before: Callable[[Any], Any] = sys.unraisablehook) -> None:
+    machine = _RUNNING.get(threading.get_ident())
+    if machine and "ctypes callback" in (unraisable.err_msg or ""):
+        machine.lost(unraisable.exc_value)
+    else:
+        before(unraisable)
+
+
+sys.unraisablehook = _unraisable
 
 
 def version() -> str:

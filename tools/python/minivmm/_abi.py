@@ -133,7 +133,6 @@ FUNCTIONS = {
     "mv_version": (c_char_p, []),
     "mv_config_validate": (c_int, [POINTER(Config), POINTER(Error)]),
     "mv_machine_create": (c_int, [POINTER(Config), POINTER(c_void_p), POINTER(Error)]),
-    "mv_machine_run": (c_int, [c_void_p, POINTER(End), POINTER(Error)]),
     "mv_machine_start": (c_int, [c_void_p, POINTER(Error)]),
     "mv_machine_wait": (c_int, [c_void_p, POINTER(End), POINTER(Error)]),
     "mv_machine_end_fd": (c_int, [c_void_p]),
