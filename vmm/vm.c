@@ -15,6 +15,7 @@
 
 _Static_assert(MV_MEMORIES_MAX == MV_MEM_OWN, "mem.h keeps them");
 
+#define LINUX_LEAST      (512 * MV_KIB) /* bytes of a kernel */
 #define STOPPED_FLUSH_MS 100 /* how long a stopped machine may try to deliver its output */
 
 const char *mv_version(void)
@@ -96,6 +97,17 @@ static size_t list_initrds(const struct mv_config *config, const char *ret_paths
     return count;
 }
 
+/* Kernels that are no Linux are smaller, and at their end before anybody wonders. */
+static void warn_of_pvm(struct mv_machine *machine, uint64_t kernel_size)
+{
+    if (kernel_size >= LINUX_LEAST && access("/sys/module/kvm_pvm", F_OK) == 0)
+        mv_log(
+            &machine->log, MV_LOG_WARNING,
+            "this computer's KVM is the module kvm_pvm, which emulates a guest's kernel mode: "
+            "Linux is slow, and a bzImage may show nothing for minutes; a vmlinux starts sooner, "
+            "and a KVM that a processor supports runs all of them at its speed");
+}
+
 static int load_guest(struct mv_machine *machine, const struct mv_config *config,
                       struct mv_error *err)
 {
@@ -123,6 +135,8 @@ static int load_guest(struct mv_machine *machine, const struct mv_config *config
         error = mv_boot_open("initrd", initrds, count, memory, &initrd, &files.initrd_size, err);
     if (error)
         return error;
+    if (!config->tables_only)
+        warn_of_pvm(machine, files.kernel_size);
     files.initrd_path = count ? initrds[0] : NULL;
     files.kernel = kernel;
     files.initrd = initrd;
