@@ -9,6 +9,7 @@ needs, and puts everything at places that do not depend on where this tree is.
 """
 import contextlib
 import glob
+import hashlib
 import json
 import os
 import re
@@ -32,6 +33,8 @@ MODULES = tuple(f"kernel/{name}" for name in ("arch/", "virt/", "crypto/", "lib/
 SOURCES = (*(f"contrast.d/{name}.py" for name in ("inside", "isolation", "labroot", "manifest", "rows", "surface")), "bench/common.py")
 LINKS = ("/bin", "/sbin", "/lib", "/lib64")
 SEALED = "/sealed"  # where seal() puts what is ours
+JOURNAL = SEALED + "/journal"
+MTIME = 1  # of all files in an archive: not 0, of which tar(1) complains
 ETC = ("passwd", "group", "nsswitch.conf", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "os-release", "machine-id", "hosts",
        "containers", "lxc", "docker", "containerd", "subuid", "subgid", "ssl", "localtime", "protocols")
 
@@ -89,6 +92,9 @@ class Pack:
         entry = self.archive.gettarinfo(path, path.lstrip("/"))
         if entry is None:  # a socket
             return
+        # A computer that is in use touches its files, and a lab that unpacks another time runs otherwise. Python compares its
+        # modules' times with those in what it has compiled.
+        entry.mtime = int(entry.mtime) if path.endswith(".py") else MTIME
         if entry.isreg():
             with open(path, "rb") as file:
                 self.archive.addfile(as_roots(entry), file)
@@ -100,7 +106,7 @@ class Pack:
     def place(self, path, name):
         """A file that is nobody's but ours, by another name: the same whenever it was made."""
         entry = self.archive.gettarinfo(path, name.lstrip("/"))
-        entry.mtime = 0
+        entry.mtime = MTIME
         with open(path, "rb") as file:
             self.archive.addfile(as_roots(entry), file)
 
@@ -157,14 +163,14 @@ def add_system(content, python, kernel):
 def plan_inside(wanted_rows, plan):
     """The plan as it is in a sealed lab: with nothing in it that says where and when this run is."""
     inside = {key: plan[key] for key in ("rows", "sections", "quick", "starts", "cold", "panic")}
-    return dict(inside, sealed=True, path=path_for(wanted_rows), root=SEALED + "/rows.tar", journal=SEALED + "/journal",
+    return dict(inside, sealed=True, path=path_for(wanted_rows), root=SEALED + "/rows.tar", journal=JOURNAL,
                 absent={row.name: row.not_installed() for row in wanted_rows if row.not_installed()},
                 files={name: f"{SEALED}/{name}" for name in plan["files"]})
 
 
 def seal(wanted_rows, plan, kernel, path):
     """Writes an archive with all that measuring by this plan needs in a lab that sees nothing else, and returns the command for
-    it.  kernel: a folder by tools/fetch debian-kernel."""
+    it, and a list of what is in it, by which two runs can be told apart.  kernel: a folder by tools/fetch debian-kernel."""
     python = os.path.dirname(os.__file__)
     with tempfile.TemporaryDirectory(dir=os.path.dirname(path)) as folder, tarfile.open(path, "w") as archive:
         content = Pack(archive, [path for name in NOT_OF_PYTHON for path in glob.glob(f"{python}/{name}")])
@@ -180,7 +186,18 @@ def seal(wanted_rows, plan, kernel, path):
             content.place(source, f"{SEALED}/{name}")
         for source in SOURCES:
             content.place(f"{TOOLS}/{source}", f"{SEALED}/tools/{source}")
-    return [PYTHON, f"{SEALED}/tools/contrast.d/inside.py", SEALED + "/plan"]
+        packed = list(listing(f"{folder}/rows.tar", "rows: "))
+    return [PYTHON, f"{SEALED}/tools/contrast.d/inside.py", SEALED + "/plan"], [*listing(path), *packed]
+
+
+def listing(path, before=""):
+    """A line for each file of an archive, but for the journal: its name, mode and time, and a sum of what is in it."""
+    with tarfile.open(path) as archive:
+        for entry in archive:
+            if "/" + entry.name != JOURNAL:
+                content = archive.extractfile(entry) if entry.isreg() else None
+                what = hashlib.sha256(content.read()).hexdigest() if content else entry.linkname or "-"
+                yield f"{before}/{entry.name} {entry.mode:o} {entry.mtime} {what}\n"
 
 
 def unpack(path, say):
