@@ -196,7 +196,7 @@ bool mv_vcpu_awaits_answer(const struct mv_vcpu *vcpu)
 
 static bool wants(const struct mv_hook *hook, const struct mv_exit *exit)
 {
-    if (hook->kind == MV_EXIT_NONE)
+    if (hook->kind == MV_EXIT_ANY)
         return true;
     if (hook->kind != exit->kind)
         return false;

@@ -87,16 +87,14 @@ struct mv_device_ops {
     void (*destroy)(void *state);
 };
 
-/**
- * For functions that can end without a result, such as those of languages with exceptions: a
- * device that has mv_device_read_into as ops->read, and this as state, puts the value to *value,
- * and where it does not the guest reads all ones.
- */
+/** The state of a device whose ops->read is mv_device_read_into; its other ops get this, too. */
 struct mv_device_reader {
-    void (*read)(void *state, uint64_t offset, unsigned size, uint64_t *value); /**< the same */
-    void *state; /**< what read gets; the other ops get the reader */
+    void (*read)(void *state, uint64_t offset, unsigned size, uint64_t *value); /**< sets *value */
+    void *state; /**< what read gets */
 };
 
+/** An ops->read for functions that can end without a result, such as those of languages with
+ * exceptions: the guest reads what reader->read sets, and all ones if it sets nothing. */
 MV_API uint64_t mv_device_read_into(void *reader, uint64_t offset, unsigned size);
 
 #ifdef __cplusplus

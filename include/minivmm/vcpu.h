@@ -35,7 +35,7 @@ MV_API unsigned mv_vcpu_index(const struct mv_vcpu *vcpu);
 
 /** Why a vCPU stopped running its guest. */
 enum mv_exit_kind {
-    MV_EXIT_NONE,        /**< in a hook: any of those below; in an exit: there was none yet */
+    MV_EXIT_NONE,        /**< there was none yet */
     MV_EXIT_PORT,        /**< x86: `in` or `out`; see access */
     MV_EXIT_MMIO,        /**< an address where there is no memory; see access */
     MV_EXIT_HYPERCALL,   /**< see hypercall */
@@ -44,6 +44,7 @@ enum mv_exit_kind {
     MV_EXIT_TIMEOUT,     /**< the time given to mv_vcpu_run is over */
     MV_EXIT_INTERRUPTED, /**< a signal of the process's came to the thread, or mv_machine_pause */
     MV_EXIT_END,         /**< the machine has ended; see end */
+    MV_EXIT_ANY = MV_EXIT_NONE, /**< for hooks: whatever there is, up to and with MV_EXIT_DEBUG */
 };
 
 /** Why a vCPU stopped for a debugger. */
@@ -110,7 +111,7 @@ typedef bool mv_hook_fn(void *context, struct mv_vcpu *vcpu, struct mv_exit *exi
 
 /** A hook: which exits it sees, and what it does. */
 struct mv_hook {
-    enum mv_exit_kind kind; /**< MV_EXIT_NONE: every exit up to and with MV_EXIT_DEBUG */
+    enum mv_exit_kind kind; /**< up to and with MV_EXIT_DEBUG; or MV_EXIT_ANY */
     uint64_t first;         /**< MV_EXIT_PORT and MV_EXIT_MMIO: the lowest address */
     uint64_t last;          /**< and the highest, inclusive */
     mv_hook_fn *fn;         /**< what it does; required */
@@ -119,10 +120,11 @@ struct mv_hook {
 
 /** How far mv_vcpu_run goes. */
 enum mv_until {
-    MV_UNTIL_EXIT,    /**< to the next exit, also if a hook or device has served it */
-    MV_UNTIL_UNKNOWN, /**< to the next exit that neither has served */
-    MV_UNTIL_END,     /**< to the end of the machine */
-    MV_UNTIL_STEP,    /**< over one instruction, or to an exit that comes before its end */
+    MV_UNTIL_EXIT,      /**< to the next exit, also if a hook or device has handled it */
+    MV_UNTIL_UNHANDLED, /**< to the next exit that neither has handled */
+    MV_UNTIL_END,       /**< to the end of the machine */
+    MV_UNTIL_STEP,      /**< over one instruction, or to an exit that comes before its end */
+    MV_UNTIL_UNKNOWN = MV_UNTIL_UNHANDLED, /**< its name until version 0.1 */
 };
 
 /** A timeout that never comes. */

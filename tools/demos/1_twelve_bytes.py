@@ -13,7 +13,7 @@ CODE = bytes.fromhex("ba f8 03"  # mov dx, 0x3f8
                      "ee"        # out dx, al
                      "f4")       # hlt
 
-with minivmm.Machine(code=CODE, mode=minivmm.Mode.REAL, bare=True, memory=64 << 10) as machine:
+with minivmm.Machine(code=CODE, mode=minivmm.Mode.MODE_16, bare=True, memory=64 << 10) as machine:
     machine.vcpu.registers["rax"] = 2
     machine.vcpu.registers["rbx"] = 3
     for out in machine.vcpu.exits():

@@ -73,7 +73,7 @@ int main(void)
         fprintf(stderr, "%s\nhint: %s\n", err.tried, err.hint);
         return 1;
     }
-    while (mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_UNKNOWN, MV_FOREVER, &exit) == 0 &&
+    while (mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_UNHANDLED, MV_FOREVER, &exit) == 0 &&
            exit.kind == MV_EXIT_PORT)
         printf("the guest has thrown a %llu\n", (unsigned long long)exit.access.value);
     printf("%u throws\n", die.thrown);

@@ -25,7 +25,7 @@ class Die(minivmm.Device):
 
 
 die = Die("die", size=1, base=0x100, port=True)
-with minivmm.Machine(code=CODE, mode=minivmm.Mode.PROTECTED, bare=True, memory=128 << 10, devices=[die]) as machine:
+with minivmm.Machine(code=CODE, mode=minivmm.Mode.MODE_32, bare=True, memory=128 << 10, devices=[die]) as machine:
     for out in machine.vcpu.exits():
         print("the guest has thrown a", out.value)
 print(die.thrown, "throws")

@@ -38,7 +38,7 @@ static bool count(void *context, struct mv_vcpu *vcpu, struct mv_exit *exit)
 /* Nanoseconds for one round of the loop; *ret_exits is how many there were in all. */
 static double measure(const uint8_t *code, size_t bytes, unsigned *ret_exits)
 {
-    struct mv_hook hook = {.kind = MV_EXIT_NONE, .fn = count, .context = ret_exits};
+    struct mv_hook hook = {.kind = MV_EXIT_ANY, .fn = count, .context = ret_exits};
     struct mv_flat flat = {.size = sizeof(flat), .mode = MV_MODE_32, .code = code, .bytes = bytes};
     struct mv_config config = {.size = sizeof(config),
                                .bare = true,
@@ -58,7 +58,7 @@ static double measure(const uint8_t *code, size_t bytes, unsigned *ret_exits)
     }
     mv_vcpu_set(mv_machine_vcpu(machine, 0), "rcx", ROUNDS);
     began = now();
-    mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_UNKNOWN, MV_FOREVER, &exit);
+    mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_UNHANDLED, MV_FOREVER, &exit);
     began = now() - began;
     mv_machine_destroy(machine);
     return exit.kind == MV_EXIT_HALT ? began / ROUNDS : -1;

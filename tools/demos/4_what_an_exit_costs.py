@@ -19,7 +19,7 @@ for what, code in CODES.items():
         exits += found.kind != minivmm.Kind.HALT
         return found.kind != minivmm.Kind.HALT
 
-    with minivmm.Machine(code=bytes.fromhex(code), mode=minivmm.Mode.PROTECTED, bare=True, memory=1 << 20,
+    with minivmm.Machine(code=bytes.fromhex(code), mode=minivmm.Mode.MODE_32, bare=True, memory=1 << 20,
                          hooks=[minivmm.Hook(count)]) as machine:
         machine.vcpu.registers["rcx"] = ROUNDS
         began = time.monotonic_ns()

@@ -74,7 +74,7 @@ int main(void)
         return 1;
     }
     began = now();
-    while (mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_UNKNOWN, MV_FOREVER, &exit) == 0 &&
+    while (mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_UNHANDLED, MV_FOREVER, &exit) == 0 &&
            exit.kind == MV_EXIT_PORT) {
         printf("%6.1f ms: tick %llu\n", now() - began, (unsigned long long)exit.access.value);
         ticks++;

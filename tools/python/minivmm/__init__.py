@@ -5,7 +5,7 @@ Small KVM virtual machines.
     import minivmm
 
     code = bytes.fromhex("ba f8 03 00 d8 04 30 ee b0 0a ee f4")
-    with minivmm.Machine(code=code, mode=minivmm.Mode.REAL, bare=True, memory=1 << 20) as machine:
+    with minivmm.Machine(code=code, mode=minivmm.Mode.MODE_16, bare=True, memory=1 << 20) as machine:
         machine.vcpu.registers["rax"], machine.vcpu.registers["rbx"] = 2, 3
         for exit in machine.vcpu.exits():
             print(chr(exit.value), end="")
@@ -16,21 +16,24 @@ the thread that runs the machine or waits for it, which stops.
 """
 from __future__ import annotations
 
+import abc
 import contextlib
 import ctypes
+import difflib
 import enum
 import errno
 import math
 import mmap
 import operator
 import os
+import re
 import select
 import signal
 import sys
 import threading
 import time
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import Any, Callable, Iterator, Mapping, MutableMapping, Optional, Sequence, Union
 
@@ -42,42 +45,108 @@ _FREE.restype, _FREE.argtypes = None, [ctypes.c_void_p]
 ANY_BASE, ANY_IRQ, NO_IRQ = (1 << 64) - 1, -2, -1
 
 
-class Mode(enum.IntEnum):
-    """In which mode machine code begins."""
-    REAL, PROTECTED, LONG, EL1 = 0, 1, 2, 3
+def _names(cls: type) -> list[str]:
+    """What help() shows of a class: what is ours and public, and nothing that it has inherited of Python's."""
+    return sorted({name for base in cls.__mro__ if base.__module__ == __name__ for name in vars(base) if not name.startswith("_")})
 
 
-class Kind(enum.IntEnum):
+class _Brief(type):
+    def __dir__(cls) -> list[str]:
+        return _names(cls)
+
+
+class _BriefMapping(abc.ABCMeta):
+    def __dir__(cls) -> list[str]:
+        return _names(cls)
+
+
+class _BriefEnum(enum.EnumMeta):
+    def __dir__(cls) -> list[str]:
+        return list(cls.__members__)
+
+
+class _Enum(enum.IntEnum, metaclass=_BriefEnum):
+    """One whose members have words. The names are C's, in minivmm/*.h; a second one for the same is an old one."""
+
+    def __new__(cls, value: int, words: str = "") -> "_Enum":
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.__doc__ = words
+        return member
+
+
+class Mode(_Enum):
+    """The mode in which machine code begins."""
+    MODE_16 = 0, "x86: real mode"
+    MODE_32 = 1, "x86: protected mode, flat segments, no paging"
+    MODE_64 = 2, "x86: long mode; arm64: EL1; the first 4 GiB mapped to themselves"
+    MODE_EL1 = 3, "arm64: EL1 with the MMU off"
+    REAL, PROTECTED, LONG, EL1 = MODE_16, MODE_32, MODE_64, MODE_EL1
+
+
+class Kind(_Enum):
     """Why a vCPU stopped running its guest."""
-    NONE, PORT, MMIO, HYPERCALL, HALT, DEBUG, TIMEOUT, INTERRUPTED, END = range(9)
+    NONE = 0, "it has not yet"
+    PORT = 1, "x86: `in` or `out`"
+    MMIO = 2, "an access to an address where there is no memory"
+    HYPERCALL = 3, "a call of the monitor's: a write to C's MV_HYPERCALL_PORT, or on arm64 MV_HYPERCALL_ADDRESS"
+    HALT = 4, "x86, bare machines: `hlt`"
+    DEBUG = 5, "a step, breakpoint or watchpoint"
+    TIMEOUT = 6, "the time given to Vcpu.run is over"
+    INTERRUPTED = 7, "a signal came, or Machine.pause was called"
+    END = 8, "the machine has ended"
+    ANY = NONE
 
 
-class Until(enum.IntEnum):
-    """How far Vcpu.run goes: to the next exit, to one that nobody has served, to the end, or over one instruction."""
-    EXIT, UNKNOWN, END, STEP = range(4)
+class Until(_Enum):
+    """How far Vcpu.run goes."""
+    EXIT = 0, "to the next exit, also if a hook or device has handled it"
+    UNHANDLED = 1, "to the next exit that neither has handled"
+    END = 2, "to the end of the machine"
+    STEP = 3, "over one instruction, or to an exit that comes before its end"
+    UNKNOWN = UNHANDLED
 
 
-class Reason(enum.IntEnum):
+class Reason(_Enum):
     """Why a machine ended."""
-    NONE, POWER_OFF, REBOOT, EXIT_CODE, PANIC, TRIPLE_FAULT, INTERNAL_ERROR, STOPPED, HALT, BIOS_CALL = range(10)
+    NONE = 0, "it has not ended"
+    POWER_OFF = 1, "the guest turned the machine off"
+    REBOOT = 2, "the guest asked for a reset"
+    EXIT_CODE = 3, "the guest wrote an exit status: End.code"
+    PANIC = 4, "the guest's kernel reported a panic; raised as Crash"
+    TRIPLE_FAULT = 5, "a vCPU shut down, by an exception that it could not deliver; raised as Crash"
+    INTERNAL_ERROR = 6, "KVM could not go on with a vCPU; raised as Crash"
+    STOPPED = 7, "stop() was called, or the console's output closed"
+    HALT = 8, "a bare machine: every vCPU has halted, and nothing can wake one"
+    BIOS_CALL = 9, "x86: the guest called a BIOS, which is not there; raised as Crash"
 
 
-class DebugReason(enum.IntEnum):
+class DebugReason(_Enum):
     """Why a vCPU stopped for a debugger."""
-    STEP, SOFTWARE, BREAKPOINT, WATCHPOINT = range(4)
+    STEP = 0, "one instruction is done"
+    SOFTWARE = 1, "a breakpoint instruction: int3, brk"
+    BREAKPOINT = 2, "one of Vcpu.debug's"
+    WATCHPOINT = 3, "one of Vcpu.debug's"
 
 
-class Watch(enum.IntEnum):
+class Watch(_Enum):
     """What a break- or watchpoint waits for."""
-    EXECUTE, WRITE, ACCESS = range(3)
+    EXECUTE = 0, "an instruction is about to be executed"
+    WRITE = 1, "data is written"
+    ACCESS = 2, "data is read or written"
 
 
-class Group(enum.IntEnum):
-    """Kinds of registers."""
-    GENERAL, SEGMENT, CONTROL, MSR, SYSTEM, FLOAT = range(6)
+class Group(_Enum):
+    """What kind of register it is."""
+    GENERAL = 0, "general purpose, instruction pointer, flags"
+    SEGMENT = 1, "x86: selectors, and base, limit and attributes of each"
+    CONTROL = 2, "x86: CR0..., EFER, GDT and IDT"
+    MSR = 3, "x86: model-specific ones"
+    SYSTEM = 4, "arm64: of EL1"
+    FLOAT = 5, "x87 and SSE; FP and SIMD"
 
 
-class Error(OSError):
+class Error(OSError, metaclass=_Brief):
     """A failure, with `hint`: what a person can do about it, or ''; and `call`: the system call that failed, or ''."""
 
     def __init__(self, code: int, message: str, hint: str = "", call: str = "") -> None:
@@ -123,17 +192,30 @@ def _take(text: Optional[int], what: str) -> str:
         _FREE(text)
 
 
-@dataclass(frozen=True)
-class End:
+class _Data(metaclass=_Brief):
+    """Plain data, whose addresses are shown in hexadecimal."""
+
+    def __repr__(self) -> str:
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return f"{type(self).__name__}(" + ", ".join(
+            f"{name}={value:#x}" if name in _HEXADECIMAL and isinstance(value, int) and not isinstance(value, bool) else f"{name}={value!r}"
+            for name, value in values) + ")"
+
+
+_HEXADECIMAL = ("address", "base", "entry", "first", "last", "page_size", "size", "value")
+
+
+@dataclass(frozen=True, repr=False)
+class End(_Data):
     """How a machine ended; code: what the guest or stop() gave; vcpu: which ended it, or -1."""
     reason: Reason
     code: int
     vcpu: int
 
 
-class Crash(RuntimeError):
-    """The guest crashed: a triple fault, a panic, a call of a BIOS, or KVM could not go on. end: how; explanation: what explain() says, or where it
-    has nothing to say, the report."""
+class Crash(RuntimeError, metaclass=_Brief):
+    """The guest crashed: a triple fault, a panic, a call of a BIOS, or KVM could not go on. end: how; explanation: what explain() says,
+    or where it has nothing to say, the report."""
 
     def __init__(self, end: End, explanation: str) -> None:
         super().__init__(f"the guest crashed: {end.reason.name}" + (f" on vCPU {end.vcpu}" if end.vcpu >= 0 else "")
@@ -144,8 +226,8 @@ class Crash(RuntimeError):
 _CRASHES = (Reason.PANIC, Reason.TRIPLE_FAULT, Reason.INTERNAL_ERROR, Reason.BIOS_CALL)
 
 
-@dataclass(frozen=True)
-class Level:
+@dataclass(frozen=True, repr=False)
+class Level(_Data):
     """One entry of a page walk."""
     name: str
     address: int
@@ -157,8 +239,8 @@ class Level:
     leaf: bool
 
 
-@dataclass(frozen=True)
-class Walk:
+@dataclass(frozen=True, repr=False)
+class Walk(_Data):
     """How an address is translated; why: the reason, where it is not mapped."""
     mapped: bool
     address: int
@@ -170,8 +252,8 @@ class Walk:
     why: str
 
 
-@dataclass(frozen=True)
-class Traced:
+@dataclass(frozen=True, repr=False)
+class Traced(_Data):
     """One exit of a trace. Times are nanoseconds of CLOCK_MONOTONIC: the guest had the vCPU from `entered` to `left`, the monitor to
     `done`. reason: "IO", "MMIO"... size 0: no access."""
     entered: int
@@ -188,7 +270,7 @@ class Traced:
 _ACCESSES = (Kind.PORT, Kind.MMIO)
 
 
-class Exit:
+class Exit(metaclass=_Brief):
     """One exit. For PORT and MMIO: address, size, write, value; a hook, or whoever called Vcpu.run, sets value to answer a read.
     For HYPERCALL: number, arguments, result. For DEBUG: reason, address. For END: end. What its kind has not is an AttributeError.
     It stays as it is when the guest goes on, and from then on cannot be answered."""
@@ -208,11 +290,11 @@ class Exit:
             raise ValueError(f"{self}: the guest has gone on, and cannot be answered any more")
         return member
 
-    def copied(self) -> _abi.Exit:
+    def _copied(self) -> _abi.Exit:
         """For the library, which then may go on."""
         return _abi.Exit.from_buffer_copy(self._raw)
 
-    def given_back(self) -> _abi.Exit:
+    def _given_back(self) -> _abi.Exit:
         """What the library gets; there is no other answer."""
         self._is_last = False
         return self._raw
@@ -224,7 +306,7 @@ class Exit:
 
     @property
     def handled(self) -> bool:
-        """A hook or a device has served it."""
+        """A hook or a device has handled it."""
         return bool(self._raw.handled)
 
     @property
@@ -296,19 +378,19 @@ class Exit:
         return f"<END {self.end}>" if self.kind == Kind.END else f"<{self.kind.name}>"
 
 
-@dataclass
-class Hook:
-    """function(vcpu, exit) -> whether it has served the exit. first, last: addresses, for PORT and MMIO."""
+@dataclass(repr=False)
+class Hook(_Data):
+    """function(vcpu, exit) -> whether it has handled the exit. first, last: addresses, for PORT and MMIO."""
     function: Callable[["Vcpu", Exit], Optional[bool]]
-    kind: Kind = Kind.NONE
+    kind: Kind = Kind.ANY
     first: int = 0
     last: int = (1 << 64) - 1
 
 
-@dataclass
-class Device:
-    """A device of one's own: override read and write. port: its registers are ports (x86) and not memory addresses.
-    base and irq become what the machine has chosen."""
+@dataclass(eq=False, repr=False)
+class Device(_Data):
+    """A device of one's own: override read and write. An __init__ of one's own calls super().__init__(name, size, ...).
+    port: its registers are ports (x86) and not memory addresses. base and irq become what the machine has chosen."""
     name: str
     size: int
     base: int = ANY_BASE
@@ -320,15 +402,15 @@ class Device:
     acpi_name: Optional[str] = None
 
     def read(self, offset: int, size: int) -> int:
-        """The register's value; all ones where there is none."""
+        """The register's value, a whole number of which the low 8 * size bits count; all ones where there is none."""
         return (1 << 8 * size) - 1
 
     def write(self, offset: int, size: int, value: int) -> None:
         """What the guest writes."""
 
 
-@dataclass
-class Disk:
+@dataclass(repr=False)
+class Disk(_Data):
     """A disk from a raw image or a block device."""
     path: str
     read_only: bool = False
@@ -337,8 +419,8 @@ class Disk:
     queues: int = 0
 
 
-@dataclass
-class Memory:
+@dataclass(repr=False)
+class Memory(_Data):
     """Memory of one's own, which machines that are given the same share: a buffer that begins at a page, as mmap.mmap(-1, bytes)
     does, at a guest-physical address of each machine's.  The machine holds the buffer until close().
     read_only: what the guest writes there is an exit, MMIO. The buffer itself has to be writable all the same."""
@@ -347,7 +429,25 @@ class Memory:
     read_only: bool = False
 
 
-class Registers(MutableMapping[str, int]):
+# Parts of registers, as assemblers name them: (pattern, the whole one, bits, shift).
+_PARTS = ((r"e([a-d]x|[sd]i|[sb]p|ip)", r"r\1", 32, 0), (r"([a-d]x|[sd]i|[sb]p)", r"r\1", 16, 0), (r"([a-d])l", r"r\1x", 8, 0),
+          (r"([a-d])h", r"r\1x", 8, 8), (r"([sd]i|[sb]p)l", r"r\1", 8, 0), (r"(r(?:8|9|1[0-5]))d", r"\1", 32, 0),
+          (r"(r(?:8|9|1[0-5]))w", r"\1", 16, 0), (r"(r(?:8|9|1[0-5]))[bl]", r"\1", 8, 0), (r"e?flags", "rflags", 32, 0),
+          (r"w(\d+)", r"x\1", 32, 0), (r"lr", "x30", 64, 0), (r"pc", "rip", 64, 0))
+
+
+def _advice(name: str, known: Mapping[str, int]) -> str:
+    """What to name instead."""
+    for pattern, replacement, bits, shift in _PARTS:
+        whole = re.sub(f"^{pattern}$", replacement, name)
+        if whole != name and whole in known and name not in known:
+            mask = f" & {(1 << bits) - 1:#x}" if bits < 64 else ""
+            return f": it is registers[{whole!r}]{f' >> {shift}' if shift else ''}{mask}"
+    near = [name] if name in known else difflib.get_close_matches(name, known)
+    return f": is it {' or '.join(map(repr, near))}?" if near else ""
+
+
+class Registers(MutableMapping[str, int], metaclass=_BriefMapping):
     """A vCPU's registers by their names in the manuals, as whole numbers. update() sets many at once, or on failure none: those that
     depend on each other, or dict(vcpu.registers) of another machine's vCPU, whose memory is to be copied before."""
     _numbers: Mapping[str, int] = {}
@@ -361,17 +461,24 @@ class Registers(MutableMapping[str, int]):
             Registers._table = [table[i] for i in range(count.value)]
             Registers._numbers = {entry.name.decode(): i for i, entry in enumerate(Registers._table)}
 
-    def _size(self, name: str) -> int:
-        return (int(self._table[self._numbers[name]].bits) + 7) // 8
+    def _number(self, name: str) -> int:
+        """Its place in the table."""
+        try:
+            return self._numbers[name]
+        except (KeyError, TypeError):
+            raise KeyError(f"there is no register {name!r}{_advice(str(name).lower(), self._numbers)}") from None
+
+    def _bits(self, name: str) -> int:
+        return int(self._table[self._number(name)].bits)
 
     def group(self, name: str) -> Group:
         """Which kind of register it is."""
-        return Group(self._table[self._numbers[name]].group)
+        return Group(self._table[self._number(name)].group)
 
     def __getitem__(self, name: str) -> int:
         data = (ctypes.c_uint8 * 16)()
-        _check(_LIBRARY.mv_vcpu_get_bytes(self._vcpu.handle, self._numbers[name], data), f"reading the register {name}")
-        return int.from_bytes(bytes(data)[:self._size(name)], "little")
+        _check(_LIBRARY.mv_vcpu_get_bytes(self._vcpu.handle, self._number(name), data), f"reading the register {name}")
+        return int.from_bytes(bytes(data)[:(self._bits(name) + 7) // 8], "little")
 
     def __setitem__(self, name: str, value: int) -> None:
         self.update({name: value})
@@ -381,8 +488,8 @@ class Registers(MutableMapping[str, int]):
         wanted = dict(other, **more)
         raw = (_abi.RegisterValue * len(wanted))()
         for number, (name, value) in enumerate(wanted.items()):
-            data = value.to_bytes(self._size(name), "little")
-            raw[number] = _abi.RegisterValue(name.encode(), int.from_bytes(data[:8], "little"), int.from_bytes(data[8:], "little"))
+            bits = _bits(value, f"the register {name}", self._bits(name))
+            raw[number] = _abi.RegisterValue(name.encode(), bits & (1 << 64) - 1, bits >> 64)
         error = _abi.Error()
         if _LIBRARY.mv_vcpu_set_registers(self._vcpu.handle, raw, len(raw), ctypes.byref(error)) < 0:
             _raise(error)
@@ -399,7 +506,7 @@ class Registers(MutableMapping[str, int]):
         return _check(_LIBRARY.mv_vcpu_get_registers(self._vcpu.handle, None, 0), "reading the registers")
 
 
-class Vcpu:
+class Vcpu(metaclass=_Brief):
     """A virtual CPU; the machine's."""
 
     def __init__(self, machine: "Machine", index: int) -> None:
@@ -417,13 +524,13 @@ class Vcpu:
         handle.keeps.append(machine)
         return handle
 
-    def run(self, until: Until = Until.UNKNOWN, timeout: Optional[float] = None) -> Exit:
+    def run(self, until: Until = Until.UNHANDLED, timeout: Optional[float] = None) -> Exit:
         """Runs the guest in this thread; timeout in seconds, or None. What is to answer the exit before has to be set in it by now.
         Raises Crash when the machine has ended by one, and what the handler of a signal raises: KeyboardInterrupt."""
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         last, before = self._last or Exit(_abi.Exit()), self._last
-        raw = last.copied()
-        self._last = Exit(raw)
+        raw = last._copied()
+        self._last = found = Exit(raw)
         self.machine.masks[threading.get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, ()) | {signal.SIGRTMIN}
         _RUNNING[threading.get_ident()] = self.machine
         while True:
@@ -435,16 +542,16 @@ class Vcpu:
         if error == -errno.EBUSY:
             self._last = before
         else:
-            last.given_back()
+            last._given_back()
             self.machine.raise_pending()
         if error == -errno.EINVAL:
             raise Error(error, f"running vCPU {self.index}: {os.strerror(-error)}", self.explain().split("\n", maxsplit=1)[0])
         _check(error, f"running vCPU {self.index}")
         if raw.kind == Kind.END:
-            self.machine.ended(self._last.end)
-        return self._last
+            self.machine.ended(found.end)
+        return found
 
-    def exits(self, until: Until = Until.UNKNOWN) -> Iterator[Exit]:
+    def exits(self, until: Until = Until.UNHANDLED) -> Iterator[Exit]:
         """Runs, and yields each exit until it halts or the machine ends: machine.end says how. Raises Crash if by one."""
         while True:
             found = self.run(until)
@@ -533,7 +640,7 @@ def _text(word: Optional[str]) -> Optional[bytes]:
     return None if word is None else os.fsencode(word)
 
 
-class Machine:
+class Machine(metaclass=_Brief):
     """
     A virtual machine, created by the constructor; `with` destroys it at the end, as close() does.
 
@@ -547,7 +654,7 @@ class Machine:
     """
 
     def __init__(self, kernel: Optional[str] = None, *, initrd: Union[str, Sequence[str], None] = None, append: Optional[str] = None,
-                 memory: int = 0, cpus: int = 1, code: Optional[bytes] = None, mode: Mode = Mode.LONG, address: int = 0,
+                 memory: int = 0, cpus: int = 1, code: Optional[bytes] = None, mode: Mode = Mode.MODE_64, address: int = 0,
                  bare: bool = False, single_step: bool = False, trace_records: int = 0, output: int = -1,
                  input: int = -1,  # pylint: disable=redefined-builtin
                  disks: Sequence[Disk] = (), hooks: Sequence[Hook] = (), devices: Sequence[Device] = (),
@@ -599,7 +706,7 @@ class Machine:
             try:
                 return bool(hook.function(self.vcpus[_LIBRARY.mv_vcpu_index(vcpu)], exit_))
             finally:
-                found[0] = exit_.given_back()
+                found[0] = exit_._given_back()
 
         def called(hook: Hook) -> object:
             return self._keep(_abi.HOOK(lambda _context, vcpu, found: self._call(lambda: ask(hook, vcpu, found)) or False))
@@ -614,6 +721,8 @@ class Machine:
         read_into = ctypes.cast(_LIBRARY.mv_device_read_into, _abi.DEVICE_READ)
         raw = (_abi.OwnDevice * len(devices))()
         for number, one in enumerate(devices):
+            if not hasattr(one, "name") or not hasattr(one, "size"):
+                raise TypeError(f"{type(one).__name__} has no name and size: let its __init__ call super().__init__(name, size)")
             desc = _abi.DeviceDesc(_text(one.name), _text(one.compatible), _text(one.node), _text(one.hid), _text(one.acpi_name),
                                    int(one.port), one.base, one.size, one.irq)
             reader = _abi.DeviceReader(_abi.DEVICE_READ_INTO(
@@ -826,3 +935,7 @@ def version() -> str:
     """The library's."""
     text: bytes = _LIBRARY.mv_version()
     return text.decode()
+
+
+__all__ = [name for name, thing in globals().items() if not name.startswith("_") and getattr(thing, "__module__", "") == __name__]
+__all__ += ["ANY_BASE", "ANY_IRQ", "NO_IRQ"]
