@@ -275,29 +275,96 @@ static uint64_t find_base(const struct mv_bus *bus, enum mv_space space, uint64_
     return MV_ANY_BASE;
 }
 
-static int find_irq(const struct mv_board *board)
+int mv_board_check_irq(const struct mv_board *board, int irq)
 {
-    for (int irq = MV_OWN_FIRST_IRQ; irq <= MV_OWN_LAST_IRQ; irq++) {
-        bool taken = false;
+    if (irq < 0 || irq > MV_OWN_LAST_IRQ)
+        return -EINVAL;
+    for (unsigned i = 0; i < board->count; i++)
+        if (board->devices[i].desc.irq == irq && !board->devices[i].is_own)
+            return -EBUSY;
+    return mv_layout_irq_is_ours(irq) ? -EBUSY : 0;
+}
 
-        for (unsigned i = 0; i < board->count; i++)
-            taken |= board->devices[i].desc.irq == irq;
-        if (!taken)
+/* Neither a device has it, nor does one that is still to be added ask for it. */
+static bool irq_is_free(const struct mv_board *board, const struct mv_own_device *later,
+                        size_t count, int irq)
+{
+    for (unsigned i = 0; i < board->count; i++)
+        if (board->devices[i].desc.irq == irq)
+            return false;
+    for (size_t i = 0; i < count; i++)
+        if (later[i].desc && later[i].desc->irq == irq)
+            return false;
+    return true;
+}
+
+/* MV_ANY_IRQ: there is none. */
+static int find_irq(const struct mv_board *board, const struct mv_own_device *later, size_t count)
+{
+    for (int irq = MV_OWN_FIRST_IRQ; irq <= MV_OWN_LAST_IRQ; irq++)
+        if (irq_is_free(board, later, count, irq))
             return irq;
-    }
     return MV_ANY_IRQ;
 }
 
-static int place_own(const struct mv_board *board, const struct mv_mem *mem,
-                     const struct mv_bus *bus, struct mv_device_desc *desc, struct mv_error *err)
+/* "9 to 20, 23": what MV_ANY_IRQ may become. */
+static void list_free(const struct mv_board *board, char *text, size_t size)
+{
+    size_t used = (size_t)snprintf(text, size, "free lines:");
+
+    for (int first = MV_OWN_FIRST_IRQ, last; first <= MV_OWN_LAST_IRQ; first = last + 1) {
+        last = first;
+        if (!irq_is_free(board, NULL, 0, first))
+            continue;
+        while (last < MV_OWN_LAST_IRQ && irq_is_free(board, NULL, 0, last + 1))
+            last++;
+        used += (size_t)snprintf(text + used, size - used, last > first ? "%s %d to %d" : "%s %d",
+                                 used > sizeof("free lines:") ? "," : "", first, last);
+    }
+}
+
+static int place_irq(const struct mv_board *board, const struct mv_device_env *env,
+                     const struct mv_own_device *later, size_t count, struct mv_device_desc *desc,
+                     struct mv_error *err)
+{
+    char hint[200];
+    int error;
+
+    if (desc->irq == MV_NO_IRQ)
+        return 0;
+    if (!env->irq.set)
+        return mv_fail(err, -EINVAL, NULL,
+                       "give the device no interrupt line, or take a machine "
+                       "that is not bare",
+                       "a bare machine has no interrupt controller, and the device %s asks for an "
+                       "interrupt line",
+                       desc->name);
+    if (desc->irq == MV_ANY_IRQ)
+        desc->irq = find_irq(board, later, count);
+    if (desc->irq == MV_ANY_IRQ)
+        return mv_fail(err, -ENOSPC, NULL, "use fewer devices or disks",
+                       "there is no interrupt line left for the device %s", desc->name);
+    error = mv_board_check_irq(board, desc->irq);
+    if (!error && !irq_is_free(board, NULL, 0, desc->irq))
+        error = -EBUSY;
+    if (!error)
+        return 0;
+    list_free(board, hint, sizeof(hint));
+    return mv_fail(err, error, NULL, hint,
+                   error == -EBUSY ? "the device %s cannot have interrupt line %d: another device "
+                                     "has it"
+                                   : "the device %s cannot have interrupt line %d: there is none",
+                   desc->name, desc->irq);
+}
+
+static int place_own(const struct mv_mem *mem, const struct mv_bus *bus,
+                     struct mv_device_desc *desc, struct mv_error *err)
 {
     if (desc->base == MV_ANY_BASE)
         desc->base = find_base(bus, desc->space, desc->size);
-    if (desc->irq == MV_ANY_IRQ)
-        desc->irq = find_irq(board);
-    if (desc->base == MV_ANY_BASE || desc->irq == MV_ANY_IRQ)
+    if (desc->base == MV_ANY_BASE)
         return mv_fail(err, -ENOSPC, NULL, "use fewer or smaller ones",
-                       "there is no room, or no interrupt line, for the device %s", desc->name);
+                       "there is no room for the device %s", desc->name);
     if (desc->space == MV_SPACE_MMIO)
         for (unsigned i = 0; i < mem->count; i++)
             if (desc->base < mem->regions[i].base + mem->regions[i].size &&
@@ -308,9 +375,10 @@ static int place_own(const struct mv_board *board, const struct mv_mem *mem,
     return 0;
 }
 
-int mv_board_add_own(struct mv_board *board, const struct mv_own_device *own,
-                     const struct mv_mem *mem, struct mv_bus *mmio, struct mv_bus *ports,
-                     struct mv_error *err)
+/* The first of them. */
+static int add_own(struct mv_board *board, const struct mv_device_env *env,
+                   const struct mv_own_device *own, size_t count, struct mv_bus *mmio,
+                   struct mv_bus *ports, struct mv_error *err)
 {
     struct mv_device_desc desc;
     struct mv_device *device;
@@ -324,7 +392,9 @@ int mv_board_add_own(struct mv_board *board, const struct mv_own_device *own,
     if (!keep_words(&board->own[board->own_count], &desc))
         return mv_fail(err, -EINVAL, NULL, "see mv_device_desc for what is allowed",
                        "a word of the description of the device %s is too long", own->desc->name);
-    error = place_own(board, mem, bus, &desc, err);
+    error = place_own(env->mem, bus, &desc, err);
+    if (!error)
+        error = place_irq(board, env, own + 1, count - 1, &desc, err);
     if (error)
         return error;
     device = prepare(board, &desc);
@@ -338,6 +408,17 @@ int mv_board_add_own(struct mv_board *board, const struct mv_own_device *own,
                        "the device %s, %llu bytes at %#llx, does not fit between the others",
                        desc.name, (unsigned long long)desc.size, (unsigned long long)desc.base);
     return 0;
+}
+
+int mv_board_add_own(struct mv_board *board, const struct mv_device_env *env,
+                     const struct mv_own_device *own, size_t count, struct mv_bus *mmio,
+                     struct mv_bus *ports, struct mv_error *err)
+{
+    int error = 0;
+
+    for (size_t i = 0; !error && i < count; i++)
+        error = add_own(board, env, own + i, count - i, mmio, ports, err);
+    return error;
 }
 
 bool mv_board_is_free(const struct mv_board *board, const struct mv_bus *mmio, uint64_t base,

@@ -52,11 +52,15 @@ int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
 int mv_board_add_virtio(struct mv_board *board, const struct mv_device_env *env,
                         const struct mv_own_virtio *own, struct mv_bus *mmio, struct mv_error *err);
 
-/* Adds a device of the embedder's: at the place and with the line that it asks for, or
- * where there is room. */
-int mv_board_add_own(struct mv_board *board, const struct mv_own_device *own,
-                     const struct mv_mem *mem, struct mv_bus *mmio, struct mv_bus *ports,
-                     struct mv_error *err);
+/* Adds the embedder's devices: at the places and with the lines that they ask for, or where there
+ * is room.  env->irq.set is NULL where there are no lines. */
+int mv_board_add_own(struct mv_board *board, const struct mv_device_env *env,
+                     const struct mv_own_device *own, size_t count, struct mv_bus *mmio,
+                     struct mv_bus *ports, struct mv_error *err);
+
+/* Whether the interrupt line exists (-EINVAL) and is none of our own devices' (-EBUSY), and so
+ * may be an embedder's device's. */
+int mv_board_check_irq(const struct mv_board *board, int irq);
 
 /* Whether neither a device nor what belongs to the processor has any of [base, base + size),
  * which does not wrap: memory of the embedder's can be there. */

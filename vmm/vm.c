@@ -375,7 +375,7 @@ static struct mv_device_env device_env(struct mv_machine *machine, const struct 
 {
     return (struct mv_device_env){
         .mem = &machine->mem,
-        .irq = {.set = set_irq, .context = machine},
+        .irq = {.set = config->bare ? NULL : set_irq, .context = machine},
         .wiring = {.doorbell = wire_doorbell, .context = machine},
         .loop = &machine->loop,
         .log = &machine->log,
@@ -400,10 +400,9 @@ static int init_devices(struct mv_machine *machine, const struct mv_config *conf
         error = mv_board_init(&machine->board, &env, &machine->mmio, &machine->ports, err);
     if (!error)
         error = init_virtio(machine, config, &env, err);
-    for (size_t i = 0; !error && i < config->device_count; i++)
-        error = mv_board_add_own(&machine->board, &config->devices[i], &machine->mem,
-                                 &machine->mmio, &machine->ports, err);
-    return error;
+    return error ? error
+                 : mv_board_add_own(&machine->board, &env, config->devices, config->device_count,
+                                    &machine->mmio, &machine->ports, err);
 }
 
 /* After the guest is loaded. */
@@ -648,10 +647,11 @@ int mv_machine_create(const struct mv_config *given, struct mv_machine **ret_mac
 
 int mv_machine_set_irq(struct mv_machine *machine, int irq, bool level)
 {
-    if (irq < 0 || machine->bare)
-        return -EINVAL;
-    mv_arch_set_irq(&machine->kvm, irq, level);
-    return 0;
+    int error = machine->bare ? -EINVAL : mv_board_check_irq(&machine->board, irq);
+
+    if (!error)
+        mv_arch_set_irq(&machine->kvm, irq, level);
+    return error;
 }
 
 const char *mv_tables(void)

@@ -27,8 +27,11 @@ enum mv_space {
 /** "This device has no interrupt line." */
 #define MV_NO_IRQ (-1)
 
-/** The interrupt of a device of one's own: a free line is found for it, and told by
- * mv_machine_device. */
+/** The interrupt of a device of one's own: the lowest line from 9 on (arm64: from 32 on) that no
+ * disk, no virtio device, and no other device of one's own asks for or got before it in their
+ * array. So on a machine without disks the first device has 9 or 32.  mv_machine_device tells it,
+ * also of a machine with tables_only that is otherwise the same; or put the guest's code into
+ * memory after creation, by mv_machine_write. */
 #define MV_ANY_IRQ (-2)
 
 /** The base of a device of one's own: likewise a free place. */
@@ -46,7 +49,13 @@ struct mv_device_desc {
     enum mv_space space;    /**< where its registers are; MV_SPACE_PORT is x86 only */
     uint64_t base;          /**< first address; or MV_ANY_BASE */
     uint64_t size;          /**< bytes, at least 1; ranges of two devices never overlap */
-    int irq;                /**< global system interrupt, MV_NO_IRQ or MV_ANY_IRQ */
+
+    /** Interrupt line, MV_NO_IRQ or MV_ANY_IRQ.  x86: global system interrupt n, 0 to 23, is pin n
+     * of the I/O APIC at 0xfec00000; the timer's 0, the 8259s' 2 and serial0's 4 are taken, disks
+     * and virtio devices take 5, 6, 7, 9 and so on to 21.  arm64: n, 0 to 95, is the GIC's shared
+     * peripheral interrupt n, INTID 32 + n; serial0 has 0, disks and virtio devices 16 and so on to
+     * 31.  A bare machine has no interrupt controller, and no lines. */
+    int irq;
 };
 
 /**

@@ -346,7 +346,8 @@ MV_API void mv_machine_resume(struct mv_machine *machine);
 
 /** Sets the level of the interrupt line of a device of one's own, by its number (desc.irq).
  * The guest is told that an interrupt is an edge: raise the line, and lower it.  From any
- * thread.  -EINVAL where there is no such line: a bare machine has none. */
+ * thread.  -EINVAL where there is no such line: a bare machine has none; -EBUSY: it is one of
+ * our devices'. */
 MV_API int mv_machine_set_irq(struct mv_machine *machine, int irq, bool level);
 
 /** What is known of a device, ours or one's own, by its name; false if there is none. */

@@ -205,7 +205,8 @@ Test(machine, memory_of_ones_own_lies_over_nothing_else)
     };
     static const uint64_t open[] = {0x4000000, 0xcffff000, 0xe0001000, 0xfebff000, 1ull << 32};
     static const struct mv_device_ops ops = {.read = read_nothing, .write = write_nothing};
-    static const struct mv_device_desc desc = {.name = "own", .base = 0xe0000ff8, .size = 8};
+    static const struct mv_device_desc desc = {
+        .name = "own", .base = 0xe0000ff8, .size = 8, .irq = MV_NO_IRQ};
     const struct mv_own_device device = {.desc = &desc, .ops = &ops};
     struct mv_own_memory memories[2] = {
         {.size = sizeof(memories[0]), .address = 0xa0000000, .bytes = 4096, .host = mine},
@@ -228,6 +229,80 @@ Test(machine, memory_of_ones_own_lies_over_nothing_else)
         memories[1].address = open[i];
         expect_refused(-ENOENT, "/nonexistent/kvm", true); /* it got so far */
     }
+}
+
+/* A device of one's own with this line, or the lines of several. */
+static void ask_for_lines(const int *lines, size_t count)
+{
+    static const struct mv_device_ops ops = {.read = read_nothing, .write = write_nothing};
+    static const char *const names[] = {"one", "two", "three"};
+    static struct mv_device_desc descs[3];
+    static struct mv_own_device devices[3];
+
+    for (size_t i = 0; i < count; i++) {
+        descs[i] = (struct mv_device_desc){
+            .name = names[i], .base = MV_ANY_BASE, .size = 8, .irq = lines[i]};
+        devices[i] = (struct mv_own_device){.desc = &descs[i], .ops = &ops};
+    }
+    config.devices = devices;
+    config.device_count = count;
+}
+
+Test(machine, an_interrupt_line_that_is_taken_or_missing_is_refused)
+{
+    static const struct {
+        int lines[2], error;
+        const char *tried, *hint;
+    } rows[] = {
+        {{4, MV_NO_IRQ}, -EBUSY, "line 4: another device has it", "free lines: 9 to 23"},
+        {{0, MV_NO_IRQ}, -EBUSY, "line 0: another device has it", "9 to 23"}, /* the timer */
+        {{5, MV_NO_IRQ}, -EBUSY, "line 5: another device has it", "9 to 23"}, /* the disk */
+        {{12, 12}, -EBUSY, "the device two cannot have interrupt line 12", "9 to 11, 13 to 23"},
+        {{MV_NO_IRQ, 24}, -EINVAL, "line 24: there is none", "9 to 23"},
+        {{-3, MV_NO_IRQ}, -EINVAL, "line -3: there is none", "9 to 23"},
+    };
+    const struct mv_disk disk = {.size = sizeof(disk), .path = disk_file(), .read_only = true};
+
+    config.disks = &disk;
+    config.disk_count = 1;
+    for (unsigned i = 0; i < MV_COUNT(rows); i++) {
+        ask_for_lines(rows[i].lines, 2);
+        expect_refused(rows[i].error, rows[i].tried, true);
+        cr_expect(strstr(err.hint, rows[i].hint), "%s", err.hint);
+    }
+}
+
+Test(machine, a_bare_machine_has_no_interrupt_lines)
+{
+    static const int lines[] = {MV_ANY_IRQ, 9};
+
+    config.kernel = NULL;
+    config.bare = true;
+    for (unsigned i = 0; i < MV_COUNT(lines); i++) {
+        ask_for_lines(&lines[i], 1);
+        expect_refused(-EINVAL, "a bare machine has no interrupt controller", true);
+    }
+    ask_for_lines((const int[]){MV_NO_IRQ}, 1);
+    expect_refused(-ENOENT, "/nonexistent/kvm", true); /* it got so far */
+}
+
+Test(machine, any_line_is_the_lowest_that_no_device_asks_for)
+{
+    static const int lines[] = {MV_ANY_IRQ, 9, MV_ANY_IRQ};
+    static const int expected[] = {10, 9, 11};
+    struct mv_device_desc found;
+    struct mv_machine *machine;
+
+    config.tables_only = true;
+    ask_for_lines(lines, 3);
+    cr_assert_eq(mv_machine_create(&config, &machine, &err), 0, "%s", err.tried);
+    for (unsigned i = 0; i < MV_COUNT(lines); i++) {
+        cr_expect(mv_machine_device(machine, config.devices[i].desc->name, &found));
+        cr_expect_eq(found.irq, expected[i]);
+    }
+    cr_expect_eq(mv_machine_set_irq(machine, 4, true), -EBUSY);
+    cr_expect_eq(mv_machine_set_irq(machine, 24, true), -EINVAL);
+    mv_machine_destroy(machine);
 }
 
 /* ---- files ---- */

@@ -203,6 +203,40 @@ static void devices_of_ones_own(void)
     CHECK(counter == 0xdead);
 }
 
+/* Of a machine that only has tables; and of a bare one, which has no lines. */
+static void interrupt_lines_are_told_apart(void)
+{
+    static const struct {
+        bool bare;
+        int irq, error;
+        const char *words;
+    } rows[] = {{false, 0, -EBUSY, "32 to 95"}, /* serial0's */
+                {false, 96, -EINVAL, "32 to 95"},
+                {true, 40, -EINVAL, "no interrupt line"},
+                {true, MV_ANY_IRQ, -EINVAL, "no interrupt line"},
+                {false, MV_ANY_IRQ, 0, ""}};
+    static const struct mv_device_ops ops = {.read = read_counter, .write = write_counter};
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct mv_device_desc desc = {
+            .name = "own", .base = MV_ANY_BASE, .size = 8, .irq = rows[i].irq};
+        const struct mv_own_device own = {.desc = &desc, .ops = &ops};
+        struct mv_config config = {.size = sizeof(config),
+                                   .tables_only = !rows[i].bare,
+                                   .bare = rows[i].bare,
+                                   .devices = &own,
+                                   .device_count = 1};
+        struct mv_machine *machine = NULL;
+        struct mv_device_desc found;
+        struct mv_error err = {0};
+
+        CHECK(mv_machine_create(&config, &machine, &err) == rows[i].error);
+        CHECK(strstr(err.hint, rows[i].words));
+        CHECK(!machine || (mv_machine_device(machine, "own", &found) && found.irq == 32));
+        mv_machine_destroy(machine);
+    }
+}
+
 static void registers_have_names(void)
 {
     struct mv_machine *machine = CREATE(MV_MODE_64, spin);
@@ -435,6 +469,7 @@ int main(void)
     hypercalls();
     hooks_serve();
     devices_of_ones_own();
+    interrupt_lines_are_told_apart();
     registers_have_names();
     registers_move_to_another_machine();
     registers_are_set_whole_or_not_at_all();

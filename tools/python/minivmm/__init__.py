@@ -390,7 +390,8 @@ class Hook(_Data):
 @dataclass(eq=False, repr=False)
 class Device(_Data):
     """A device of one's own: override read and write. An __init__ of one's own calls super().__init__(name, size, ...).
-    port: its registers are ports (x86) and not memory addresses. base and irq become what the machine has chosen."""
+    port: its registers are ports (x86) and not memory addresses. base and irq become what the machine has chosen. irq n
+    is pin n of the I/O APIC, on arm64 SPI n; ANY_IRQ: the lowest from 9, or 32, that is free. A bare machine has none."""
     name: str
     size: int
     base: int = ANY_BASE

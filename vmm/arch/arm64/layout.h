@@ -74,6 +74,12 @@
 #define MV_OWN_FIRST_IRQ 32
 #define MV_OWN_LAST_IRQ  95
 
+static inline bool mv_layout_irq_is_ours(int irq)
+{
+    (void)irq;
+    return false;
+}
+
 /* How many interrupts the GIC has: 32 private ones and 96 SPIs. */
 #define MV_GIC_INTERRUPTS 128
 

@@ -140,6 +140,12 @@
 #define MV_OWN_FIRST_IRQ 9
 #define MV_OWN_LAST_IRQ  23
 
+/* Lines of KVM's own devices: the timer, and the 8259s' cascade. */
+static inline bool mv_layout_irq_is_ours(int irq)
+{
+    return irq == 0 || irq == 2;
+}
+
 /* Where no memory of an embedder's can be, though there is no device on the bus. */
 static inline bool mv_layout_is_reserved(uint64_t first, uint64_t last)
 {
