@@ -133,10 +133,11 @@ struct mv_disk {
 /** The mode in which a flat binary's first instruction is executed. */
 enum mv_mode {
     MV_MODE_16, /**< x86: real mode */
-    MV_MODE_32, /**< x86: protected mode, flat segments, no paging */
-    MV_MODE_64, /**< x86: long mode, the first 4 GiB mapped to themselves in pages of 2 MiB.  arm64:
-                 * EL1, the first 4 GiB mapped to themselves, memory as cacheable */
-    MV_MODE_EL1 /**< arm64: EL1 with the MMU off */
+    MV_MODE_32, /**< x86: protected mode, flat segments, no paging, x87 and SSE turned on */
+    MV_MODE_64, /**< x86: long mode, the first 4 GiB mapped to themselves in pages of 2 MiB, x87 and
+                 * SSE turned on.  arm64: EL1, the first 4 GiB mapped to themselves, memory as
+                 * cacheable, floating point and SIMD turned on */
+    MV_MODE_EL1 /**< arm64: EL1 with the MMU off, floating point and SIMD turned on */
 };
 
 /**
@@ -146,7 +147,8 @@ enum mv_mode {
  * address is 0x10000 or more in MV_MODE_32 and MV_MODE_64, and anything below 1 MiB in
  * MV_MODE_16) and in the last page of memory on arm64.  The stack pointer is the end of the
  * first piece of memory there, less 4 KiB for each vCPU before; in real mode it is 0x7000
- * if the code is above that, else 0xfff0.  Set every member to 0 and then size to
+ * if the code is above that, else 0xfff0.  It is a multiple of 16, as where a program begins:
+ * compiled C is to be called from there, not jumped to.  Set every member to 0 and then size to
  * sizeof(struct mv_flat).
  */
 struct mv_flat {

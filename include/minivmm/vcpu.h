@@ -68,8 +68,13 @@ struct mv_access {
  * a write of four bytes to a device of the machine's: on x86-64 `out` to the port
  * MV_HYPERCALL_PORT, on arm64 a store to the address MV_HYPERCALL_ADDRESS.  The value
  * written is the call's number; arguments and result are in the registers of the C
- * calling convention (x86-64: RDI, RSI, RDX, RCX; RAX.  arm64: X0 to X3; X0).  On a
- * machine without a hook for it nothing is there.
+ * calling convention (x86-64: RDI, RSI, RDX, RCX; RAX.  arm64: X0 to X3; X0).
+ *
+ * mv_vcpu_run tells it as MV_EXIT_HYPERCALL, with a hook or without one, and without one
+ * its caller's `result` is what the guest gets; with MV_UNTIL_END, which tells nothing, the guest's
+ * register stays as it is.  On vCPUs with threads of their own there are hypercalls only
+ * if there is a hook of that kind; without one it is a write like any other, MV_EXIT_PORT or
+ * MV_EXIT_MMIO, which nobody serves but a device of one's own that is there.
  */
 struct mv_hypercall {
     uint64_t number;       /**< 32 bits, as the guest wrote them */

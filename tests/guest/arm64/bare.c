@@ -34,6 +34,8 @@ GUEST(call,
       "nop\n nop\n nop\n nop\n mov x5, #0x01050000\n mov x0, #30\n mov w6, #5\n str w6, [x5]\n"
       "mov x1, #0x03000000\n str w0, [x1]");
 GUEST(spin, "b .");
+GUEST(compute,
+      "fmov d0, #2.5\n fadd d0, d0, d0\n fcvtzs x0, d0\n mov x1, #0x03000000\n str w0, [x1]");
 GUEST(pair, "mov x1, #0x03000000\n ldp x2, x3, [x1]");
 GUEST(nowhere, "mov x1, #0x20000000\n br x1");
 GUEST(increment, "ldr x1, =0x40040000\n 1: ldxr w0, [x1]\n add w0, w0, #1\n stxr w2, w0, [x1]\n"
@@ -162,6 +164,16 @@ static void hooks_serve(void)
     CHECK(all.count == 3);
     CHECK(mv_machine_set_irq(machine, 32, true) == -EINVAL); /* there are no lines */
     mv_machine_destroy(machine);
+}
+
+static struct mv_machine *stopped_by;
+
+static bool stop_at(void *context, struct mv_vcpu *vcpu, struct mv_exit *exit)
+{
+    (void)vcpu;
+    ((struct seen *)context)->last = exit->access.value;
+    mv_machine_stop(stopped_by, 0);
+    return true;
 }
 
 static uint64_t read_counter(void *state, uint64_t offset, unsigned size)
@@ -326,6 +338,41 @@ static void registers_are_set_whole_or_not_at_all(void)
     }
 }
 
+static void floating_point_is_on(enum mv_mode mode)
+{
+    struct mv_machine *machine = CREATE(mode, compute);
+    struct mv_exit exit = {0};
+
+    CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_MMIO && exit.access.write && exit.access.value == 5);
+    mv_machine_destroy(machine);
+}
+
+/* Without a hook of their kind, on vCPUs with threads: a write to nobody. */
+static void hypercalls_nobody_wants(void)
+{
+    struct seen all = {0};
+    const struct mv_hook hooks[] = {{.kind = MV_EXIT_MMIO,
+                                     .first = MV_HYPERCALL_ADDRESS,
+                                     .last = MV_HYPERCALL_ADDRESS,
+                                     .fn = count_all,
+                                     .context = &all},
+                                    {.kind = MV_EXIT_MMIO,
+                                     .first = 0x03000000,
+                                     .last = 0x03000000,
+                                     .fn = stop_at,
+                                     .context = &all}};
+    struct mv_machine *machine =
+        create(MV_MODE_EL1, call, call_end, (struct mv_config){.hooks = hooks, .hook_count = 2});
+    struct mv_error err = {0};
+    struct mv_end end;
+
+    stopped_by = machine;
+    CHECK(mv_machine_run(machine, &end, &err) == 0 && end.reason == MV_END_STOPPED);
+    CHECK(all.count == 1 && all.last == 30); /* x0 is as it was */
+    mv_machine_destroy(machine);
+}
+
 static void pages_are_walked(void)
 {
     struct mv_machine *machine = CREATE(MV_MODE_64, speak);
@@ -473,6 +520,9 @@ int main(void)
     registers_have_names();
     registers_move_to_another_machine();
     registers_are_set_whole_or_not_at_all();
+    floating_point_is_on(MV_MODE_EL1);
+    floating_point_is_on(MV_MODE_64);
+    hypercalls_nobody_wants();
     pages_are_walked();
     stops();
     time_is_over();

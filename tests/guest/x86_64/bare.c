@@ -213,6 +213,43 @@ static void hooks_spoil_no_more_than_the_value(void)
     0xbb, 0xfc, 0x0f, 0, 0xe0, 0xc7, 0x03, 41, 0, 0, 0, 0xc7, 0x43, 4, 42, 0, 0, 0, 0x8b, 0x43, 4, \
         0xf4
 
+/* Without a hook of their kind: a write, which a thread's vCPU makes to nobody, or to a device. */
+static void hypercalls_nobody_wants(void)
+{
+    struct seen all = {0};
+    const struct mv_hook hook = {.kind = MV_EXIT_PORT,
+                                 .first = MV_HYPERCALL_PORT,
+                                 .last = MV_HYPERCALL_PORT,
+                                 .fn = answer_seven,
+                                 .context = &all};
+
+    for (unsigned hooks = 0; hooks < 2; hooks++) {
+        struct mv_machine *machine = create((struct mv_config){
+            .flat = FLAT(MV_MODE_64, CALL), .hooks = &hook, .hook_count = hooks});
+        struct mv_error err = {0};
+        struct mv_end end;
+
+        CHECK(mv_machine_run(machine, &end, &err) == 0 && end.reason == MV_END_HALT);
+        CHECK(all.count == hooks && (!hooks || all.last == 5));
+        CHECK(get(machine, "rax") == 0xff); /* 5, but for what `in` has read */
+        mv_machine_destroy(machine);
+    }
+    for (unsigned until = 0; until < 2; until++) {
+        struct mv_machine *machine = create(
+            (struct mv_config){.flat = FLAT(MV_MODE_64, 0xb8, 5, 1, 0, 0, 0xe7, 0xf8, 0xf4)});
+        struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
+        struct mv_exit exit = {0};
+
+        CHECK(mv_vcpu_run(vcpu, until ? MV_UNTIL_END : MV_UNTIL_EXIT, 2000000000, &exit) == 0);
+        if (until == 0) {
+            CHECK(exit.kind == MV_EXIT_HYPERCALL && exit.hypercall.number == 0x105);
+            CHECK(mv_vcpu_run(vcpu, MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
+        }
+        CHECK(get(machine, "rax") == (until ? 0x105 : 0));
+        mv_machine_destroy(machine);
+    }
+}
+
 static void hooks_serve_addresses(void)
 {
     struct seen seen = {0};
@@ -487,6 +524,39 @@ static void bits_without_a_choice_are_not_compared(void)
     CHECK(mv_vcpu_get(vcpu, "mxcsr", &value) == 0 && value == 0x1f80);
     CHECK(mv_vcpu_get_registers(vcpu, NULL, 0) > 60);
     mv_machine_destroy(machine);
+}
+
+/* sub esp, 16; movaps [esp], xmm1; movaps xmm0, [esp]; fnstcw [esp]; mov eax, [esp]; hlt */
+#define MOVE                                                                                  \
+    0x83, 0xec, 0x10, 0x0f, 0x29, 0x0c, 0x24, 0x0f, 0x28, 0x04, 0x24, 0xd9, 0x3c, 0x24, 0x8b, \
+        0x04, 0x24, 0xf4
+
+/* sub esp, 16; fld1; fistp dword [esp]; mov eax, 2; cvtsi2sd xmm0, eax; addsd xmm0, xmm0;
+ * cvttsd2si eax, xmm0; add eax, [esp]; hlt */
+#define COMPUTE                                                                               \
+    0x83, 0xec, 0x10, 0xd9, 0xe8, 0xdb, 0x1c, 0x24, 0xb8, 2, 0, 0, 0, 0xf2, 0x0f, 0x2a, 0xc0, \
+        0xf2, 0x0f, 0x58, 0xc0, 0xf2, 0x0f, 0x2c, 0xc0, 0x03, 0x04, 0x24, 0xf4
+
+/* Where KVM runs a guest's kernel by its emulator, that can move, but not compute. */
+static void floating_point_is_on(enum mv_mode mode)
+{
+    const struct mv_flat *const flats[] = {FLAT(mode, MOVE), FLAT(mode, COMPUTE)};
+
+    for (unsigned i = 0; i < 4; i++) {
+        struct mv_machine *machine = create((struct mv_config){.flat = flats[i / 2], .cpus = 2});
+        struct mv_vcpu *vcpu = mv_machine_vcpu(machine, i % 2);
+        struct mv_exit exit = {0};
+        uint64_t eax, mxcsr;
+
+        CHECK(mv_vcpu_get(vcpu, "mxcsr", &mxcsr) == 0 && mxcsr == 0x1f80);
+        CHECK(mv_vcpu_run(vcpu, MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
+        CHECK(mv_vcpu_get(vcpu, "rax", &eax) == 0);
+        if (exit.kind == MV_EXIT_HALT)
+            CHECK(i < 2 ? (eax & 0xffff) == 0x37f : eax == 5);
+        else
+            CHECK(i >= 2 && exit.end.reason == MV_END_INTERNAL_ERROR);
+        mv_machine_destroy(machine);
+    }
 }
 
 static void pages_are_walked(void)
@@ -948,6 +1018,7 @@ int main(void)
     exits_one_at_a_time(MV_MODE_64);
     halts_in_a_thread();
     hooks_serve();
+    hypercalls_nobody_wants();
     hooks_serve_addresses();
     hooks_spoil_no_more_than_the_value();
     hypercalls_by_hand();
@@ -959,6 +1030,8 @@ int main(void)
     registers_move_to_another_machine(MV_MODE_64);
     registers_are_set_whole_or_not_at_all();
     bits_without_a_choice_are_not_compared();
+    floating_point_is_on(MV_MODE_32);
+    floating_point_is_on(MV_MODE_64);
     pages_are_walked();
     steps();
     time_is_over();

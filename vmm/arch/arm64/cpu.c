@@ -48,12 +48,16 @@ static int set_mmu(const struct mv_arch *arch, struct mv_vcpu *vcpu)
     return error ? error : mv_vcpu_set(vcpu, "sctlr_el1", sctlr | M_C_I);
 }
 
+/* Compiled code uses floating point and SIMD: CPACR_EL1.FPEN lets it (Arm ARM, D19.2). */
 static int set_flat(const struct mv_arch *arch, struct mv_vcpu *vcpu)
 {
+    const uint64_t fpen = 3u << 20;
     int error = set_reg(vcpu, CORE_REG(sp_el1), arch->entry.stack - vcpu->index * MV_PAGE_SIZE);
 
     if (!error && arch->bare)
         error = set_reg(vcpu, CORE_REG(regs.regs[0]), vcpu->index);
+    if (!error)
+        error = mv_vcpu_set(vcpu, "cpacr_el1", fpen);
     if (!error && arch->entry.mode == MV_ENTRY_EL1_MMU)
         error = set_mmu(arch, vcpu);
     return error;

@@ -12,9 +12,10 @@
  * (Documentation/x86/boot.rst, "32-bit boot protocol", "64-bit boot protocol";
  * Xen, docs/misc/pvh.pandoc.)  Multiboot's is PVH's with other selectors, and EAX is a magic
  * number.  Flat binaries in 32- and 64-bit mode begin like Linux, with RDI: the number of the vCPU,
- * and RSP.  Interrupts are off.  Only vCPU 0 begins so; KVM keeps the others waiting until the
- * guest sends them INIT and SIPI, but on a bare machine, which has no local APICs: there all begin
- * at once.
+ * and RSP, and so that compiled code finds x87 and SSE turned on (SDM volume 3, 9.6.1): CR0.MP and
+ * NE, CR4.OSFXSR and OSXMMEXCPT.  Interrupts are off.  Only vCPU 0 begins so; KVM keeps the others
+ * waiting until the guest sends them INIT and SIPI, but on a bare machine, which has no local
+ * APICs: there all begin at once.
  */
 #include <errno.h>
 #include <string.h>
@@ -25,10 +26,13 @@
 
 enum {
     CR0_PE = 1u << 0,
+    CR0_MP = 1u << 1,
     CR0_ET = 1u << 4,
     CR0_NE = 1u << 5,
     CR0_PG = 1u << 31,
     CR4_PAE = 1u << 5,
+    CR4_OSFXSR = 1u << 9,
+    CR4_OSXMMEXCPT = 1u << 10,
     EFER_LME = 1u << 8,
     EFER_LMA = 1u << 10,
     PTE_PRESENT_WRITE = 0x3,
@@ -115,7 +119,7 @@ static int set_paging(struct mv_mem *mem, struct kvm_sregs *sregs)
     for (uint64_t i = 0; i < DIRECTORIES * ENTRIES; i++)
         table[2 * ENTRIES + i] = i * 2 * MV_MIB | PTE_PRESENT_WRITE | PTE_LARGE;
     sregs->cr3 = MV_PAGE_TABLES;
-    sregs->cr4 = CR4_PAE;
+    sregs->cr4 |= CR4_PAE;
     sregs->cr0 |= CR0_PG | CR0_NE;
     sregs->efer = EFER_LME | EFER_LMA;
     return 0;
@@ -141,7 +145,10 @@ static int set_sregs(const struct mv_arch *arch, struct mv_mem *mem, struct mv_v
     if (arch->entry.mode == MV_ENTRY_FLAT16) {
         set_real_mode(arch, &sregs);
     } else {
-        sregs.cr0 = CR0_PE | CR0_ET;
+        bool is_flat = arch->entry.mode == MV_ENTRY_FLAT32 || arch->entry.mode == MV_ENTRY_FLAT64;
+
+        sregs.cr0 = CR0_PE | CR0_ET | (is_flat ? CR0_MP | CR0_NE : 0);
+        sregs.cr4 = is_flat ? CR4_OSFXSR | CR4_OSXMMEXCPT : 0;
         error = set_segments(arch, mem, &sregs);
         if (!error && is_long_mode(arch->entry.mode))
             error = set_paging(mem, &sregs);
