@@ -246,14 +246,15 @@ static int check_own(const struct mv_board *board, const struct mv_own_device *o
     const struct mv_device_desc *desc = own->desc;
 
     if (!desc || !desc->name || !*desc->name || !own->ops || !own->ops->read || !own->ops->write)
-        return mv_fail(err, -EINVAL, NULL, "fill in desc, its name, and ops with read and write",
+        return mv_fail(err, -EINVAL, NULL, "give it a name, and functions that read and write",
                        "device %u of one's own is incomplete", board->own_count);
     if (desc->size == 0)
         return mv_fail(err, -EINVAL, NULL, "give its registers a size",
                        "the device %s has no registers", desc->name);
     if ((desc->compatible && !desc->node) ||
         (desc->hid && (!desc->acpi_name || strlen(desc->acpi_name) != 4)))
-        return mv_fail(err, -EINVAL, NULL, "see device.h: compatible needs node, and hid acpi_name",
+        return mv_fail(err, -EINVAL, NULL,
+                       "compatible needs node; hid needs acpi_name, of four characters",
                        "the device %s is half described", desc->name);
     for (unsigned i = 0; i < board->count; i++)
         if (strcmp(board->devices[i].desc.name, desc->name) == 0)
@@ -369,7 +370,7 @@ static int place_own(const struct mv_mem *mem, const struct mv_bus *bus,
         for (unsigned i = 0; i < mem->count; i++)
             if (desc->base < mem->regions[i].base + mem->regions[i].size &&
                 mem->regions[i].base < desc->base + desc->size)
-                return mv_fail(err, -EEXIST, NULL, "place it with MV_ANY_BASE",
+                return mv_fail(err, -EEXIST, NULL, "leave it to the machine to place it (ANY_BASE)",
                                "the device %s at %#llx would lie in memory", desc->name,
                                (unsigned long long)desc->base);
     return 0;
@@ -390,7 +391,8 @@ static int add_own(struct mv_board *board, const struct mv_device_env *env,
     desc = *own->desc;
     bus = desc.space == MV_SPACE_PORT ? ports : mmio;
     if (!keep_words(&board->own[board->own_count], &desc))
-        return mv_fail(err, -EINVAL, NULL, "see mv_device_desc for what is allowed",
+        return mv_fail(err, -EINVAL, NULL,
+                       "at most: name 15 characters, compatible 47, node 31, hid 8, acpi_name 4",
                        "a word of the description of the device %s is too long", own->desc->name);
     error = place_own(env->mem, bus, &desc, err);
     if (!error)
@@ -404,7 +406,7 @@ static int add_own(struct mv_board *board, const struct mv_device_env *env,
     board->own_count++;
     error = add(board, device, 0, bus);
     if (error)
-        return mv_fail(err, error, NULL, "place it with MV_ANY_BASE",
+        return mv_fail(err, error, NULL, "leave it to the machine to place it (ANY_BASE)",
                        "the device %s, %llu bytes at %#llx, does not fit between the others",
                        desc.name, (unsigned long long)desc.size, (unsigned long long)desc.base);
     return 0;

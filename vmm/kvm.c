@@ -49,7 +49,7 @@ static void permission_hint(const char *path, char *hint, size_t size)
                  "again",
                  group->gr_name);
     else
-        snprintf(hint, size, "let your user read and write it: sudo setfacl -m u:$USER:rw %s",
+        snprintf(hint, size, "let your user read and write it: sudo setfacl --modify u:$USER:rw %s",
                  path);
     if (groups)
         fclose(groups);

@@ -279,8 +279,7 @@ int mv_machine_start(struct mv_machine *machine, struct mv_error *err)
 int mv_machine_wait(struct mv_machine *machine, struct mv_end *ret_end, struct mv_error *err)
 {
     if (atomic_load(&machine->mode) != MV_RUN_THREADS) /* it would be waited for ever */
-        return mv_fail(err, -EINVAL, NULL, "call mv_machine_start before",
-                       "the machine was not started");
+        return mv_fail(err, -EINVAL, NULL, "start it before", "the machine was not started");
     return wait_for_end(machine, ret_end, err);
 }
 

@@ -168,16 +168,17 @@ static int check_memory(const struct mv_config *config, struct mv_error *err)
 static int check_guest(const struct mv_config *config, struct mv_error *err)
 {
     if (!config->kernel && !config->flat && !config->bare && !config->tables_only)
-        return mv_fail(err, -EINVAL, NULL, "name one in `kernel`, or set `bare` to do without",
+        return mv_fail(err, -EINVAL, NULL, "name one, or do without on a bare machine",
                        "no kernel is named");
     if (config->kernel && (config->flat || config->bare))
         return mv_fail(err, -EINVAL, NULL, "give a flat binary to a bare machine",
                        "a kernel needs a whole machine, and goes with no flat binary");
     if (config->flat && (!config->flat->code || config->flat->bytes == 0))
-        return mv_fail(err, -EINVAL, NULL, "set `code` and `bytes`", "a flat binary without code");
+        return mv_fail(err, -EINVAL, NULL, "give it at least one byte of code",
+                       "a flat binary without code");
     if (config->bare &&
         (config->disk_count || config->virtio_count || config->console || config->tables_only))
-        return mv_fail(err, -EINVAL, NULL, "leave `bare` false",
+        return mv_fail(err, -EINVAL, NULL, "take a machine that is not bare",
                        "a bare machine has no disks, virtio devices, console and tables");
     return 0;
 }
@@ -292,7 +293,7 @@ static int check_own_memory(const struct mv_own_memory *memory, struct mv_error 
     uint64_t last;
 
     if (!memory->host || memory->bytes == 0)
-        return mv_fail(err, -EINVAL, NULL, "fill in bytes, and host by mmap's result",
+        return mv_fail(err, -EINVAL, NULL, "give it at least a page, and where that is mapped",
                        "the memory of one's own at %#llx is nowhere, or has no bytes",
                        (unsigned long long)memory->address);
     if ((memory->address | memory->bytes | (uintptr_t)memory->host) % MV_PAGE_SIZE)
@@ -336,7 +337,7 @@ static int init_memory(struct mv_machine *machine, uint64_t bytes, struct mv_err
     int error = mv_mem_init(&machine->mem, regions, count);
 
     if (error)
-        return mv_fail(err, error, "mmap", "use less memory for the guest (-m)",
+        return mv_fail(err, error, "mmap", "give the guest less memory",
                        "cannot map %llu MiB of guest memory: %s",
                        (unsigned long long)(bytes / MV_MIB), strerror(-error));
     return 0;
@@ -432,7 +433,7 @@ static int add_memories(struct mv_machine *machine, const struct mv_config *conf
                         : -EEXIST;
 
         if (error)
-            return mv_fail(err, error, NULL, "see mv_own_memory for where there is room",
+            return mv_fail(err, error, NULL, "choose another address, such as one above 4 GiB",
                            "the memory of one's own, %llu bytes at %#llx, would lie over other "
                            "memory or devices",
                            (unsigned long long)region.size, (unsigned long long)region.base);
@@ -489,7 +490,7 @@ static int init_vm(struct mv_machine *machine, struct mv_error *err)
 
         error = mv_kvm_set_memory(&machine->kvm, i, region->base, region->size, region->host);
         if (error)
-            mv_fail(err, error, "KVM_SET_USER_MEMORY_REGION", "ask for less memory with -m",
+            mv_fail(err, error, "KVM_SET_USER_MEMORY_REGION", "give the guest less memory",
                     "KVM does not take %llu MiB of memory at %#llx: %s",
                     (unsigned long long)(region->size / MV_MIB), (unsigned long long)region->base,
                     strerror(-error));

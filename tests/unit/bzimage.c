@@ -289,7 +289,7 @@ Test(bzimage, the_initrd_may_fill_all_that_init_size_leaves)
     cr_expect_eq(initrd_at(), IMAGE_ADDRESS + BZIMAGE_INIT);
     rig_initrd(room + 1);
     rig_expect_refused(rig_load(), -ENOMEM, "too little memory");
-    cr_expect(strstr(rig.err.hint, "-m 65M"), "%s", rig.err.hint);
+    cr_expect(strstr(rig.err.hint, "at least 65 MiB"), "%s", rig.err.hint);
 }
 
 Test(bzimage, an_initrd_too_large_for_the_kernels_limit_is_told)
@@ -349,7 +349,7 @@ Test(bzimage, an_init_size_beyond_memory_says_how_much_is_needed)
 {
     header->init_size = 100 * MV_MIB;
     rig_expect_refused(rig_load(), -ENOMEM, "needs 116 MiB, there are 64");
-    cr_expect(strstr(rig.err.hint, "-m 116M"), "%s", rig.err.hint);
+    cr_expect(strstr(rig.err.hint, "at least 116 MiB"), "%s", rig.err.hint);
     header->init_size = 48 * MV_MIB;
     expect_loaded();
     header->init_size++;

@@ -25,17 +25,17 @@ static const struct {
     {0, 6, "\xfd\x37zXZ", "xz", "unxz"},
     {0, 4, "\x28\xb5\x2f\xfd", "zstd", "unzstd"},
     {0, 4, "\x02\x21\x4c\x18", "LZ4", "unlz4"},
-    {0, 6, "070701", "cpio", "-i"},
+    {0, 6, "070701", "cpio", "initrd"},
     {0, 4, "\x27\x05\x19\x56", "U-Boot", "inside"},
     {0, 8, "!<arch>\n", "Debian package", "unpack"},
     {0, 4, "\xed\xab\xee\xdb", "RPM", "unpack"},
     {257, 5, "ustar", "tar", "unpack"},
     {0x8001, 5, "CD001", "CD image", "inside"},
-    {0, 4, "QFI\xfb", "qcow2", "-k"},
-    {1080, 2, "\x53\xef", "ext4", "-k"},
+    {0, 4, "QFI\xfb", "qcow2", "a kernel instead"},
+    {1080, 2, "\x53\xef", "ext4", "a kernel instead"},
     {0, 9, "#!/bin/sh", "script", "kernel image"},
     {0, 2, "MZ", "EFI or DOS", "bzImage"},
-    {510, 2, "\x55\xaa", "boot sector", "-k"},
+    {510, 2, "\x55\xaa", "boot sector", "a kernel instead"},
 };
 
 /* A file of so many bytes 'A' with a row's magic in it. */

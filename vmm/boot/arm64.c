@@ -139,7 +139,7 @@ static int check_header(const struct mv_load *load, const struct payload *payloa
         return mv_fail(err, -ENOEXEC, NULL,
                        payload->packing == MV_PACKING_NONE
                            ? "name a kernel's Image"
-                           : "if it is an initramfs, give it with -i",
+                           : "if it is an initramfs, name it as the initrd",
                        "what %s unpacks to is no Linux kernel for arm64", load->files->kernel_path);
     if (header->flags & FLAG_BIG_ENDIAN)
         return mv_fail(err, -ENOEXEC, NULL, "build it with CONFIG_CPU_LITTLE_ENDIAN=y",

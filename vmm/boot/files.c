@@ -80,7 +80,7 @@ static int copy(const struct source *source, int to, uint64_t *size, uint64_t mo
 
     while ((got = read_some(source, buffer, at == begin)) > 0) {
         if ((uint64_t)got > most - at)
-            return mv_fail(err, -ENOMEM, NULL, "give the guest more memory with -m",
+            return mv_fail(err, -ENOMEM, NULL, "give the guest more memory",
                            "the %s %s is too large: more than the guest's memory, %llu MiB",
                            source->what, source->path, (unsigned long long)(most / MV_MIB));
         put = pwrite(to, buffer, (size_t)got, (off_t)at);

@@ -24,25 +24,25 @@ static const struct {
     {4, 4, "zimg", MV_IMAGE_ZBOOT, "a compressed EFI kernel of another architecture",
      OTHER_COMPUTER},
     {0, 2, "\x1f\x8b", MV_IMAGE_GZIP, "gzip data",
-     "unpack it (gunzip); if it is an initramfs, give it with -i"},
+     "unpack it (gunzip); if it is an initramfs, name it as the initrd"},
     {0, 6,
      "\xfd"
      "7zXZ",
      0, "xz data", "unpack it (unxz)"},
     {0, 4, "\x28\xb5\x2f\xfd", 0, "zstd data", "unpack it (unzstd)"},
     {0, 4, "\x02\x21\x4c\x18", 0, "LZ4 data", "unpack it (unlz4)"},
-    {0, 6, "070701", 0, "a cpio archive", "that is an initramfs: give it with -i"},
+    {0, 6, "070701", 0, "a cpio archive", "that is an initramfs: name it as the initrd"},
     {0, 4, "\x27\x05\x19\x56", 0, "a U-Boot image", "name the kernel inside of it"},
     {0, 5, "!<arc", 0, "an ar archive or a Debian package",
      "unpack it and name the vmlinuz inside"},
     {0, 4, "\xed\xab\xee\xdb", 0, "an RPM package", "unpack it and name the vmlinuz inside"},
     {257, 5, "ustar", 0, "a tar archive", "unpack it and name the kernel inside"},
     {0x8001, 5, "CD001", 0, "a CD image", "name the kernel inside of it"},
-    {0, 4, "QFI\xfb", 0, "a qcow2 disk image", "name a kernel with -k"},
-    {1080, 2, "\x53\xef", 0, "an ext2, ext3 or ext4 file system", "name a kernel with -k"},
+    {0, 4, "QFI\xfb", 0, "a qcow2 disk image", "name a kernel instead"},
+    {1080, 2, "\x53\xef", 0, "an ext2, ext3 or ext4 file system", "name a kernel instead"},
     {0, 2, "#!", 0, "a script", "name a kernel image"},
     {0, 2, "MZ", 0, "an EFI or DOS program without a Linux boot header", NULL},
-    {510, 2, "\x55\xaa", 0, "a boot sector or disk image", "name a kernel with -k"},
+    {510, 2, "\x55\xaa", 0, "a boot sector or disk image", "name a kernel instead"},
 };
 
 static bool starts_with(int fd, unsigned offset, const void *magic, unsigned size)
@@ -103,7 +103,7 @@ int mv_boot_put_cmdline(struct mv_load *load, mv_gpa gpa, uint64_t limit, struct
     size_t length = strlen(load->files->append);
 
     if (length > limit)
-        return mv_fail(err, -E2BIG, NULL, "shorten what is given with -a",
+        return mv_fail(err, -E2BIG, NULL, "shorten it",
                        "the command line has %zu bytes, but this kernel takes %llu at most", length,
                        (unsigned long long)limit);
     if (!mv_mem_write(load->mem, gpa, load->files->append, length + 1))
@@ -123,8 +123,8 @@ int mv_boot_no_room(const struct mv_load *load, const char *what, uint64_t neede
     if (load->mem->count > 1 || need > 3072)
         snprintf(hint, sizeof(hint), "is the file what it should be?");
     else
-        snprintf(hint, sizeof(hint), "give the guest at least %llu MiB: -m %lluM",
-                 (unsigned long long)need, (unsigned long long)need);
+        snprintf(hint, sizeof(hint), "give the guest at least %llu MiB of memory",
+                 (unsigned long long)need);
     return mv_fail(err, -ENOMEM, NULL, hint, "too little memory: %s needs %llu MiB, there are %llu",
                    what, (unsigned long long)need, (unsigned long long)(have / MV_MIB));
 }

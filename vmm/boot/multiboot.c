@@ -158,7 +158,7 @@ static int put_words(struct mv_load *load, mv_gpa gpa, uint64_t room, const char
         snprintf(mv_mem_host(load->mem, gpa, room), room, "%s%s%s", name, *words ? " " : "", words);
 
     if (length < 0 || (uint64_t)length >= room)
-        return mv_fail(err, -E2BIG, NULL, "shorten what is given with -a",
+        return mv_fail(err, -E2BIG, NULL, "shorten it",
                        "the command line has %d bytes with the kernel's name, but a Multiboot "
                        "kernel gets %llu at most",
                        length, (unsigned long long)room - 1);

@@ -46,7 +46,7 @@ static int lock_image(const struct mv_disk *disk, int fd, const char **ret_warni
             err, -EBUSY, "fcntl",
             disk->read_only
                 ? "a disk can be shared only while all that use it have it read-only"
-                : "end what uses it, or give each machine a copy; ,ro lets many share it",
+                : "end what uses it, or give each machine a copy; many can share what is read-only",
             "the disk %s is in use by another virtual machine or disk", disk->path);
     *ret_warning = "the host cannot lock it: see to it yourself that nothing else uses it";
     return 0;
@@ -71,7 +71,7 @@ static int check_size(const struct mv_disk *disk, const struct mv_image *image,
     if (image->size % image->block)
         return mv_fail(err, -EINVAL, NULL,
                        image->block == MV_SECTOR ? "fill it up with zeros: truncate -s %512 FILE"
-                                                 : "leave out ,direct or: truncate -s %4096 FILE",
+                                                 : "leave out direct or: truncate -s %4096 FILE",
                        "the disk %s has %llu bytes, which are no whole number of blocks of %u",
                        disk->path, (unsigned long long)image->size, image->block);
     return 0;
@@ -97,8 +97,10 @@ static int open_path(const struct mv_disk *disk, int *ret_fd, struct mv_error *e
         return 0;
     }
     switch (errno) {
-    case EINVAL: hint = "its file system may have no direct I/O: leave out ,direct"; break;
-    case EBUSY: hint = "the host has mounted or claimed this device: unmount it, or use ,ro"; break;
+    case EINVAL: hint = "its file system may have no direct I/O: leave out direct"; break;
+    case EBUSY:
+        hint = "the host has mounted or claimed this device: unmount it, or use it read-only";
+        break;
     case EISDIR: hint = "name a file or a block device"; break;
     case EACCES:
     case EPERM:

@@ -249,8 +249,10 @@ static void destroy(void *state)
 int mv_own_virtio_check(const struct mv_own_virtio *given, struct mv_error *err)
 {
     if (!given->ops || given->ops->id == 0 || !given->ops->notify || !given->ret_virtio)
-        return mv_fail(err, -EINVAL, NULL, "fill in ops with id and notify, and ret_virtio",
-                       "a virtio device of one's own is incomplete");
+        return mv_fail(
+            err, -EINVAL, NULL,
+            "give it an id, a function that is notified, and a place for what it is called by",
+            "a virtio device of one's own is incomplete");
     if (given->queues == 0 || given->queues > MV_QUEUES_MAX)
         return mv_fail(err, -EINVAL, NULL, NULL,
                        "a virtio device of one's own: %u queues are not 1 to %d", given->queues,

@@ -131,7 +131,7 @@ int mv_arch_flat(struct mv_arch *arch, struct mv_mem *mem, struct mv_flat *flat,
     bool mmu = flat->mode == MV_MODE_64;
 
     if (!mmu && flat->mode != MV_MODE_EL1)
-        return mv_fail(err, -EINVAL, NULL, "arm64 has MV_MODE_64 and MV_MODE_EL1",
+        return mv_fail(err, -EINVAL, NULL, "arm64 has long mode (EL1 with the MMU on) and EL1",
                        "a flat binary's mode is none of this processor's");
     if (flat->address == 0) /* the device tree is before it */
         flat->address = arch->bare ? ram->base : ram->base + 2 * MV_MIB;
@@ -152,7 +152,7 @@ int mv_arch_vm_type(const struct mv_kvm *kvm, const struct mv_mem *mem, unsigned
 
     bits = (unsigned)mv_max(bits, LEAST_ADDRESS_BITS);
     if (bits > most)
-        return mv_fail(err, -EINVAL, NULL, "ask for less memory with -m",
+        return mv_fail(err, -EINVAL, NULL, "give the guest less memory",
                        "this host's processor reaches only %llu GiB of guest memory",
                        (unsigned long long)(((1ull << most) - MV_RAM_GPA) / MV_GIB));
     *ret_type = limit ? KVM_VM_TYPE_ARM_IPA_SIZE(bits) : 0;
@@ -178,7 +178,7 @@ static int check_cpus(const struct mv_arch *arch, const struct mv_kvm *kvm, stru
     int most = mv_kvm_check(kvm, KVM_CAP_MAX_VCPUS);
 
     if (most && arch->fdt.cpus > (unsigned)most)
-        return mv_fail(err, -EINVAL, NULL, "ask for fewer with -c",
+        return mv_fail(err, -EINVAL, NULL, "use fewer vCPUs",
                        "%u vCPUs are more than the %d that KVM offers here, with a GICv%u",
                        arch->fdt.cpus, most, arch->fdt.gic);
     return 0;

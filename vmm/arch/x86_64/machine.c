@@ -172,7 +172,8 @@ int mv_arch_flat(struct mv_arch *arch, struct mv_mem *mem, struct mv_flat *flat,
     uint64_t least = is16 ? 0 : MV_FLAT_GPA, most = is16 ? MV_HIGH_RAM - 1 : MV_ABOVE_4G - 1;
 
     if ((size_t)flat->mode >= MV_COUNT(modes))
-        return mv_fail(err, -EINVAL, NULL, "x86-64 has MV_MODE_16, MV_MODE_32 and MV_MODE_64",
+        return mv_fail(err, -EINVAL, NULL,
+                       "x86-64 has real, protected and long mode (16, 32 and 64 bits)",
                        "a flat binary's mode is none of this processor's");
     if (flat->address == 0)
         flat->address = is16 ? MV_BOOT_SECTOR_GPA : MV_FLAT_GPA;
@@ -214,7 +215,7 @@ static int check_capabilities(struct mv_arch *arch, const struct mv_kvm *kvm, st
     arch->have_sync_regs = (unsigned)mv_kvm_check(kvm, KVM_CAP_SYNC_REGS) & KVM_SYNC_X86_REGS;
     most = mv_kvm_check(kvm, KVM_CAP_MAX_VCPUS);
     if (most && arch->cpus > (unsigned)most)
-        return mv_fail(err, -EINVAL, NULL, "ask for fewer with -c",
+        return mv_fail(err, -EINVAL, NULL, "use fewer vCPUs",
                        "%u vCPUs are more than the %d that KVM offers here", arch->cpus, most);
     return 0;
 }
@@ -266,7 +267,7 @@ static int check_memory(const struct mv_arch *arch, const struct mv_mem *mem, st
     unsigned bits = mv_cpuid_address_bits(arch->cpuid);
 
     if (bits < 64 && mv_mem_last(mem) >> bits)
-        return mv_fail(err, -EINVAL, NULL, "ask for less memory with -m",
+        return mv_fail(err, -EINVAL, NULL, "give the guest less memory",
                        "this host's processor reaches only %llu GiB of guest memory",
                        (unsigned long long)((1ull << bits) / MV_GIB));
     return 0;
@@ -359,7 +360,7 @@ int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct
             mv_kvm_enable(kvm, KVM_CAP_X2APIC_API,
                           KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
         if (error)
-            return mv_fail(err, error, "KVM_CAP_X2APIC_API", "ask for 255 at most with -c",
+            return mv_fail(err, error, "KVM_CAP_X2APIC_API", "use 255 at most",
                            "this KVM cannot have more than 255 vCPUs");
     }
     error = MV_KVM_CALL_VALUE(kvm, kvm->vm, KVM_CREATE_IRQCHIP, 0);

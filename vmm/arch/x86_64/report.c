@@ -113,8 +113,7 @@ static void report_before_reset(const struct mv_vcpu *vcpu, const struct mv_mem 
             vcpu->exits <= 1 && !vcpu->host->single_step ? "its entry, since it had no exit before"
                                                          : "its last exit before that");
     if (!vcpu->host->single_step)
-        fprintf(to,
-                "  hint: --step, or minivmm explain, runs the guest step by step and tells more\n");
+        fprintf(to, "  hint: single steps tell more (minivmm explain takes them; single_step)\n");
     report_regs(&last.regs, to);
     if (!last.have_sregs)
         return;
