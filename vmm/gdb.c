@@ -224,11 +224,17 @@ static void interrupt(void *context)
 static void send_bytes(void *context, const char *bytes, size_t size)
 {
     struct mv_gdb *gdb = context;
+    struct pollfd wait[] = {{.fd = mv_machine_end_fd(gdb->machine), .events = POLLIN},
+                            {.fd = gdb->client, .events = POLLOUT}};
 
     while (size > 0 && gdb->client >= 0) {
-        ssize_t sent = send(gdb->client, bytes, size, MSG_NOSIGNAL);
+        ssize_t sent = send(gdb->client, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT);
 
-        if (sent < 0 && errno != EINTR) {
+        if (sent < 0 && errno == EAGAIN) { /* it does not read: the machine can be stopped */
+            poll(wait, MV_COUNT(wait), -1);
+            if (wait[0].revents)
+                return;
+        } else if (sent < 0 && errno != EINTR) {
             shutdown(gdb->client, SHUT_RDWR); /* take_input sees it */
             return;
         }
