@@ -192,6 +192,7 @@ static int step(struct mv_vcpu *vcpu, bool on)
     struct mv_debug debug = vcpu->debug;
 
     debug.step |= on;
+    vcpu->stepping = on;
     return mv_arch_set_debug(vcpu, &debug);
 }
 

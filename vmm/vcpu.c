@@ -314,6 +314,10 @@ int mv_vcpu_enter(struct mv_vcpu *vcpu)
     /* Where KVM has emulated the last instruction, it has forgotten to stop after the next. */
     if (vcpu->debug.step)
         error = mv_arch_set_debug(vcpu, &vcpu->debug);
+    /* Some KVMs tell of the step, and not of the halt. */
+    vcpu->behind_halt = vcpu->host->bare && (vcpu->debug.step || vcpu->stepping) && !vcpu->pending
+                            ? mv_arch_behind_halt(vcpu)
+                            : 0;
     mv_recorder_enter(&vcpu->recorder);
     if (!error)
         error = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? -errno : 0;
@@ -349,6 +353,9 @@ bool mv_vcpu_next(struct mv_vcpu *vcpu, struct mv_exit *exit)
     case KVM_EXIT_DEBUG:
         exit->kind = MV_EXIT_DEBUG;
         mv_arch_debug_stop(vcpu, &exit->debug);
+        if (vcpu->behind_halt && exit->debug.reason == MV_DEBUG_STEP &&
+            exit->debug.address == vcpu->behind_halt)
+            exit->kind = MV_EXIT_HALT;
         break;
     case KVM_EXIT_INTR: vcpu->left = false; return false;
     default:

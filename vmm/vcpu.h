@@ -48,6 +48,7 @@ struct mv_vcpu_host {
     /* Makes the machine one of callers' threads, once: -EALREADY if it runs by its own. */
     int (*drive)(void *context);
     bool single_step;
+    bool bare;                /* without interrupts: a halt is an exit */
     const struct mv_end *how; /* valid once it has ended */
     atomic_bool *ended;       /* set by end; a vCPU does not enter the guest again after it */
 };
@@ -83,6 +84,8 @@ struct mv_vcpu {
     bool owed;         /* `answer` has yet to be given to the guest */
     struct mv_exit answer;
     struct mv_debug debug;
+    bool stepping;        /* for one instruction, beside debug.step */
+    uint64_t behind_halt; /* where a step ends that executes a halt, or 0 */
     struct mv_exit_record records[MV_EXIT_RECORDS]; /* a ring */
     unsigned long exits;                            /* how many there were, repeats counted once */
     struct mv_recorder recorder;                    /* all of them, if somebody asked for a trace */

@@ -521,6 +521,7 @@ static int init_vcpus(struct mv_machine *machine, const struct mv_config *config
         .how = &machine->end,
         .ended = &machine->ended,
         .single_step = config->single_step,
+        .bare = config->bare,
     };
     for (size_t i = 0; i < config->hook_count; i++)
         machine->vcpu_host.hypercalls |= config->hooks[i].kind == MV_EXIT_HYPERCALL;

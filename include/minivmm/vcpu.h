@@ -39,7 +39,7 @@ enum mv_exit_kind {
     MV_EXIT_PORT,        /**< x86: `in` or `out`; see access */
     MV_EXIT_MMIO,        /**< an address where there is no memory; see access */
     MV_EXIT_HYPERCALL,   /**< see hypercall */
-    MV_EXIT_HALT,        /**< x86, bare machines: `hlt` */
+    MV_EXIT_HALT,        /**< x86, bare machines: `hlt`, also where it is stepped over */
     MV_EXIT_DEBUG,       /**< a step, breakpoint or watchpoint; see debug */
     MV_EXIT_TIMEOUT,     /**< the time given to mv_vcpu_run is over */
     MV_EXIT_INTERRUPTED, /**< a signal of the process's came to the thread, or mv_machine_pause */

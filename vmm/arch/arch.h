@@ -128,6 +128,9 @@ int mv_arch_translate(struct mv_vcpu *vcpu, uint64_t address, struct mv_walk *re
 /* 0 or -errno, see mv_vcpu_debug. */
 int mv_arch_set_debug(struct mv_vcpu *vcpu, const struct mv_debug *debug);
 
+/* Where the next instruction ends, guest-virtual, if it halts the processor; else 0. */
+uint64_t mv_arch_behind_halt(struct mv_vcpu *vcpu);
+
 /* What KVM_EXIT_DEBUG says. */
 void mv_arch_debug_stop(struct mv_vcpu *vcpu, struct mv_debug_stop *ret_stop);
 

@@ -599,6 +599,31 @@ static void steps(void)
     mv_machine_destroy(machine);
 }
 
+/* By each of the ways to step, in each mode, and with a prefix. */
+static void a_step_over_hlt_is_a_halt(enum mv_mode mode)
+{
+    struct mv_config config = {.flat = FLAT(mode, 0x90, 0xf3, 0xf4, 0x90)};
+    struct mv_machine *machine = create(config);
+    struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
+    struct mv_exit exit = {0};
+    struct mv_error err;
+    struct mv_end end;
+
+    CHECK(mv_vcpu_run(vcpu, MV_UNTIL_STEP, MV_FOREVER, &exit) == 0 && exit.kind == MV_EXIT_DEBUG);
+    CHECK(mv_vcpu_run(vcpu, MV_UNTIL_STEP, MV_FOREVER, &exit) == 0 && exit.kind == MV_EXIT_HALT);
+    CHECK(get(machine, "rip") % 16 == 3);
+    CHECK(mv_vcpu_run(vcpu, MV_UNTIL_STEP, MV_FOREVER, &exit) == 0 && exit.kind == MV_EXIT_DEBUG);
+    mv_machine_destroy(machine);
+    machine = create(config);
+    CHECK(mv_vcpu_debug(mv_machine_vcpu(machine, 0), &(struct mv_debug){.step = true}) == 0);
+    CHECK(next(machine).kind == MV_EXIT_DEBUG && next(machine).kind == MV_EXIT_HALT);
+    mv_machine_destroy(machine);
+    config.single_step = true;
+    machine = create(config);
+    CHECK(mv_machine_run(machine, &end, &err) == 0 && end.reason == MV_END_HALT);
+    mv_machine_destroy(machine);
+}
+
 /* ---- time and pauses ---- */
 
 #define LOOP 0xeb, 0xfe /* jmp to itself */
@@ -1034,6 +1059,9 @@ int main(void)
     floating_point_is_on(MV_MODE_64);
     pages_are_walked();
     steps();
+    a_step_over_hlt_is_a_halt(MV_MODE_16);
+    a_step_over_hlt_is_a_halt(MV_MODE_32);
+    a_step_over_hlt_is_a_halt(MV_MODE_64);
     time_is_over();
     pauses_hold();
     holds_taken_back_leave_it_running();

@@ -75,6 +75,13 @@ int mv_arch_set_debug(struct mv_vcpu *vcpu, const struct mv_debug *debug)
     return MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_GUEST_DEBUG, &to);
 }
 
+/* wfi is KVM's own affair, also where no interrupt can come. */
+uint64_t mv_arch_behind_halt(struct mv_vcpu *vcpu)
+{
+    (void)vcpu;
+    return 0;
+}
+
 /* A processor may tell any address in the 8 bytes around what is watched. */
 static uint64_t watched(const struct mv_debug *debug, uint64_t far)
 {

@@ -2,6 +2,7 @@
 /* Single steps, breakpoints and watchpoints by KVM_SET_GUEST_DEBUG (api.rst, 4.87), and the debug
  * registers that it loads (SDM volume 3, 17.2). */
 #include <errno.h>
+#include <string.h>
 
 #include "vcpu.h"
 #include "x86.h"
@@ -63,6 +64,27 @@ int mv_arch_set_debug(struct mv_vcpu *vcpu, const struct mv_debug *debug)
     if (to.control)
         to.control |= KVM_GUESTDBG_ENABLE;
     return MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_GUEST_DEBUG, &to);
+}
+
+/* SDM volume 2, 2.1.1: prefixes do not keep hlt from being one, in 64-bit code REX neither. */
+uint64_t mv_arch_behind_halt(struct mv_vcpu *vcpu)
+{
+    static const uint8_t prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf2, 0xf3};
+    uint64_t at, base;
+    uint8_t byte;
+
+    if (mv_vcpu_get(vcpu, "rip", &at) < 0 || mv_vcpu_get(vcpu, "cs.base", &base) < 0)
+        return 0;
+    at += base;
+    for (unsigned i = 0; i < 15; i++, at++) {
+        if (mv_vcpu_read(vcpu, at, &byte, 1) < 0)
+            return 0;
+        if (byte == 0xf4)
+            return at + 1;
+        if (!memchr(prefixes, byte, sizeof(prefixes)) && (byte & 0xf0) != 0x40)
+            return 0;
+    }
+    return 0;
 }
 
 /* DR6 says which of the four it was, DR7 what they are. */
