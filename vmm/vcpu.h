@@ -60,28 +60,28 @@ struct mv_vcpu {
         *run; /* shared with KVM; used by the vCPU's thread alone, but for immediate_exit */
     const struct mv_vcpu_host *host;
     pthread_t thread; /* its own, where it is started */
+    clockid_t clock;  /* of its own thread's time on a processor */
     bool started;
-    clockid_t clock;    /* of its own thread's time on a processor */
     atomic_bool asleep; /* no interrupt could wake it when it was last kicked */
-    /* Under the gate's lock: */
-    pthread_t runner;          /* its own thread or its caller's */
-    bool present;              /* while that is at work on it, and can be kicked */
+    /* Under the gate's lock, to `written`: */
+    bool present;              /* while the runner is at work on it, and can be kicked */
     bool waiting;              /* for what mv_vcpu_wake is called for */
-    bool inside;               /* of the gate; read by the runner without the lock */
+    pthread_t runner;          /* its own thread or its caller's */
     struct mv_device *written; /* it may not have taken yet what the guest wrote: the vCPU waits */
     pthread_mutex_t use;       /* who runs it, or looks inside; recursive, since hooks may look */
-    atomic_bool driven;        /* a caller runs it, or waits to */
-    uint64_t mask;     /* signals that do not end KVM_RUN, nor mv_vcpu_wait: bit n - 1 is n */
-    bool masked;       /* KVM has its signal mask */
-    bool left;         /* the last exit has more to tell */
-    uint32_t accesses; /* how many accesses it is */
-    uint32_t served;   /* and how many of them are told */
-    uint64_t last_pc;  /* its pc, or 0 */
-    bool pending;      /* the last exit's instruction is not completed: KVM does that when it is
-                        * entered again */
-    bool serving;      /* a hook or a device has the exit now */
-    bool told;         /* mv_vcpu_run's caller has it, and may answer */
-    bool owed;         /* `answer` has yet to be given to the guest */
+    uint64_t mask;      /* signals that do not end KVM_RUN, nor mv_vcpu_wait: bit n - 1 is n */
+    uint64_t last_pc;   /* of the last exit, or 0 */
+    uint32_t accesses;  /* how many accesses the last exit is */
+    uint32_t served;    /* and how many of them are told */
+    bool inside;        /* of the gate: under its lock; read by the runner without it */
+    atomic_bool driven; /* a caller runs it, or waits to */
+    bool masked;        /* KVM has its signal mask */
+    bool left;          /* the last exit has more to tell */
+    bool pending;       /* the last exit's instruction is not completed: KVM does that when it is
+                         * entered again */
+    bool serving;       /* a hook or a device has the exit now */
+    bool told;          /* mv_vcpu_run's caller has it, and may answer */
+    bool owed;          /* `answer` has yet to be given to the guest */
     struct mv_exit answer;
     struct mv_debug debug;
     bool stepping;        /* for one instruction, beside debug.step */

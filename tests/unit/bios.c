@@ -143,6 +143,6 @@ Test(bios, each_vector_of_real_mode_leads_to_code_that_tells_which_it_was)
     }
     cr_expect_eq(get32(0xfeff0), 0x10e0c166, "shl eax, 16");
     cr_expect_eq(get16(0xfeff4), 0xc88c, "mov ax, cs");
-    cr_expect_eq(get16(0xfeff6) | low[0xfeff8] << 16, 0xf6e766, "out 0xf6, eax");
+    cr_expect_eq(get16(0xfeff6) | (uint32_t)low[0xfeff8] << 16, 0xf6e766, "out 0xf6, eax");
     cr_expect_eq(low[0xff000], 0);
 }

@@ -32,11 +32,11 @@ enum { XSAVE_X87_SSE = 3 };
 struct state {
     struct kvm_sregs sregs;
     struct kvm_regs regs;
+    struct kvm_debugregs debug;
     union {
         struct kvm_xsave kvm;
         struct xsave image;
-    } xsave;
-    struct kvm_debugregs debug;
+    } xsave; /* the last, since it may be longer than its type */
 };
 
 #define AT_SREGS(member) offsetof(struct state, sregs.member)
