@@ -306,6 +306,19 @@ static void do_last(struct mv_vcpu *vcpu)
         trace(vcpu, &now, mv_recorder_stamp(&vcpu->recorder));
 }
 
+#define LONG_STOP (1ull << 28) /* counts of mv_counter: on x86-64 about a tenth of a second */
+
+/*
+ * Whatever stops the guest without its doing (a pause, a debugger, SIGSTOP, a suspend of the host)
+ * comes out of KVM_RUN as -EINTR or lies between an exit and the next entry.
+ */
+static void tell_of_stop(struct mv_vcpu *vcpu)
+{
+    if (vcpu->stopped || (vcpu->left_at && mv_counter() - vcpu->left_at > LONG_STOP))
+        mv_arch_tell_of_stop(vcpu);
+    vcpu->stopped = false;
+}
+
 int mv_vcpu_enter(struct mv_vcpu *vcpu)
 {
     bool shut_down; /* its registers may be gone */
@@ -318,6 +331,7 @@ int mv_vcpu_enter(struct mv_vcpu *vcpu)
     vcpu->behind_halt = vcpu->host->bare && (vcpu->debug.step || vcpu->stepping) && !vcpu->pending
                             ? mv_arch_behind_halt(vcpu)
                             : 0;
+    tell_of_stop(vcpu);
     mv_recorder_enter(&vcpu->recorder);
     if (!error)
         error = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? -errno : 0;
@@ -327,6 +341,8 @@ int mv_vcpu_enter(struct mv_vcpu *vcpu)
     if (error && error != -EINTR)
         return error;
     vcpu->pending = false;
+    vcpu->stopped = error != 0;
+    vcpu->left_at = mv_counter();
     if (error) {
         trace(vcpu, &(struct mv_exit_record){.reason = KVM_EXIT_INTR}, vcpu->recorder.left);
         return error;
@@ -464,6 +480,7 @@ int mv_vcpu_wait(struct mv_vcpu *vcpu)
     bool settles = device && device->ops->settle;
     int error = 0;
 
+    vcpu->stopped = true;
     mv_recorder_rest(&vcpu->recorder);
     if (vcpu->inside && (settles || mv_gate_held(gate)))
         error = leave(vcpu);

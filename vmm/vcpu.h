@@ -71,11 +71,13 @@ struct mv_vcpu {
     pthread_mutex_t use;       /* who runs it, or looks inside; recursive, since hooks may look */
     uint64_t mask;      /* signals that do not end KVM_RUN, nor mv_vcpu_wait: bit n - 1 is n */
     uint64_t last_pc;   /* of the last exit, or 0 */
+    uint64_t left_at;   /* mv_counter() at the last exit */
     uint32_t accesses;  /* how many accesses the last exit is */
     uint32_t served;    /* and how many of them are told */
     bool inside;        /* of the gate: under its lock; read by the runner without it */
     atomic_bool driven; /* a caller runs it, or waits to */
     bool masked;        /* KVM has its signal mask */
+    bool stopped;       /* it came out without an exit, or waited: its guest may miss time */
     bool left;          /* the last exit has more to tell */
     bool pending;       /* the last exit's instruction is not completed: KVM does that when it is
                          * entered again */

@@ -136,6 +136,11 @@ void mv_arch_debug_stop(struct mv_vcpu *vcpu, struct mv_debug_stop *ret_stop);
 
 bool mv_arch_breakpoints_work(void);
 
+/* The vCPU was not run for a while, and its guest did not ask for that: tells the guest, where
+ * there is a way, so that it does not take the time for a lockup of its own.  Before it is entered.
+ */
+void mv_arch_tell_of_stop(const struct mv_vcpu *vcpu);
+
 /* After a kick, by the vCPU's own thread: whether no interrupt can wake it. */
 bool mv_arch_is_asleep(const struct mv_vcpu *vcpu);
 

@@ -108,6 +108,12 @@ void mv_arch_synced_regs(const struct kvm_run *run, struct mv_synced *ret_synced
 }
 
 /* Off, by PSCI.  From WFI an interrupt wakes it even where it is masked. */
+/* Nothing in the architecture, nor in KVM, tells a guest. */
+void mv_arch_tell_of_stop(const struct mv_vcpu *vcpu)
+{
+    (void)vcpu;
+}
+
 bool mv_arch_is_asleep(const struct mv_vcpu *vcpu)
 {
     struct kvm_mp_state state;

@@ -276,6 +276,13 @@ void mv_arch_synced_regs(const struct kvm_run *run, struct mv_synced *ret_synced
         ret_synced->sregs = run->s.regs.sregs;
 }
 
+/* kvm-clock's flag PVCLOCK_GUEST_STOPPED (api.rst, 4.70 KVM_KVMCLOCK_CTRL).  A guest that does not
+ * use that clock is told nothing: EINVAL. */
+void mv_arch_tell_of_stop(const struct mv_vcpu *vcpu)
+{
+    MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_KVMCLOCK_CTRL, 0);
+}
+
 /* A CPU that nobody has started is one, too. */
 bool mv_arch_is_asleep(const struct mv_vcpu *vcpu)
 {
