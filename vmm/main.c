@@ -421,7 +421,7 @@ static int run(const struct mv_options *options, uint64_t began)
     struct mv_gdb gdb;
     struct mv_hook hook = mv_gdb_hook(&gdb);
     struct mv_error err;
-    struct mv_end end;
+    struct mv_end end = {0};
     bool lost;
     int status;
 
