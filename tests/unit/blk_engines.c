@@ -166,7 +166,7 @@ static struct backlog {
 
     for (unsigned i = 0; i < BACKLOG; i++) {
         backlog[i].iov = (struct iovec){buffer, 64 * MV_MIB};
-        backlog[i].io = (struct mv_io){.op = MV_IO_READ,
+        backlog[i].io = (struct mv_io){.op = MV_IO_WRITE,
                                        .size = 64 * MV_MIB,
                                        .iov = &backlog[i].iov,
                                        .iov_count = 1,
@@ -195,7 +195,7 @@ struct busy_pool {
 static struct busy_pool make_busy_pool(void)
 {
     struct busy_pool pool = {.fd = memfd_create("zeros", MFD_CLOEXEC),
-                             .buffer = malloc(64 * MV_MIB)};
+                             .buffer = calloc(1, 64 * MV_MIB)};
 
     cr_assert_eq(ftruncate(pool.fd, 64 * MV_MIB), 0);
     cr_assert_eq(mv_pool_create(pool.fd, 64, &pool.engine), 0);
