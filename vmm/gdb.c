@@ -245,42 +245,31 @@ static void send_bytes(void *context, const char *bytes, size_t size)
     }
 }
 
-/* Our register of this name: its number, or -1. */
-static int find_ours(const char *name, unsigned *ret_bits)
+static int get_register(void *context, unsigned cpu, const struct mv_gdb_register *of,
+                        uint8_t *bytes)
 {
     size_t count;
     const struct mv_register *all = mv_registers(&count);
 
     for (size_t i = 0; i < count; i++)
-        if (strcmp(all[i].name, name) == 0) {
-            *ret_bits = all[i].bits;
-            return (int)i;
-        }
-    return -1;
+        if (strcmp(all[i].name, of->ours) == 0)
+            return mv_vcpu_get_bytes(vcpu_of(context, cpu), i, bytes);
+    return -ENOENT;
 }
 
-static int get_register(void *context, unsigned cpu, const struct mv_gdb_register *of,
-                        uint8_t *bytes)
+/* Ours may have more bits than GDB's, of code of 32 bits: the upper ones are 0. */
+static int set_registers(void *context, unsigned cpu, const struct mv_gdb_value *values,
+                         size_t count)
 {
-    unsigned bits;
-    int number = find_ours(of->ours, &bits);
+    struct mv_register_value ours[MV_REGISTERS_MAX];
 
-    return number < 0 ? -ENOENT : mv_vcpu_get_bytes(vcpu_of(context, cpu), (size_t)number, bytes);
-}
+    for (size_t i = 0; i < count; i++) {
+        uint64_t bits[2];
 
-/* Ours may have fewer bits than GDB's: selectors.  Or more: of code of 32 bits, in which the upper
- * ones are 0. */
-static int set_register(void *context, unsigned cpu, const struct mv_gdb_register *of,
-                        const uint8_t *bytes)
-{
-    uint8_t whole[16] = {0};
-    unsigned bits;
-    int number = find_ours(of->ours, &bits);
-
-    if (number < 0)
-        return -ENOENT;
-    memcpy(whole, bytes, mv_min(of->bits, bits) / 8);
-    return mv_vcpu_set_bytes(vcpu_of(context, cpu), (size_t)number, whole);
+        memcpy(bits, values[i].bytes, sizeof(bits));
+        ours[i] = (struct mv_register_value){values[i].of->ours, bits[0], bits[1]};
+    }
+    return mv_vcpu_set_registers(vcpu_of(context, cpu), ours, count, NULL);
 }
 
 static int read_memory(void *context, unsigned cpu, uint64_t address, void *ret_data, size_t size)
@@ -351,7 +340,7 @@ static void kill_machine(void *context)
 static const struct mv_gdb_target target = {
     .send = send_bytes,
     .get_register = get_register,
-    .set_register = set_register,
+    .set_registers = set_registers,
     .read = read_memory,
     .write = write_memory,
     .debug = set_debug,

@@ -198,19 +198,37 @@ static void say_register(struct mv_gdb_protocol *protocol, const struct mv_gdb_r
             say(text, "xx"); /* not available */
 }
 
-/* What is the same already is not set: not every register can be. */
-static bool set_register(struct mv_gdb_protocol *protocol, const struct mv_gdb_register *of,
-                         const uint8_t *new)
+/* What a packet is to change. */
+struct change {
+    struct mv_gdb_value values[MV_REGISTERS_MAX];
+    size_t count;
+};
+
+/* What is the same already is no change: not every register can be set. */
+static bool take_value(struct mv_gdb_protocol *protocol, const char **at,
+                       const struct mv_gdb_register *of, struct change *change)
 {
-    const struct mv_gdb_target *target = protocol->target;
+    struct mv_gdb_value *value = &change->values[change->count];
     uint8_t old[16] = {0};
 
-    if (!of->ours)
-        return true;
-    if (target->get_register(protocol->context, protocol->current, of, old) == 0 &&
-        memcmp(old, new, of->bits / 8) == 0)
-        return true;
-    return target->set_register(protocol->context, protocol->current, of, new) == 0;
+    *value = (struct mv_gdb_value){.of = of};
+    if (!take_bytes(at, value->bytes, of->bits / 8))
+        return false;
+    if (of->ours &&
+        (protocol->target->get_register(protocol->context, protocol->current, of, old) ||
+         memcmp(old, value->bytes, of->bits / 8) != 0))
+        change->count++;
+    return true;
+}
+
+static void make(struct mv_gdb_protocol *protocol, const struct change *change, struct text *text)
+{
+    int error = 0;
+
+    if (change->count > 0)
+        error = protocol->target->set_registers(protocol->context, protocol->current,
+                                                change->values, change->count);
+    say_result(text, error);
 }
 
 /* The n-th that is one, and no feature. */
@@ -234,25 +252,21 @@ static void read_all(struct mv_gdb_protocol *protocol, struct text *text)
 static void write_all(struct mv_gdb_protocol *protocol, const char *at, struct text *text)
 {
     const struct mv_gdb_register *of;
+    struct change change = {.count = 0};
     bool good = true;
 
-    for (uint64_t n = 0; (of = nth_register(protocol->arch, n)) && *at; n++) {
-        uint8_t bytes[16] = {0};
+    for (uint64_t n = 0; good && (of = nth_register(protocol->arch, n)) && *at; n++) {
         size_t digits = of->bits / 4;
 
-        if (*at == 'x' && strspn(at, "x") >= digits) {
+        if (*at == 'x' && strspn(at, "x") >= digits)
             at += digits;
-        } else if (take_bytes(&at, bytes, digits / 2)) {
-            good &= set_register(protocol, of, bytes);
-        } else {
-            say(text, "E22");
-            return;
-        }
+        else
+            good = take_value(protocol, &at, of, &change);
     }
-    if (*at)
+    if (!good || *at)
         say(text, "E22");
     else
-        say_result(text, good ? 0 : -EINVAL);
+        make(protocol, &change, text);
 }
 
 static void read_one(struct mv_gdb_protocol *protocol, const char *at, struct text *text)
@@ -269,14 +283,14 @@ static void read_one(struct mv_gdb_protocol *protocol, const char *at, struct te
 static void write_one(struct mv_gdb_protocol *protocol, const char *at, struct text *text)
 {
     const struct mv_gdb_register *of;
-    uint8_t bytes[16] = {0};
+    struct change change = {.count = 0};
     uint64_t n;
 
     if (!take_number(&at, &n) || !take_char(&at, '=') || !(of = nth_register(protocol->arch, n)) ||
-        !take_bytes(&at, bytes, of->bits / 8) || *at)
+        !take_value(protocol, &at, of, &change) || *at)
         say(text, "E22");
     else
-        say_result(text, set_register(protocol, of, bytes) ? 0 : -EINVAL);
+        make(protocol, &change, text);
 }
 
 /* ---- memory ---- */

@@ -43,6 +43,12 @@ extern const struct mv_gdb_arch mv_gdb_arch;
  */
 extern const struct mv_gdb_arch *const mv_gdb_arch32;
 
+/* A register, and what it is to be. */
+struct mv_gdb_value {
+    const struct mv_gdb_register *of;
+    uint8_t bytes[16]; /* the lowest first, zero beyond those that it has */
+};
+
 /*
  * What is debugged.  Registers, memory and points are asked for while it is held only.  What
  * returns int returns 0 or -errno.
@@ -52,9 +58,9 @@ struct mv_gdb_target {
     /* bytes: 16, the lowest first, zero before it is called */
     int (*get_register)(void *context, unsigned cpu, const struct mv_gdb_register *of,
                         uint8_t *bytes);
-    /* bytes: 16, zero beyond those that the register has */
-    int (*set_register)(void *context, unsigned cpu, const struct mv_gdb_register *of,
-                        const uint8_t *bytes);
+    /* All of them, or on failure none; count: 1 to MV_REGISTERS_MAX. */
+    int (*set_registers)(void *context, unsigned cpu, const struct mv_gdb_value *values,
+                         size_t count);
     /* size: 1 to MV_GDB_PACKET / 2; address + size does not wrap beyond 0 */
     int (*read)(void *context, unsigned cpu, uint64_t address, void *ret_data, size_t size);
     int (*write)(void *context, unsigned cpu, uint64_t address, const void *data, size_t size);

@@ -406,6 +406,21 @@ Test(gdb, registers_are_written_one_by_one_and_together)
     cr_assert_eq(rig.registers[0][V0][15], 15);
 }
 
+Test(gdb, registers_of_one_packet_are_set_by_one_call)
+{
+    cr_assert_str_eq(ask("G01000000000000000200000000"
+                         "00xxxxxxxx03000000000000000000000000000000"),
+                     "OK");
+    cr_assert_eq(rig.register_sets, 1, "those that depend on each other can change together");
+    cr_assert_eq(rig.registers[0][R0][0], 1);
+    cr_assert_eq(rig.registers[0][R1][0], 2);
+    cr_assert_eq(rig.registers[0][V0][0], 3);
+    cr_assert_str_eq(ask("G0900000000000000zz"), "E22");
+    cr_assert_eq(rig.registers[0][R0][0], 1, "and none by a packet that is bad farther on");
+    cr_assert_str_eq(ask("G0100000000000000"), "OK");
+    cr_assert_eq(rig.register_sets, 1, "nothing has changed");
+}
+
 Test(gdb, registers_by_bad_packets)
 {
     static const char *const bad[] = {"P1=785634", "P1=7856341200", "P1=785634zz", "P1",  "P=00",
@@ -608,6 +623,7 @@ static void expect_ours(const struct mv_gdb_arch *of_cpu)
     size_t count;
     const struct mv_register *all = mv_registers(&count);
 
+    cr_assert_leq(of_cpu->count, MV_REGISTERS_MAX);
     for (size_t i = 0; i < of_cpu->count; i++) {
         const struct mv_gdb_register *of = &of_cpu->registers[i];
         bool found = !of->name || !of->ours;

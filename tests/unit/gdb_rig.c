@@ -42,13 +42,15 @@ static int on_get_register(void *context, unsigned cpu, const struct mv_gdb_regi
     return strcmp(of->name, "absent") == 0 ? -EOPNOTSUPP : 0;
 }
 
-static int on_set_register(void *context, unsigned cpu, const struct mv_gdb_register *of,
-                           const uint8_t *bytes)
+static int on_set_registers(void *context, unsigned cpu, const struct mv_gdb_value *values,
+                            size_t count)
 {
     struct gdb_rig *rig = context;
 
-    if (!rig->refused)
-        memcpy(find_register(rig, cpu, of), bytes, 16);
+    require(rig, count > 0 && count <= MV_REGISTERS_MAX, "as many registers as there are");
+    rig->register_sets++;
+    for (size_t i = 0; !rig->refused && i < count; i++)
+        memcpy(find_register(rig, cpu, values[i].of), values[i].bytes, 16);
     return rig->refused;
 }
 
@@ -120,7 +122,7 @@ static void on_kill(void *context)
 static const struct mv_gdb_target target = {
     .send = on_send,
     .get_register = on_get_register,
-    .set_register = on_set_register,
+    .set_registers = on_set_registers,
     .read = on_read,
     .write = on_write,
     .debug = on_debug,

@@ -16,10 +16,10 @@ struct gdb_rig {
     uint8_t memory[0x3000], top[0x1000];
     uint8_t registers[RIG_CPUS][RIG_REGISTERS][16];
     struct mv_debug debug[RIG_CPUS];
-    int refused; /* what setting a point or register fails with, or 0 */
+    int refused; /* what setting a point or registers fails with, or 0 */
     char out[2 * MV_GDB_PACKET + 64];
     size_t out_size;
-    unsigned resumes, interrupts, leaves, kills;
+    unsigned resumes, interrupts, leaves, kills, register_sets;
     const char *wrong; /* NULL: all was as it has to be */
 };
 
