@@ -358,35 +358,45 @@ static int run_machine(const struct mv_options *options, struct mv_gdb *gdb, str
     return error ? error : mv_machine_wait(machine, ret_end, err);
 }
 
+static void say_no_second_run(const char *why)
+{
+    char words[sizeof(((struct mv_error *)0)->tried) + 80];
+
+    snprintf(words, sizeof(words), "this host's KVM has lost the registers, and %s", why);
+    say(words, "minivmm explain --step needs one run only");
+}
+
 /*
  * Where the host's KVM has lost the registers, the guest runs once more, by single steps, without
- * input, and its output, which is known, is dropped.
+ * input, and its output and messages, which are known, are dropped.
  */
 static int explain_by_steps(struct mv_config *config, struct mv_end *end, struct mv_error *err)
 {
     MV_CLEANUP_FREE char *words = NULL;
+    struct mv_machine *again;
     sigset_t all, before;
-    int error;
 
     if (end->reason != MV_END_TRIPLE_FAULT || config->single_step ||
         mv_machine_explain(machine, &words) != -ENODATA)
         return 0;
     for (size_t i = 0; i < config->disk_count; i++)
         if (!config->disks[i].read_only) {
-            say("this host's KVM has lost the registers, and a second run would change the disks",
-                "minivmm explain --step needs one run only");
+            say_no_second_run("a second run would change the disks");
             return 0;
         }
+    config->single_step = true;
+    config->console = NULL;
+    config->log = NULL;
+    config->hook_count = 0; /* the debugger has gone */
+    if (mv_machine_create(config, &again, err) < 0) { /* what came by a pipe is gone */
+        say_no_second_run(err->tried);
+        return 0;
+    }
     fprintf(stderr, "minivmm: this host's KVM has lost the registers: once more, step by step\n");
     sigfillset(&all); /* their handlers need a machine */
     sigprocmask(SIG_BLOCK, &all, &before);
     mv_machine_destroy(machine);
-    config->single_step = true;
-    config->console = NULL;
-    config->hook_count = 0; /* the debugger has gone */
-    error = mv_machine_create(config, &machine, err);
-    if (error)
-        return error;
+    machine = again;
     sigprocmask(SIG_SETMASK, &before, NULL);
     return mv_machine_run(machine, end, err);
 }
