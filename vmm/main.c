@@ -384,10 +384,10 @@ static int explain_by_steps(struct mv_config *config, struct mv_end *end, struct
             say_no_second_run("a second run would change the disks");
             return 0;
         }
-    config->single_step = true;
+    config->hook_count = 0; /* the debugger has gone */
     config->console = NULL;
     config->log = NULL;
-    config->hook_count = 0; /* the debugger has gone */
+    config->single_step = true;
     if (mv_machine_create(config, &again, err) < 0) { /* what came by a pipe is gone */
         say_no_second_run(err->tried);
         return 0;
