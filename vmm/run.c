@@ -99,7 +99,7 @@ static void look_who_sleeps(void *context, uint32_t events)
 
         clock_gettime(machine->vcpus[i].clock, &used);
         cpu_time += (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
-        asleep = asleep && atomic_load(&machine->vcpus[i].asleep);
+        asleep = asleep && atomic_load(&machine->vcpus[i].sleep) == MV_ASLEEP;
     }
     if (machine->asked) {
         machine->asked = false;
@@ -111,6 +111,8 @@ static void look_who_sleeps(void *context, uint32_t events)
         }
     } else if (cpu_time == machine->cpu_time && cpu_time != machine->asked_at) {
         machine->asked = true;
+        for (unsigned i = 0; i < machine->created; i++)
+            atomic_store(&machine->vcpus[i].sleep, MV_SLEEP_ASKED);
         kick_all(machine);
     }
     machine->cpu_time = cpu_time;

@@ -518,7 +518,8 @@ static void run(struct mv_vcpu *vcpu)
         int error = mv_vcpu_may_enter(vcpu) ? mv_vcpu_enter(vcpu) : mv_vcpu_wait(vcpu);
 
         if (error == -EINTR) {
-            atomic_store(&vcpu->asleep, mv_arch_is_asleep(vcpu)); /* read by the loop's thread */
+            if (atomic_load(&vcpu->sleep) == MV_SLEEP_ASKED)
+                atomic_store(&vcpu->sleep, mv_arch_is_asleep(vcpu) ? MV_ASLEEP : MV_AWAKE);
             mv_vcpu_calm(vcpu);
             continue;
         }

@@ -53,6 +53,8 @@ struct mv_vcpu_host {
     atomic_bool *ended;       /* set by end; a vCPU does not enter the guest again after it */
 };
 
+enum mv_sleep { MV_AWAKE, MV_SLEEP_ASKED, MV_ASLEEP /* no interrupt can wake it */ };
+
 struct mv_vcpu {
     unsigned index;
     int fd;
@@ -61,8 +63,8 @@ struct mv_vcpu {
     const struct mv_vcpu_host *host;
     pthread_t thread; /* its own, where it is started */
     clockid_t clock;  /* of its own thread's time on a processor */
+    atomic_int sleep; /* of enum mv_sleep: its thread's answer to the loop's question */
     bool started;
-    atomic_bool asleep; /* no interrupt could wake it when it was last kicked */
     /* Under the gate's lock, to `written`: */
     bool present;              /* while the runner is at work on it, and can be kicked */
     bool waiting;              /* for what mv_vcpu_wake is called for */
