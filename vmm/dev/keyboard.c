@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "dev/dev.h"
+#include "dev/power.h"
 
 enum { DATA = 0, STATUS = 4 };
 
@@ -38,11 +39,10 @@ enum {
     WRITE_AS_KEYBOARD = 0xd2,
     WRITE_AS_MOUSE = 0xd3,
     WRITE_TO_MOUSE = 0xd4,
-    PULSE = 0xf0, /* the lines of the output port whose bits are 0 */
 
     SELF_TEST_PASSED = 0x55,
     PORT_GOOD = 0x00,
-    NOT_RESET = 1 << 0, /* of the output port, and of PULSE */
+    NOT_RESET = 1 << 0, /* of the output port */
     OUTPUT_PORT = 0xcf, /* not reset, A20 on */
 };
 
@@ -98,7 +98,7 @@ static void tell_device(struct keyboard *keyboard, uint8_t byte, bool is_mouse)
 static void do_command(struct keyboard *keyboard, uint8_t command)
 {
     keyboard->command = 0;
-    if (command >= PULSE && !(command & NOT_RESET))
+    if (mv_kbd_resets(command))
         keyboard->ender.end(keyboard->ender.context, MV_END_REBOOT, 0);
     switch (command) {
     case READ_CONFIG: answer_byte(keyboard, keyboard->config, false); break;

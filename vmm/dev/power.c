@@ -127,7 +127,7 @@ static void write_kbd(void *state, uint64_t offset, unsigned size, uint64_t valu
     const struct mv_ender *ender = state;
 
     (void)offset;
-    if (size == 1 && value == 0xfe) /* pulse output line 0: the reset */
+    if (size == 1 && mv_kbd_resets(value))
         ender->end(ender->context, MV_END_REBOOT, 0);
 }
 

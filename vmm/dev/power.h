@@ -3,6 +3,9 @@
 #ifndef MV_DEV_POWER_H
 #define MV_DEV_POWER_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 enum {
     MV_POWER_SLEEP_CONTROL = 0,
     MV_POWER_SLEEP_STATUS = 1,
@@ -18,5 +21,12 @@ enum {
     MV_PM1_EVENT = 4,
     MV_PM1_SIZE = 8,
 };
+
+/* Does this command of the keyboard controller's pulse the output line 0, the processor's reset?
+ * 0xf0 to 0xff do, on the lines whose bits are 0. */
+static inline bool mv_kbd_resets(uint64_t command)
+{
+    return (command & 0xf1) == 0xf0;
+}
 
 #endif
