@@ -4,19 +4,10 @@
  * interrupt of its 8254 by way of its 8259.  Checks what it is told, and exits with 0, or with the
  * number of the line that it failed in.
  */
-#include <stdint.h>
-
-#define HEADER_MAGIC 0x1badb002u
-#define LOADER_MAGIC 0x2badb002u
-#define CHECK(condition)         \
-    do {                         \
-        if (!(condition))        \
-            exit_with(__LINE__); \
-    } while (0)
+#include "multiboot.h"
 
 /* With bit 16 of FLAGS it also tells where it belongs. */
 extern const char load_start[], load_end[], bss_end[], stack_top[];
-void start(void);
 
 __attribute__((section(".multiboot"), used)) static const struct {
     uint32_t magic, flags, checksum;
@@ -38,26 +29,6 @@ struct info {
 };
 
 static volatile uint32_t ticks;
-
-static void out(uint16_t port, uint8_t value)
-{
-    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");
-}
-
-static unsigned in(uint16_t port)
-{
-    uint8_t value;
-
-    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port) : "memory");
-    return value;
-}
-
-__attribute__((noreturn)) static void exit_with(int code)
-{
-    out(0xf4, (uint8_t)code);
-    for (;;)
-        __asm__ volatile("cli; hlt");
-}
 
 static void say(const char *text)
 {
@@ -200,8 +171,3 @@ __attribute__((noreturn, used)) static void run(uint32_t magic, const struct inf
     say("three ticks\n");
     exit_with(0);
 }
-
-/* The loader's ESP is undefined; its segments are flat, CS whatever (3.2). */
-__asm__(".globl start\n"
-        "start: mov $stack_top, %esp\n"
-        "push %ebx\n push %eax\n call run");

@@ -4,39 +4,10 @@
  * up again, and waiting without an end for what every PC does.  Exits with 0, or with the number of
  * the line that it failed in, modulo 256; or switches the machine off.
  */
-#include <stdint.h>
-
-#define HEADER_MAGIC 0x1badb002u
-#define CHECK(condition)         \
-    do {                         \
-        if (!(condition))        \
-            exit_with(__LINE__); \
-    } while (0)
-
-void start(void);
+#include "multiboot.h"
 
 __attribute__((section(".multiboot"), used)) static const uint32_t header[] = {HEADER_MAGIC, 3,
                                                                                -(HEADER_MAGIC + 3)};
-
-static void out(uint16_t port, uint8_t value)
-{
-    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port) : "memory");
-}
-
-static unsigned in(uint16_t port)
-{
-    uint8_t value;
-
-    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port) : "memory");
-    return value;
-}
-
-__attribute__((noreturn)) static void exit_with(int code)
-{
-    out(0xf4, (uint8_t)code);
-    for (;;)
-        __asm__ volatile("cli; hlt");
-}
 
 /* ---- the timer and the 8259s ---- */
 
@@ -235,7 +206,7 @@ __attribute__((noreturn, used)) static void run(uint32_t magic, const uint32_t *
 {
     const char *words = (const char *)info[4];
 
-    CHECK(magic == 0x2badb002 && (info[0] & 4));
+    CHECK(magic == LOADER_MAGIC && (info[0] & 4));
     while (*words && *words != ' ')
         words++;
     if (words[0] == ' ' && words[1] == 'o') /* off */
@@ -249,7 +220,3 @@ __attribute__((noreturn, used)) static void run(uint32_t magic, const uint32_t *
     check_no_disk(0x170, 0x376);
     exit_with(0);
 }
-
-__asm__(".globl start\n"
-        "start: mov $stack_top, %esp\n"
-        "push %ebx\n push %eax\n call run");
