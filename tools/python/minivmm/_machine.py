@@ -551,6 +551,7 @@ class Vcpu(metaclass=_Brief):
 
     def trace(self) -> tuple[list[Traced], int]:
         """Its newest exits, as many as Machine's trace_records asked for, and how many older ones are lost. While it does not run."""
+        _check(_LIBRARY.mv_vcpu_read(self.handle, 0, None, 0), "reading the trace")  # nothing, which is busy while it runs
         lost = ctypes.c_uint64()
         raw = (_abi.TraceRecord * _LIBRARY.mv_machine_trace_count(self.machine.handle, self.index, ctypes.byref(lost)))()
         _LIBRARY.mv_machine_trace(self.machine.handle, self.index, 0, raw, len(raw))
