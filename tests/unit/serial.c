@@ -324,7 +324,7 @@ static size_t wait_until_stuck(void)
 
     for (unsigned still = 0; still < 20; pause_ms(10)) {
         now = atomic_load(&progress);
-        still = now && now == before ? still + 1 : 0;
+        still = now == before && mv_device_is_busy(&device) ? still + 1 : 0;
         before = now;
     }
     return before;
@@ -885,10 +885,18 @@ static uint8_t typed(size_t at)
     return (uint8_t)('0' + at % 10);
 }
 
-/* A person's input of that size and a "c", which the filter has seen to its end. */
+static void wait_until_above(const atomic_uint *what, unsigned before)
+{
+    for (unsigned i = 0; i < PATIENCE && atomic_load(what) == before; i++)
+        pause_ms(1);
+    cr_assert_gt(atomic_load(what), before);
+}
+
+/* A person's input of that size and a "c", all of which is kept or dropped by now. */
 static void paste(size_t size)
 {
     uint8_t data[4096];
+    unsigned before;
     int in[2];
 
     make_pipe(in);
@@ -902,10 +910,10 @@ static void paste(size_t size)
         cr_assert_eq(write(in[1], data, count), (ssize_t)count);
     }
     cr_assert_eq(write(in[1], "c", 1), 1);
-    for (unsigned i = 0; i < PATIENCE && !atomic_load(&counted); i++)
-        pause_ms(1);
-    cr_assert_eq(atomic_load(&counted), 1);
-    pause_ms(50); /* it has seen them before they are kept */
+    wait_until_above(&counted, 0);
+    before = atomic_load(&heard);
+    cr_assert_eq(write(in[1], "d", 1), 1); /* is read after that, and dropped by the filter */
+    wait_until_above(&heard, before);
 }
 
 /* So many bytes of the paste arrive; "c" is no more of it. */
@@ -968,8 +976,7 @@ Test(serial, breaks_come_where_they_were_sent_among_the_bytes)
     put(2, 1);
     for (unsigned i = 0; i < 20; i++) {
         cr_assert_eq(write(in[1], "xb", 2), 2);
-        while (atomic_load(&heard) == i) /* two that are read at once are one break */
-            pause_ms(1);
+        wait_until_above(&heard, i); /* two that are read at once are one break */
     }
     for (unsigned i = 0; i < 20; i++) {
         unsigned lsr;
