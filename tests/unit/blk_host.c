@@ -431,7 +431,7 @@ Test(blk_host, what_does_not_fit_waits_in_its_queue_and_each_queue_has_its_turn)
                 of[queue]++;
             }
         if (answers == 96)
-            cr_expect(of[0] > 20 && of[1] > 20 && of[2] > 20, "%u, %u, %u", of[0], of[1], of[2]);
+            cr_expect(of[0] > 25 && of[1] > 25 && of[2] > 25, "%u, %u, %u", of[0], of[1], of[2]);
     }
 }
 

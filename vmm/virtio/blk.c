@@ -598,11 +598,10 @@ static bool has_room(const struct blk *blk)
  * turns.  Returns whether there was anything to take. */
 static bool take_requests(struct blk *blk)
 {
-    unsigned left = MV_QUEUE_MAX;
+    unsigned left = MV_QUEUE_MAX, first = blk->first;
 
-    blk->first++;
     for (unsigned i = 0; i < blk->virtio.queue_count; i++) {
-        unsigned index = (blk->first + i) % blk->virtio.queue_count;
+        unsigned index = (first + i) % blk->virtio.queue_count;
         struct mv_queue *queue = &blk->virtio.queues[index];
 
         if (!queue->state.ready || queue->broken)
@@ -612,6 +611,7 @@ static bool take_requests(struct blk *blk)
 
             if (result == MV_QUEUE_EMPTY)
                 break;
+            blk->first = index + 1;
             if (result == MV_QUEUE_BROKEN || !begin_chain(blk, index)) {
                 queue->broken = true;
                 break_down(blk);
