@@ -40,6 +40,9 @@ void mv_kvm_close(struct mv_kvm *kvm);
 /* The value of a capability, 0 if it is not there. */
 int mv_kvm_check(const struct mv_kvm *kvm, unsigned capability);
 
+/* Is this computer's KVM the module that emulates a guest's kernel mode? */
+bool mv_kvm_is_pvm(void);
+
 /* A capability that there has to be. */
 struct mv_kvm_need {
     unsigned capability;

@@ -337,8 +337,10 @@ static int serve_gdb(const struct mv_options *options, struct mv_gdb *gdb, struc
     gdb->kernel_is_32 = is_elf32(options->kernel);
     fprintf(stderr, "minivmm: waiting for GDB: target remote %s\r\n", gdb->name);
     if (!gdb->path[0])
-        fprintf(stderr, "minivmm: every local user can reach this port, and rules the guest then; "
-                        "unix:PATH is a socket of your own\r\n");
+        fprintf(stderr,
+                "minivmm: every local user%s can reach this port, and rules the guest then; "
+                "unix:PATH is a socket of your own\r\n",
+                strncmp(gdb->name, "127.", 4) == 0 ? "" : ", and everybody on that network,");
     if (!mv_machine_breakpoints_work(machine))
         fprintf(stderr,
                 "minivmm: this processor is emulated and has no breakpoints and watchpoints: "

@@ -100,7 +100,7 @@ static size_t list_initrds(const struct mv_config *config, const char *ret_paths
 /* Kernels that are no Linux are smaller, and at their end before anybody wonders. */
 static void warn_of_pvm(struct mv_machine *machine, uint64_t kernel_size)
 {
-    if (kernel_size >= LINUX_LEAST && access("/sys/module/kvm_pvm", F_OK) == 0)
+    if (kernel_size >= LINUX_LEAST && mv_kvm_is_pvm())
         mv_log(
             &machine->log, MV_LOG_WARNING,
             "this computer's KVM is the module kvm_pvm, which emulates a guest's kernel mode: "

@@ -145,6 +145,10 @@ Test(power, words_to_pm1_control_turn_off, .init = start, .fini = stop)
         cr_expect_eq(end.reason, MV_END_POWER_OFF, "as it is read, and SLP_EN");
         write_port(control[i], 1, 0x34);
         cr_expect_eq(end.reason, MV_END_NONE);
+        for (unsigned value = 0; value < 256; value++) {
+            write_port(control[i] + 1, 1, value);
+            cr_expect_eq(end.reason, value & 0x20 ? MV_END_POWER_OFF : MV_END_NONE, "%#x", value);
+        }
         cr_expect_eq(read_port(control[i], 2), 1, "ACPI is on");
     }
     write_port(0x608, 4, 0xffffffff);

@@ -128,6 +128,41 @@ Test(keyboard, keyboard_and_mouse_acknowledge_what_they_are_told)
     cr_expect_eq(device.ops->read(device.state, 0, 1), 0xfa, "the last byte stays");
 }
 
+/* Each of these is waited for without an end by somebody's driver. */
+Test(keyboard, what_is_asked_is_answered_behind_the_acknowledgement)
+{
+    tell(0xf0);
+    expect_answer(0xfa);
+    tell(0);
+    expect_answer(0xfa);
+    expect_answer(2);
+    tell(0xf0);
+    expect_answer(0xfa);
+    tell(2);
+    expect_answer(0xfa);
+    tell(0);
+    expect_answer(0xfa);
+    expect_no_more();
+    for (unsigned asked = 0xe9; asked <= 0xeb; asked += 2) {
+        command(0xd4);
+        tell(asked);
+        expect_answer(0xfa);
+        expect_answer(asked == 0xe9 ? 0 : 8);
+        expect_answer(asked == 0xe9 ? 2 : 0);
+        expect_answer(asked == 0xe9 ? 100 : 0);
+        expect_no_more();
+    }
+    command(0xc0);
+    expect_answer(0x80);
+    command(0xe0);
+    expect_answer(0);
+    command(0x21);
+    expect_answer(0);
+    command(0x3f);
+    expect_answer(0);
+    expect_no_more();
+}
+
 Test(keyboard, each_answer_of_the_keyboards_is_an_edge_of_its_line_unless_that_is_off)
 {
     tell(0xff);

@@ -25,7 +25,8 @@ enum { CONFIG_OF_BIOS = 0x61 }; /* interrupt, translation, mouse off */
 
 /* Commands. */
 enum {
-    READ_CONFIG = 0x20,
+    READ_CONFIG = 0x20, /* and up to READ_LAST the rest of its memory */
+    READ_LAST = 0x3f,
     WRITE_CONFIG = 0x60,
     DISABLE_MOUSE = 0xa7,
     ENABLE_MOUSE = 0xa8,
@@ -34,20 +35,25 @@ enum {
     TEST_KEYBOARD_PORT = 0xab,
     DISABLE_KEYBOARD = 0xad,
     ENABLE_KEYBOARD = 0xae,
+    READ_INPUT_PORT = 0xc0,
     READ_OUTPUT_PORT = 0xd0,
     WRITE_OUTPUT_PORT = 0xd1,
     WRITE_AS_KEYBOARD = 0xd2,
     WRITE_AS_MOUSE = 0xd3,
     WRITE_TO_MOUSE = 0xd4,
+    READ_TEST_INPUTS = 0xe0,
 
     SELF_TEST_PASSED = 0x55,
     PORT_GOOD = 0x00,
     NOT_RESET = 1 << 0, /* of the output port */
+    INPUT_PORT = 0x80,  /* not locked */
     OUTPUT_PORT = 0xcf, /* not reset, A20 on */
 };
 
 /* What the keyboard and the mouse are told, and say. */
-enum { ECHO = 0xee, IDENTIFY = 0xf2, RESET = 0xff, ACKNOWLEDGE = 0xfa, PASSED = 0xaa };
+enum { MOUSE_STATUS = 0xe9, MOUSE_READ = 0xeb };
+enum { ECHO = 0xee, SCAN_CODES = 0xf0, IDENTIFY = 0xf2, RESET = 0xff };
+enum { ACKNOWLEDGE = 0xfa, PASSED = 0xaa };
 
 struct keyboard {
     struct mv_ender ender;
@@ -55,6 +61,7 @@ struct keyboard {
     uint8_t config;
     uint8_t command; /* that waits for its byte; 0: none */
     bool of_mouse;   /* the answers are */
+    bool scan_codes; /* the keyboard waits for a number: of a set, or 0 to ask which it is */
     uint8_t answers[4];
     unsigned count;
 };
@@ -84,8 +91,18 @@ static void tell_device(struct keyboard *keyboard, uint8_t byte, bool is_mouse)
 {
     static const uint8_t reset[] = {ACKNOWLEDGE, PASSED, 0x00}; /* 0: the mouse's identity */
     static const uint8_t mouse[] = {ACKNOWLEDGE, 0x00}, identity[] = {ACKNOWLEDGE, 0xab, 0x83};
+    static const uint8_t set[] = {ACKNOWLEDGE, 2};
+    /* off, 4 counts for each mm, 100 samples a second; no button, no movement */
+    static const uint8_t status[] = {ACKNOWLEDGE, 0x00, 0x02, 100},
+                         still[] = {ACKNOWLEDGE, 8, 0, 0};
+    bool which = !is_mouse && keyboard->scan_codes && byte == 0;
 
-    if (byte == RESET)
+    keyboard->scan_codes = !is_mouse && byte == SCAN_CODES;
+    if (which)
+        answer(keyboard, set, sizeof(set), false);
+    else if (is_mouse && (byte == MOUSE_STATUS || byte == MOUSE_READ))
+        answer(keyboard, byte == MOUSE_READ ? still : status, sizeof(still), true);
+    else if (byte == RESET)
         answer(keyboard, reset, is_mouse ? 3 : 2, is_mouse);
     else if (byte == IDENTIFY && is_mouse)
         answer(keyboard, mouse, sizeof(mouse), true);
@@ -98,6 +115,8 @@ static void tell_device(struct keyboard *keyboard, uint8_t byte, bool is_mouse)
 static void do_command(struct keyboard *keyboard, uint8_t command)
 {
     keyboard->command = 0;
+    if (command > READ_CONFIG && command <= READ_LAST)
+        answer_byte(keyboard, 0, false);
     if (mv_kbd_resets(command))
         keyboard->ender.end(keyboard->ender.context, MV_END_REBOOT, 0);
     switch (command) {
@@ -109,6 +128,8 @@ static void do_command(struct keyboard *keyboard, uint8_t command)
     case SELF_TEST: answer_byte(keyboard, SELF_TEST_PASSED, false); break;
     case TEST_MOUSE_PORT:
     case TEST_KEYBOARD_PORT: answer_byte(keyboard, PORT_GOOD, false); break;
+    case READ_INPUT_PORT: answer_byte(keyboard, INPUT_PORT, false); break;
+    case READ_TEST_INPUTS: answer_byte(keyboard, 0, false); break;
     case READ_OUTPUT_PORT: answer_byte(keyboard, OUTPUT_PORT, false); break;
     case WRITE_CONFIG:
     case WRITE_OUTPUT_PORT:

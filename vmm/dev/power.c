@@ -60,7 +60,8 @@ static void write_pm1(void *state, uint64_t offset, unsigned size, uint64_t valu
 {
     const struct mv_ender *ender = state;
 
-    if (offset == MV_PM1_CONTROL && size >= 2 && (value & SLP_EN))
+    (void)size;
+    if (offset < MV_PM1_EVENT && (value << 8 * offset & SLP_EN)) /* or the upper byte alone */
         ender->end(ender->context, MV_END_POWER_OFF, 0);
 }
 

@@ -212,6 +212,10 @@ int mv_arch_explain_end(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FI
         return error;
     if (vcpu->run->exit_reason == KVM_EXIT_INTERNAL_ERROR) {
         mv_x86_explain_stuck(&state, mem, to);
+        if (mv_kvm_is_pvm())
+            fprintf(to, "  note: this computer's KVM is the module kvm_pvm, which emulates a "
+                        "guest's kernel mode, and not all instructions: a KVM that a processor "
+                        "supports knows more\n");
         return 0;
     }
     if (was_reset(vcpu, &state)) {
