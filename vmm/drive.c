@@ -109,7 +109,7 @@ static bool tells(const struct drive *drive, const struct mv_exit *exit)
     case MV_UNTIL_EXIT: return true;
     case MV_UNTIL_UNHANDLED: return !exit->handled;
     case MV_UNTIL_STEP: return exit->kind == MV_EXIT_DEBUG || !exit->handled;
-    default: return false;
+    default: return exit->kind == MV_EXIT_HALT && !exit->handled; /* else it ran over the `hlt` */
     }
 }
 

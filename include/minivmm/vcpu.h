@@ -71,9 +71,9 @@ struct mv_access {
  * calling convention (x86-64: RDI, RSI, RDX, RCX; RAX.  arm64: X0 to X3; X0).
  *
  * mv_vcpu_run tells it as MV_EXIT_HYPERCALL, with a hook or without one, and without one
- * its caller's `result` is what the guest gets; with MV_UNTIL_END, which tells nothing, the guest's
- * register stays as it is.  On vCPUs with threads of their own there are hypercalls only
- * if there is a hook of that kind; without one it is a write like any other, MV_EXIT_PORT or
+ * its caller's `result` is what the guest gets; with MV_UNTIL_END, which does not tell it, the
+ * guest's register stays as it is.  On vCPUs with threads of their own there are hypercalls only if
+ * there is a hook of that kind; without one it is a write like any other, MV_EXIT_PORT or
  * MV_EXIT_MMIO, which nobody serves but a device of one's own that is there.
  */
 struct mv_hypercall {
@@ -127,8 +127,8 @@ struct mv_hook {
 enum mv_until {
     MV_UNTIL_EXIT,      /**< to the next exit, also if a hook or device has handled it */
     MV_UNTIL_UNHANDLED, /**< to the next exit that neither has handled */
-    MV_UNTIL_END,       /**< to the end of the machine */
-    MV_UNTIL_STEP,      /**< over one instruction, or to an exit that comes before its end */
+    MV_UNTIL_END,  /**< to the end of the machine, or a bare one's MV_EXIT_HALT, as unhandled */
+    MV_UNTIL_STEP, /**< over one instruction, or to an exit that comes before its end */
     MV_UNTIL_UNKNOWN = MV_UNTIL_UNHANDLED, /**< its name until version 0.1 */
 };
 

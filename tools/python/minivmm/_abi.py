@@ -7,6 +7,16 @@ from ctypes import CFUNCTYPE, POINTER, Structure, Union, c_bool, c_char, c_char_
 from ctypes import c_uint32, c_uint64, c_void_p
 
 
+class _Given(Structure):
+    """What a caller's numbers are put into: ctypes alone drops the bits for which there is no room."""
+
+    def __init__(self, *values: object, **more: object) -> None:
+        super().__init__(*values, **more)
+        for name, value in [*zip((field[0] for field in self._fields_), values), *more.items()]:
+            if isinstance(value, int) and getattr(self, name) != value:
+                raise ValueError(f"{name} is {value:#x}, for which there is no room")
+
+
 class Error(Structure):
     _fields_ = [("code", c_int), ("call", c_char * 40), ("tried", c_char * 400), ("hint", c_char * 400)]
 
@@ -15,20 +25,20 @@ class End(Structure):
     _fields_ = [("reason", c_int), ("code", c_int), ("vcpu", c_int)]
 
 
-class Console(Structure):
+class Console(_Given):
     _fields_ = [("input", c_int), ("output", c_int), ("filter", c_void_p), ("context", c_void_p), ("interactive", c_bool)]
 
 
-class Disk(Structure):
+class Disk(_Given):
     _fields_ = [("size", c_size_t), ("path", c_char_p), ("serial", c_char_p), ("read_only", c_bool), ("direct", c_bool),
                 ("queues", c_uint), ("cache", c_int), ("io", c_int)]
 
 
-class Flat(Structure):
+class Flat(_Given):
     _fields_ = [("size", c_size_t), ("mode", c_int), ("address", c_uint64), ("code", c_char_p), ("bytes", c_size_t)]
 
 
-class DeviceDesc(Structure):
+class DeviceDesc(_Given):
     _fields_ = [("name", c_char_p), ("compatible", c_char_p), ("node", c_char_p), ("hid", c_char_p), ("acpi_name", c_char_p),
                 ("space", c_int), ("base", c_uint64), ("size", c_uint64), ("irq", c_int)]
 
@@ -78,15 +88,15 @@ HOOK = CFUNCTYPE(c_bool, c_void_p, c_void_p, POINTER(Exit))
 LOG = CFUNCTYPE(None, c_void_p, c_int, c_char_p)
 
 
-class Hook(Structure):
+class Hook(_Given):
     _fields_ = [("kind", c_int), ("first", c_uint64), ("last", c_uint64), ("fn", HOOK), ("context", c_void_p)]
 
 
-class OwnMemory(Structure):
+class OwnMemory(_Given):
     _fields_ = [("size", c_size_t), ("address", c_uint64), ("bytes", c_uint64), ("host", c_void_p), ("read_only", c_bool)]
 
 
-class Config(Structure):
+class Config(_Given):
     _fields_ = [("size", c_size_t), ("kernel", c_char_p), ("initrd", c_char_p), ("append", c_char_p), ("memory", c_uint64),
                 ("cpus", c_uint), ("console", POINTER(Console)), ("log", LOG), ("log_context", c_void_p), ("log_level", c_int),
                 ("kvm_path", c_char_p), ("timeline", c_bool), ("single_step", c_bool), ("disks", POINTER(Disk)),

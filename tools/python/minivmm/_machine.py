@@ -88,7 +88,7 @@ class Until(_Enum):
     """How far Vcpu.run goes."""
     EXIT = 0, "to the next exit, also if a hook or device has handled it"
     UNHANDLED = 1, "to the next exit that neither has handled"
-    END = 2, "to the end of the machine"
+    END = 2, "to the end of the machine, or a halt that nobody has handled"
     STEP = 3, "over one instruction, or to an exit that comes before its end"
     UNKNOWN = UNHANDLED
 
@@ -658,7 +658,7 @@ class Machine(metaclass=_Brief):
         self._wait_is_due = False
         self.end: Optional[End] = None
         self.devices = list(devices)
-        self.vcpus = [Vcpu(self, index) for index in range(cpus)]
+        self.vcpus: list[Vcpu] = []
         initrds = [_text(path) for path in ([initrd] if isinstance(initrd, (str, bytes, os.PathLike)) else initrd or ())]
         config = _abi.Config(size=ctypes.sizeof(_abi.Config), kernel=_text(kernel), append=_text(append),
                              initrds=(ctypes.c_char_p * len(initrds))(*initrds), initrd_count=len(initrds),
@@ -679,6 +679,7 @@ class Machine(metaclass=_Brief):
             self._keeps.clear()
             _raise(error)
         self._handle = _MachineHandle(handle.value or 0)
+        self.vcpus = [Vcpu(self, index) for index in range(cpus or 1)]
         self._handle.keeps, self._handle.called = self._keeps, self._called
         for device in devices:
             found = _abi.DeviceDesc()
