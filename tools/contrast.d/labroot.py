@@ -177,7 +177,7 @@ def seal(wanted_rows, plan, kernel, path):
         add_system(content, python, kernel)
         pack(wanted_rows, f"{folder}/rows.tar")
         with open(f"{folder}/plan", "w", encoding="utf-8") as file:
-            json.dump(plan_inside(wanted_rows, plan), file)
+            json.dump(plan_inside(wanted_rows, plan), file, sort_keys=True)  # a set has made some, in an order of its own
         open(f"{folder}/journal", "a", encoding="utf-8").close()
         with contextlib.suppress(FileNotFoundError):
             shutil.copy(plan["journal"], f"{folder}/journal")
