@@ -81,9 +81,11 @@ def plain(journal, key):
 
 
 def density(memories):
-    """What one more takes: PSS, and what the kernel counts for its control groups, which is steadier than what the system lost."""
-    known = sorted((memory["n"], memory["pss_kib"] + (memory["cgroup_kernel_kib"] or 0)) for memory in memories.values()
-                   if "missing" not in memory)
+    """What one more takes: PSS, and what the kernel counts for its control groups, which is steadier than what the system lost. Where
+    it was not counted for some of them, it cannot be compared, and is left out."""
+    weighed = [memory for memory in memories.values() if "missing" not in memory]
+    counted = all(memory["cgroup_kernel_kib"] is not None for memory in weighed)
+    known = sorted((memory["n"], memory["pss_kib"] + (memory["cgroup_kernel_kib"] if counted else 0)) for memory in weighed)
     if len(known) < 2:
         return {"missing": "too few numbers of instances were weighed"}
     (few, small), (many, large) = known[0], known[-1]

@@ -444,6 +444,8 @@ def memory(place, unit, _):
         drop_caches()
     before, free = processes(), available()
     try:
+        with open("/sys/fs/cgroup/cgroup.subtree_control", "w", encoding="ascii") as file:
+            file.write("+memory")
         os.makedirs(group, exist_ok=True)
         command = ["sh", "-c", f'echo $$ >{group}/cgroup.procs && exec "$@"', "sh", *command]
     except OSError:
