@@ -5,6 +5,7 @@ import ctypes.util
 import os
 from ctypes import CFUNCTYPE, POINTER, Structure, Union, c_bool, c_char, c_char_p, c_int, c_int64, c_size_t, c_uint, c_uint8
 from ctypes import c_uint32, c_uint64, c_void_p
+from typing import Any
 
 
 class _Given(Structure):
@@ -15,6 +16,19 @@ class _Given(Structure):
         for name, value in [*zip((field[0] for field in self._fields_), values), *more.items()]:
             if isinstance(value, int) and getattr(self, name) != value:
                 raise ValueError(f"{name} is {value:#x}, for which there is no room")
+
+
+class _Argument:
+    """A whole number that a function is given, by the same rule."""
+
+    def __init__(self, kind: type) -> None:
+        self.kind = kind
+
+    def from_param(self, value: int) -> object:
+        given = self.kind(value)
+        if given.value != value:
+            raise ValueError(f"{value:#x} is a number for which there is no room")
+        return given
 
 
 class Error(Structure):
@@ -139,7 +153,7 @@ class TraceRecord(Structure):
 
 
 # name: (result, arguments); a machine and a vCPU are addresses
-FUNCTIONS = {
+FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "mv_version": (c_char_p, []),
     "mv_config_validate": (c_int, [POINTER(Config), POINTER(Error)]),
     "mv_machine_create": (c_int, [POINTER(Config), POINTER(c_void_p), POINTER(Error)]),
@@ -187,5 +201,6 @@ def load() -> ctypes.CDLL:
     library = ctypes.CDLL(path)
     for name, (result, arguments) in FUNCTIONS.items():
         function = getattr(library, name)
-        function.restype, function.argtypes = result, arguments
+        function.restype = result
+        function.argtypes = [_Argument(kind) if kind in (c_int, c_int64, c_size_t, c_uint, c_uint32, c_uint64) else kind for kind in arguments]
     return library

@@ -517,6 +517,8 @@ class Vcpu(metaclass=_Brief):
         """Runs the guest in this thread; timeout in seconds, or None. What is to answer the exit before has to be set in it by now.
         Raises Crash when the machine has ended by one, and what the handler of a signal raises: KeyboardInterrupt."""
         deadline = math.inf if timeout is None else time.monotonic() + timeout
+        if math.isnan(deadline):
+            raise ValueError("timeout is nan, which is no number of seconds")
         last, before = self._last or Exit(_abi.Exit()), self._last
         raw = last._copied()
         self._last = found = Exit(raw)
