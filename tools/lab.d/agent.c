@@ -14,11 +14,15 @@
  *        4 error     from us: standard error, where it is not the terminal
  *        5 terminal  from us: what is written to the terminal
  *
+ * With --net, they are TCP connections to the host instead, of which each begins with a byte, the
+ * port's number.
+ *
  * With the name of a serial port as its argument, the machine is sealed: nothing comes to us, the
  * order is in the file SEALED_ORDER, and what would go over the ports goes over that one, with the
  * port's number in a byte before each frame.  The command's input is empty then.
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -35,12 +39,15 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
 #define SEALED_ORDER "/run/lab-order"
+#define HOST         "10.0.2.2" /* see tools/lab.d/bochs.py */
+#define HOST_PORT    5641
 
 enum { PORT_CONTROL = 1, PORT_INPUT, PORT_OUTPUT, PORT_ERROR, PORT_TERMINAL, PORTS };
 
@@ -66,6 +73,7 @@ struct pump {
 
 static int ports[PORTS];
 static bool sealed;                                         /* all of them are one serial port */
+static bool net;                                            /* they are connections */
 static pthread_mutex_t sending = PTHREAD_MUTEX_INITIALIZER; /* frames go out whole */
 static struct pump pumps[PORTS];
 static int terminal = -1; /* our side of it */
@@ -396,6 +404,18 @@ static int open_port(int port)
     return fd;
 }
 
+static int connect_port(int port)
+{
+    struct sockaddr_in host = {.sin_family = AF_INET, .sin_port = htons(HOST_PORT)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char number = (char)port;
+
+    inet_pton(AF_INET, HOST, &host.sin_addr);
+    if (connect(fd, (struct sockaddr *)&host, sizeof(host)) || write(fd, &number, 1) != 1)
+        perror(HOST); /* for the console */
+    return fd;
+}
+
 static int open_serial(const char *path)
 {
     struct termios raw;
@@ -408,23 +428,35 @@ static int open_serial(const char *path)
     return fd; /* if it is none, there is nobody whom to tell that */
 }
 
+static void mount_out(const char *folder)
+{
+    char options[4200];
+
+    snprintf(options, sizeof(options),
+             net ? "trans=tcp,port=5640,version=9p2000.L,uname=root,access=any,msize=65536,"
+                   "cache=mmap,aname=%s"
+                 : "trans=virtio,version=9p2000.L,msize=1048576,cache=mmap",
+             folder);
+    make_path(folder);
+    if (mount(net ? HOST : "out", folder, "9p", 0, options))
+        fail("cannot mount the folder for results", folder);
+}
+
 int main(int argc, char **argv)
 {
-    sealed = argc > 1;
+    net = argc > 1 && strcmp(argv[1], "--net") == 0;
+    sealed = argc > 1 && !net;
     for (int port = PORT_CONTROL; port < PORTS; port++)
-        ports[port] = !sealed                ? open_port(port)
+        ports[port] = net                    ? connect_port(port)
+                      : !sealed              ? open_port(port)
                       : port == PORT_CONTROL ? open_serial(argv[1])
                                              : ports[PORT_CONTROL];
 
     struct order order = receive_order();
     for (char **folder = order.shared; *folder; folder++)
         share(*folder);
-    if (*order.out) {
-        make_path(order.out);
-        if (mount("out", order.out, "9p", 0,
-                  "trans=virtio,version=9p2000.L,msize=1048576,cache=mmap"))
-            fail("cannot mount the folder for results", order.out);
-    }
+    if (*order.out)
+        mount_out(order.out);
     if (chdir(order.folder))
         fail("cannot enter the working directory", order.folder);
 
