@@ -19,15 +19,15 @@ import subprocess
 import sys
 
 MODEL = "corei7_haswell_4770"
-INSTRUCTIONS = 50_000_000  # that are a second of the machine's clock; about as many take a second here
+INSTRUCTIONS = 200_000_000  # that are a second of the machine's clock, so its TSC has a frequency that a real one may have
 FILES_PORT, AGENT_PORT = 5640, 5641  # see init and agent.c
 PORTS = 5  # the agent's
 LOAD, KERNEL = 0x100000, 0x1000000  # where the boot image is put, and where its kernel belongs
 SYSLINUX = "/usr/lib/ISOLINUX/isolinux.bin", "/usr/lib/syslinux/modules/bios/ldlinux.c32"
 BIOS, VGA_BIOS = "/usr/share/bochs/BIOS-bochs-latest", "/usr/share/vgabios/vgabios.bin"
 NEEDED = "bochs", "diod", "genisoimage", "objcopy", "unshare", *SYSLINUX, BIOS, VGA_BIOS
-# No self-tests of ciphers (15 s), no search for disks by the BIOS, and no write protection of the kernel, whose check takes 3 s. A panic
-# restarts the machine by a triple fault, which ends Bochs.
+# No self-tests of ciphers (750 million instructions), no search for disks by the BIOS, and no write protection of the kernel, whose check
+# takes 125 million. A panic restarts the machine by a triple fault, which ends Bochs.
 WORDS = "console=ttyS0 quiet panic=-1 reboot=t tsc=reliable nokaslr mitigations=off nmi_watchdog=0 edd=off cryptomgr.notests rodata=off lab.net=eth0"
 DISC = """\
 default linux
@@ -103,6 +103,7 @@ def disc_command(folder, image, ramdisk, words):
 # ---- in the namespace
 
 def dies_with_us():
+    """In a child before it executes: the kernel kills it if we are killed with no time to do it (PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
@@ -136,7 +137,7 @@ def main():
         ports = agent_ports(listener)
         socket.send_fds(socket.socket(fileno=order["way"]), [b"p"], [port.fileno() for port in ports])
         os._exit(0)
-    socket.socket(fileno=order["way"]).close()
+    os.close(order["way"])
     try:
         while os.read(ours, 65536):
             pass  # the screen: nobody looks at it

@@ -28,12 +28,12 @@ A virtual CPU, machine.vcpu
 
 What a machine is given
     Hook         a function that is called at exits
-    Device       a device of one's own: subclass it
+    Device       a custom device: subclass it
     ANY_BASE     Device.base: where there is room; the default
     ANY_IRQ      Device.irq: an interrupt that is free
     NO_IRQ       Device.irq: none; the default
     Disk         a disk, from an image
-    Memory       memory of one's own, which several machines can share
+    Memory       memory that the caller owns, which several machines can share
 
 Looking inside
     Registers    vcpu.registers: a mapping from names to numbers

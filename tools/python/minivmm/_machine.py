@@ -377,7 +377,7 @@ class Hook(_Data):
 
 @dataclass(eq=False, repr=False)
 class Device(_Data):
-    """A device of one's own: override read and write. An __init__ of one's own calls super().__init__(name, size, ...).
+    """A custom device: override read and write. A subclass's __init__ calls super().__init__(name, size, ...).
     port: its registers are ports (x86) and not memory addresses. base and irq become what the machine has chosen. irq n
     is pin n of the I/O APIC, on arm64 SPI n; ANY_IRQ: the lowest from 9, or 32, that is free. A bare machine has none."""
     name: str
@@ -410,7 +410,7 @@ class Disk(_Data):
 
 @dataclass(repr=False)
 class Memory(_Data):
-    """Memory of one's own, which machines that are given the same share: a buffer that begins at a page, as mmap.mmap(-1, bytes)
+    """Memory that the caller owns, which machines that are given the same share: a buffer that begins at a page, as mmap.mmap(-1, bytes)
     does, at a guest-physical address of each machine's.  The machine holds the buffer until close().
     read_only: what the guest writes there is an exit, MMIO. The buffer itself has to be writable all the same."""
     address: int
@@ -639,7 +639,7 @@ class Machine(metaclass=_Brief):
     kernel, initrd (several: one behind the other), append, memory (bytes), cpus, disks: as the program's options.
     code, mode, address: machine code instead of a kernel.  bare: without devices, interrupts and tables.
     single_step: an exit after each instruction, for explain().  trace_records: how many exits Vcpu.trace() keeps.
-    hooks, devices, memories: what is one's own.
+    hooks, devices, memories: what the caller adds.
     output, input: file descriptors of the serial console.  log: called with each message.
 
     end: how it has ended, once run(), wait(), Vcpu.run() or Vcpu.exits() have told; or None.
@@ -863,7 +863,7 @@ class Machine(metaclass=_Brief):
         return memoryview(there).cast("B")
 
     def set_irq(self, irq: int, level: Union[bool, int]) -> None:
-        """Drives the interrupt line of a device of one's own."""
+        """Drives the interrupt line of a custom device."""
         _check(_LIBRARY.mv_machine_set_irq(self.handle, irq, bool(level)), f"setting interrupt {irq}")
 
     def breakpoints_work(self) -> bool:
