@@ -70,3 +70,65 @@ def guest_resident(found, least, most):
             if size >= least:
                 best = max(best, resident)
     return best
+
+
+# ---- what the kernel counts
+
+# AMD's exit codes (APM volume 2, appendix C) and Intel's basic exit reasons (SDM volume 3, appendix C), by the names that both can have.
+EXIT_REASONS = {
+    "svm": {96: "interrupt", 97: "NMI", 100: "interrupt window", 114: "CPUID", 119: "PAUSE", 120: "HLT", 123: "port",
+            124: "MSR", 127: "triple fault", 129: "hypercall", 141: "XSETBV", 1024: "nested page fault", 1025: "AVIC", 1026: "AVIC"},
+    "vmx": {0: "exception", 1: "interrupt", 2: "triple fault", 7: "interrupt window", 10: "CPUID", 12: "HLT", 18: "hypercall", 28: "CR access",
+            29: "DR access", 30: "port", 31: "MSR", 32: "MSR", 40: "PAUSE", 44: "APIC access", 48: "nested page fault",
+            49: "nested page fault, MMIO", 52: "preemption timer", 54: "WBINVD", 55: "XSETBV", 56: "APIC write"},
+}
+
+
+def exit_reason(number):
+    """In words, for this computer's processor."""
+    amd = os.path.exists("/sys/module/kvm_amd")
+    if amd and 0 <= number < 0x60:  # these have the register's or the vector's number in them
+        return ("CR access", "DR access", "exception")[number >> 5]
+    return EXIT_REASONS["svm" if amd else "vmx"].get(number, str(number))
+
+
+class Histograms:
+    """Counts events of the kernel (Documentation/trace/histogram.rst). As root."""
+
+    FOLDER = "/sys/kernel/tracing"
+
+    def __init__(self, events):
+        """{event: fields that are told apart}; an event that is not there, or has other fields, is left out."""
+        if not os.path.exists(f"{self.FOLDER}/events"):
+            subprocess.run(["mount", "-t", "tracefs", "tracefs", self.FOLDER], check=True)
+        self.events = {name: keys for name, keys in events.items() if self.has(name, keys)}
+
+    def has(self, name, keys):
+        try:
+            with open(f"{self.FOLDER}/events/{name}/format", encoding="ascii") as file:
+                text = file.read()
+        except OSError:
+            return False
+        fields = {key.split(".")[0] for key in keys.split(",")} - {"common_pid"}
+        return all(f" {field};" in text for field in fields)
+
+    def trigger(self, name, text):
+        with open(f"{self.FOLDER}/events/{name}/trigger", "w", encoding="ascii") as file:
+            file.write(text)
+
+    def start(self):
+        for name, keys in self.events.items():
+            self.trigger(name, f"hist:keys={keys}:size=2048")
+
+    def stop(self):
+        """[(event, {field: value}, count)] since the start."""
+        found = []
+        for name, keys in self.events.items():
+            with open(f"{self.FOLDER}/events/{name}/hist", encoding="ascii") as file:
+                for line in file:
+                    if line.startswith("{"):
+                        key, _, count = line[1:].rpartition("} hitcount:")
+                        fields = dict(field.strip().split(":", 1) for field in key.split(","))
+                        found.append((name, {field: " ".join(value.split()) for field, value in fields.items()}, int(count)))
+            self.trigger(name, f"!hist:keys={keys}:size=2048")
+        return found

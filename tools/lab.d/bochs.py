@@ -19,7 +19,7 @@ import subprocess
 import sys
 
 MODEL = "corei7_haswell_4770"
-INSTRUCTIONS = 200_000_000  # that are a second of the machine's clock, so its TSC has a frequency that a real one may have
+INSTRUCTIONS = 200_000_000  # that are a second of the clock where none is asked for, so its TSC has a frequency that a real one may have
 FILES_PORT, AGENT_PORT = 5640, 5641  # see init and agent.c
 PORTS = 5  # the agent's
 LOAD, KERNEL = 0x100000, 0x1000000  # where the boot image is put, and where its kernel belongs
