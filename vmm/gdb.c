@@ -183,12 +183,16 @@ static bool has_come_to_point(struct mv_gdb *gdb, struct mv_vcpu *vcpu, struct m
     return false;
 }
 
-/* In the vCPU's thread. */
+/* In the vCPU's thread.  Kernels have breakpoint instructions of their own: Linux changes its code
+ * with them, and tries one at its start. */
 static bool on_stop(void *context, struct mv_vcpu *vcpu, struct mv_exit *exit)
 {
     struct mv_gdb *gdb = context;
     unsigned cpu = mv_vcpu_index(vcpu);
 
+    if (exit->debug.reason == MV_DEBUG_SOFTWARE &&
+        !mv_gdb_is_point(&gdb->protocol, exit->debug.address) && mv_vcpu_pass_breakpoint(vcpu) == 0)
+        return true;
     if (!gdb->stands_in || has_come_to_point(gdb, vcpu, &exit->debug) || (int)cpu == gdb->stepping)
         stop_all(gdb, cpu, SIGNAL_TRAP, &exit->debug);
     return true;
@@ -456,7 +460,7 @@ int mv_gdb_serve(struct mv_gdb *gdb, struct mv_machine *machine, unsigned cpus,
     gdb->stands_in = !mv_machine_breakpoints_work(machine);
     gdb->stepping = -1;
     mv_gdb_protocol_init(&gdb->protocol, &target, gdb, &mv_gdb_arch, cpus);
-    gdb->protocol.software_points = gdb->stands_in;
+    gdb->protocol.stands_in = gdb->stands_in;
     atomic_store(&gdb->caught, true);
     mv_machine_hold(machine);
     error = mv_machine_start(machine, err);

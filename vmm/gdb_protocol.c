@@ -336,6 +336,76 @@ static void write_memory(struct mv_gdb_protocol *protocol, const char *at, const
     say_result(text, error);
 }
 
+/* ---- breakpoints in memory ---- */
+
+static int find_in_memory(const struct mv_gdb_protocol *protocol, uint64_t address)
+{
+    for (unsigned i = 0; i < protocol->point_count; i++)
+        if (protocol->points[i].address == address)
+            return (int)i;
+    return -1;
+}
+
+bool mv_gdb_is_point(const struct mv_gdb_protocol *protocol, uint64_t address)
+{
+    return find_in_memory(protocol, address) >= 0;
+}
+
+static int read_code(const struct mv_gdb_protocol *protocol, uint64_t address, uint8_t code[4])
+{
+    uint32_t size = protocol->arch->breakpoint_size;
+
+    if (address > UINT64_MAX - size)
+        return -EFAULT;
+    return protocol->target->read(protocol->context, protocol->current, address, code, size);
+}
+
+static int write_code(const struct mv_gdb_protocol *protocol, uint64_t address,
+                      const uint8_t code[4])
+{
+    return protocol->target->write(protocol->context, protocol->current, address, code,
+                                   protocol->arch->breakpoint_size);
+}
+
+static int insert_in_memory(struct mv_gdb_protocol *protocol, uint64_t address)
+{
+    struct mv_gdb_point point = {.address = address};
+    int error;
+
+    if (find_in_memory(protocol, address) >= 0)
+        return 0;
+    if (protocol->point_count == MV_GDB_POINTS)
+        return -ENOSPC;
+    error = read_code(protocol, address, point.original);
+    if (!error)
+        error = write_code(protocol, address, protocol->arch->breakpoint);
+    if (!error)
+        protocol->points[protocol->point_count++] = point;
+    return error;
+}
+
+/* Where the guest has written something else meanwhile, that stays. */
+static int remove_from_memory(struct mv_gdb_protocol *protocol, unsigned number)
+{
+    struct mv_gdb_point point = protocol->points[number];
+    uint8_t now[4];
+    int error = read_code(protocol, point.address, now);
+
+    protocol->points[number] = protocol->points[--protocol->point_count];
+    if (error || memcmp(now, protocol->arch->breakpoint, protocol->arch->breakpoint_size) != 0)
+        return error;
+    return write_code(protocol, point.address, point.original);
+}
+
+static int change_in_memory(struct mv_gdb_protocol *protocol, bool insert, uint64_t address)
+{
+    int number = find_in_memory(protocol, address);
+
+    if (insert)
+        return insert_in_memory(protocol, address);
+    return number >= 0 ? remove_from_memory(protocol, (unsigned)number) : 0;
+}
+
 /* ---- break- and watchpoints ---- */
 
 /* Z or z, KIND,ADDRESS,SIZE.  False: of a kind that we do not know. */
@@ -347,7 +417,7 @@ static bool parse_point(const struct mv_gdb_protocol *protocol, const char *at,
     uint64_t size = 0;
     char kind = *at;
 
-    if (kind < (protocol->software_points ? '0' : '1') || kind > '4')
+    if (kind < '0' || kind > '4')
         return false;
     at++;
     *ret_point = (struct mv_debug_point){.access = access[kind - '0']};
@@ -397,6 +467,8 @@ static void change_point(struct mv_gdb_protocol *protocol, const char *packet, s
     number = find_point(debug, &point);
     if (!good) {
         say(text, "E22");
+    } else if (packet[1] == '0' && !protocol->stands_in) {
+        say_result(text, change_in_memory(protocol, insert, point.address));
     } else if (insert && number < 0) {
         insert_point(protocol, &point, text);
     } else {
@@ -780,10 +852,12 @@ void mv_gdb_protocol_stopped(struct mv_gdb_protocol *protocol, unsigned cpu, int
     answer(protocol, &text);
 }
 
-/* Breakpoints that GDB has left in memory are its own to take out. */
 void mv_gdb_protocol_detach(struct mv_gdb_protocol *protocol)
 {
     protocol->attached = false;
+    protocol->stopped = true;
+    while (protocol->point_count > 0)
+        remove_from_memory(protocol, protocol->point_count - 1);
     protocol->debug = (struct mv_debug){0};
     go_on(protocol, -1);
 }

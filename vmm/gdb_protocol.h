@@ -10,6 +10,7 @@
 
 #define MV_GDB_PACKET 4096 /* the longest packet, in bytes between $ and #; as told to GDB */
 #define MV_GDB_NOISE  16   /* bytes of no packet that are borne: any request of HTTP's has more */
+#define MV_GDB_POINTS 256  /* the most breakpoints in memory */
 
 /* A register as GDB knows it, and what of ours it is. */
 struct mv_gdb_register {
@@ -33,7 +34,8 @@ struct mv_gdb_arch {
     const char *name;
     const struct mv_gdb_register *registers; /* in GDB's order */
     size_t count;
-    uint32_t breakpoint_size; /* bytes of MV_BREAK_EXECUTE */
+    uint8_t breakpoint[4]; /* the instruction, of which so many bytes count: */
+    uint32_t breakpoint_size;
 };
 
 /* This program's. */
@@ -82,19 +84,27 @@ struct mv_gdb_input {
     int first; /* digit of the sum that was sent */
 };
 
+/* A breakpoint in memory, and what was there. */
+struct mv_gdb_point {
+    uint64_t address; /* guest-virtual */
+    uint8_t original[4];
+};
+
 struct mv_gdb_protocol {
     const struct mv_gdb_target *target;
     void *context; /* the target's */
     const struct mv_gdb_arch *arch;
     unsigned cpus;
-    bool software_points; /* breakpoints in memory are the target's business, too, as points */
-    bool attached;        /* there is a GDB */
-    bool stopped;         /* it is held; what comes before is not listened to */
+    bool stands_in; /* the target takes breakpoints in memory for points, too */
+    bool attached;  /* there is a GDB */
+    bool stopped;   /* it is held; what comes before is not listened to */
     bool no_acks;
     unsigned current; /* the vCPU that registers and memory are of */
     unsigned stopped_cpu;
     struct mv_debug_stop stop;
-    struct mv_debug debug; /* on all vCPUs, but for the step */
+    struct mv_debug debug;                     /* on all vCPUs, but for the step */
+    struct mv_gdb_point points[MV_GDB_POINTS]; /* change while it is held only */
+    unsigned point_count;
     struct mv_gdb_input input;
 };
 
@@ -115,6 +125,10 @@ bool mv_gdb_protocol_take(struct mv_gdb_protocol *protocol, const char *bytes, s
 /* The machine is held, and why; signal: as GDB numbers them, 5 for a trap. */
 void mv_gdb_protocol_stopped(struct mv_gdb_protocol *protocol, unsigned cpu, int signal,
                              const struct mv_debug_stop *stop);
+
+/* Whether a breakpoint in memory at this guest-virtual address is GDB's, and not the guest's own.
+ * From any thread, of a vCPU that is not held. */
+bool mv_gdb_is_point(const struct mv_gdb_protocol *protocol, uint64_t address);
 
 /* GDB has gone without a word, and the machine is held: it goes on without points. */
 void mv_gdb_protocol_detach(struct mv_gdb_protocol *protocol);

@@ -301,6 +301,19 @@ int mv_vcpu_debug(struct mv_vcpu *vcpu, const struct mv_debug *debug)
     return error;
 }
 
+int mv_vcpu_pass_breakpoint(struct mv_vcpu *vcpu)
+{
+    MV_BORROWED borrowed = mv_vcpu_borrow(vcpu);
+    struct mv_debug_stop stop;
+
+    if (!borrowed)
+        return -EBUSY;
+    if (vcpu->run->exit_reason != KVM_EXIT_DEBUG)
+        return -EINVAL;
+    mv_arch_debug_stop(vcpu, &stop);
+    return stop.reason == MV_DEBUG_SOFTWARE ? mv_arch_pass_breakpoint(vcpu) : -EINVAL;
+}
+
 bool mv_machine_breakpoints_work(const struct mv_machine *machine)
 {
     (void)machine;

@@ -332,6 +332,13 @@ struct mv_debug {
 MV_API int mv_vcpu_debug(struct mv_vcpu *vcpu, const struct mv_debug *debug);
 
 /**
+ * For a vCPU that has stopped at a breakpoint instruction (MV_DEBUG_SOFTWARE) which is the guest's
+ * own after all, in a hook or between two runs: it gets the exception that it would have got
+ * without mv_debug.software.  0; -EINVAL: it has not stopped at one; -EBUSY: it runs.
+ */
+MV_API int mv_vcpu_pass_breakpoint(struct mv_vcpu *vcpu);
+
+/**
  * Whether breakpoints work here.  Where KVM itself runs on a processor that QEMU
  * emulates (nested SVM under TCG), guests' breakpoint instructions go to the guest,
  * and debug registers do not fire: single steps alone work.

@@ -19,7 +19,8 @@ static void check(void)
     const struct mv_gdb_protocol *protocol = &rig.protocol;
 
     gdb_rig_check_output(&rig);
-    if (protocol->current >= RIG_CPUS || protocol->debug.count > MV_DEBUG_POINTS)
+    if (protocol->current >= RIG_CPUS || protocol->debug.count > MV_DEBUG_POINTS ||
+        protocol->point_count > MV_GDB_POINTS)
         rig.wrong = "vCPU and points are in range";
     if (protocol->input.length > MV_GDB_PACKET)
         rig.wrong = "no packet is too long";
@@ -78,7 +79,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     gdb_rig_init(&rig, &mv_gdb_arch);
-    rig.protocol.software_points = size & 1;
+    rig.protocol.stands_in = size & 1;
     mv_gdb_protocol_attach(&rig.protocol);
     for (size_t at = 0; at < size;) {
         const uint8_t *end = memchr(data + at, '\n', size - at);

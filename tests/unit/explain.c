@@ -287,6 +287,7 @@ Test(explain_crash, where_kvm_gives_up_is_told)
     cr_expect(strstr(stuck(flat, MEMORY + 16), "at 0x200010 no memory is there"), "%s", told);
     cr_expect(strstr(told, "a jump, call or return went there"), "%s", told);
     cr_expect(strstr(stuck(flat, MEMORY), "(is a hlt missing?)"), "%s", told);
+    cr_expect(strstr(stuck(flat, MEMORY + 1), "(is a hlt missing?)"), "%s", told);
     cr_expect(strstr(stuck(long_, 0x12000), "at 0x12000 no memory is there"), "%s", told);
     cr_expect(strstr(stuck(long_, 0x10000), "nothing is mapped: the PT"), "%s", told);
     cr_assert(mv_mem_write(&mem, MEMORY - 2, cut, 2));

@@ -21,7 +21,11 @@ static const struct mv_gdb_register registers[] = {
     MV_GDB_SAME("v0", 128),
 };
 enum { R0 = 1, R1 = 2, V0 = 6 }; /* their places */
-static const struct mv_gdb_arch arch = {"example", registers, MV_COUNT(registers), 4};
+static const struct mv_gdb_arch arch = {.name = "example",
+                                        .registers = registers,
+                                        .count = MV_COUNT(registers),
+                                        .breakpoint = {0xb0, 0xb1, 0xb2, 0xb3},
+                                        .breakpoint_size = 4};
 static const struct mv_debug_stop step = {.reason = MV_DEBUG_STEP};
 
 static struct gdb_rig rig;
@@ -561,8 +565,7 @@ Test(gdb, points_of_unknown_kinds_and_by_bad_packets)
                                       "Z2,1000,ffffffffffffffff",
                                       "z2,1000",
                                       "Z11000,4"};
-    static const char *const unknown[] = {"Z",         "z",         "Z5,1000,4", "Zx,1000,4",
-                                          "Z0,1000,4", "z0,1000,4", "Z/,1000,4"};
+    static const char *const unknown[] = {"Z", "z", "Z5,1000,4", "Zx,1000,4", "Z/,1000,4"};
 
     for (size_t i = 0; i < MV_COUNT(bad); i++)
         cr_assert_str_eq(ask(bad[i]), "E22", "%s", bad[i]);
@@ -571,9 +574,85 @@ Test(gdb, points_of_unknown_kinds_and_by_bad_packets)
     cr_assert_eq(rig.protocol.debug.count, 0);
 }
 
+/* ---- breakpoints in memory ---- */
+
+#define PLACE 0x10100u
+static const uint8_t untouched[] = {0x00, 0x01, 0x02, 0x03, 0x04};
+
+static const uint8_t *memory_at(uint64_t address)
+{
+    return rig.memory + (address - RIG_MEMORY);
+}
+
+Test(gdb, breakpoints_in_memory_are_put_there_and_taken_out)
+{
+    cr_assert_str_eq(ask("Z0,10100,4"), "OK");
+    cr_assert_str_eq(ask("Z0,10100,4"), "OK", "once more is the same");
+    cr_assert_arr_eq(memory_at(PLACE), arch.breakpoint, 4);
+    cr_assert_eq(memory_at(PLACE)[4], 4, "no more than the instruction");
+    cr_assert(mv_gdb_is_point(&rig.protocol, PLACE));
+    cr_assert(!mv_gdb_is_point(&rig.protocol, PLACE + 4));
+    cr_assert_eq(rig.protocol.debug.count, 0, "none of the processor's");
+    cr_assert_str_eq(ask("z0,10104,4"), "OK", "what is not there is removed already");
+    cr_assert_str_eq(ask("z0,10100,4"), "OK");
+    cr_assert_arr_eq(memory_at(PLACE), untouched, sizeof(untouched));
+    cr_assert(!mv_gdb_is_point(&rig.protocol, PLACE));
+}
+
+Test(gdb, breakpoints_in_memory_only_where_there_is_some)
+{
+    cr_assert_str_eq(ask("Z0,9000,4"), "E01");
+    cr_assert_str_eq(ask("Z0,fffffffffffffffe,4"), "E01", "it does not wrap");
+    cr_assert_eq(rig.protocol.point_count, 0);
+    cr_assert_str_eq(ask("Z0,10100"), "E22");
+}
+
+Test(gdb, what_the_guest_has_written_over_a_breakpoint_stays)
+{
+    static const uint8_t written[] = {9, 8, 7, 6};
+
+    cr_assert_str_eq(ask("Z0,10100,4"), "OK");
+    memcpy(rig.memory + (PLACE - RIG_MEMORY), written, sizeof(written));
+    cr_assert_str_eq(ask("z0,10100,4"), "OK");
+    cr_assert_arr_eq(memory_at(PLACE), written, sizeof(written));
+}
+
+Test(gdb, breakpoints_in_memory_are_so_many)
+{
+    char packet[32];
+
+    for (unsigned i = 0; i < MV_GDB_POINTS; i++) {
+        snprintf(packet, sizeof(packet), "Z0,%x,4", PLACE + 4 * i);
+        cr_assert_str_eq(ask(packet), "OK");
+    }
+    cr_assert_str_eq(ask("Z0,10000,4"), "E01");
+    cr_assert_eq(*memory_at(RIG_MEMORY), 0);
+    cr_assert_str_eq(ask("z0,10100,4"), "OK");
+    cr_assert_str_eq(ask("Z0,10000,4"), "OK");
+}
+
+/* With a word and without one. */
+Test(gdb, breakpoints_in_memory_go_with_their_debugger)
+{
+    for (int i = 0; i < 2; i++) {
+        mv_gdb_protocol_attach(&rig.protocol);
+        cr_assert_str_eq(ask("Z0,10100,4"), "OK");
+        cr_assert_str_eq(ask("Z0,10200,4"), "OK");
+        if (i == 0) {
+            cr_assert_str_eq(ask("D"), "OK");
+        } else {
+            ask("c");
+            mv_gdb_protocol_detach(&rig.protocol);
+        }
+        cr_assert_arr_eq(memory_at(PLACE), untouched, sizeof(untouched));
+        cr_assert_eq(*memory_at(0x10200), 0);
+        cr_assert_eq(rig.protocol.point_count, 0);
+    }
+}
+
 Test(gdb, breakpoints_in_memory_are_points_where_the_target_wants_them)
 {
-    rig.protocol.software_points = true;
+    rig.protocol.stands_in = true;
     cr_assert_str_eq(ask("Z0,1000,1"), "OK");
     cr_assert_eq(rig.protocol.debug.points[0].access, MV_BREAK_EXECUTE);
     cr_assert_eq(rig.protocol.debug.points[0].size, 4, "the architecture's, whatever GDB says");

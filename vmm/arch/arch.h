@@ -134,6 +134,10 @@ uint64_t mv_arch_behind_halt(struct mv_vcpu *vcpu);
 /* What KVM_EXIT_DEBUG says. */
 void mv_arch_debug_stop(struct mv_vcpu *vcpu, struct mv_debug_stop *ret_stop);
 
+/* It has stopped at a breakpoint instruction: its exception comes when it is entered.  0 or -errno.
+ */
+int mv_arch_pass_breakpoint(struct mv_vcpu *vcpu);
+
 bool mv_arch_breakpoints_work(void);
 
 /* The vCPU was not run for a while, and its guest did not ask for that: tells the guest, where

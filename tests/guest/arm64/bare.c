@@ -390,6 +390,25 @@ static void pages_are_walked(void)
     mv_machine_destroy(machine);
 }
 
+/* The machine has stopped at a brk. */
+static void breakpoint_is_the_guests(struct mv_machine *machine)
+{
+    const uint64_t vectors = RAM + 0x20000, at = get(machine, "pc"),
+                   before = get(machine, "pstate");
+    struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
+    struct mv_exit exit = {0};
+
+    CHECK(mv_machine_write(machine, vectors + 0x200, speak, (size_t)(speak_end - speak)) == 0);
+    CHECK(mv_vcpu_set(vcpu, "vbar_el1", vectors) == 0);
+    CHECK(mv_vcpu_pass_breakpoint(vcpu) == 0);
+    CHECK(mv_vcpu_run(vcpu, MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
+    CHECK(exit.kind == MV_EXIT_MMIO && exit.access.value == 42);
+    CHECK(mv_vcpu_pass_breakpoint(vcpu) == -EINVAL);
+    CHECK(get(machine, "elr_el1") == at && get(machine, "spsr_el1") == before);
+    CHECK(get(machine, "esr_el1") >> 26 == 0x3c && get(machine, "pc") - vectors - 0x200 < 0x40);
+    CHECK((get(machine, "pstate") & 0x3df) == 0x3c5); /* EL1h, all masked */
+}
+
 static void stops(void)
 {
     struct mv_machine *machine = CREATE(MV_MODE_64, points);
@@ -417,6 +436,7 @@ static void stops(void)
     CHECK(mv_vcpu_run(vcpu, MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
     CHECK(exit.kind == MV_EXIT_DEBUG && exit.debug.reason == MV_DEBUG_SOFTWARE);
     CHECK(exit.debug.address == start + 20);
+    breakpoint_is_the_guests(machine);
     mv_machine_destroy(machine);
 }
 

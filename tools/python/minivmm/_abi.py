@@ -189,6 +189,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "mv_vcpu_set_registers": (c_int, [c_void_p, POINTER(RegisterValue), c_size_t, POINTER(Error)]),
     "mv_vcpu_explain": (c_void_p, [c_void_p]),
     "mv_vcpu_debug": (c_int, [c_void_p, POINTER(Debug)]),
+    "mv_vcpu_pass_breakpoint": (c_int, [c_void_p]),
     "mv_vcpu_disassemble": (c_int, [c_void_p, c_uint64, c_char_p, c_size_t]),
 }
 

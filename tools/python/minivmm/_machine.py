@@ -591,6 +591,10 @@ class Vcpu(metaclass=_Brief):
             raw.points[number] = _abi.DebugPoint(kind, address, size)
         _check(_LIBRARY.mv_vcpu_debug(self.handle, ctypes.byref(raw)), "setting break- and watchpoints")
 
+    def pass_breakpoint(self) -> None:
+        """The breakpoint instruction that it has stopped at (DebugReason.SOFTWARE) is the guest's own: it gets its exception."""
+        _check(_LIBRARY.mv_vcpu_pass_breakpoint(self.handle), "passing a breakpoint to the guest")
+
     def explain(self) -> str:
         """The rules of the processor's manual that the registers break, a line each; after a register was refused, those
         that it would have broken."""

@@ -16,8 +16,20 @@ enum {
     ESR_EC_SHIFT = 26,
     EC_BREAKPOINT = 0x30,
     EC_WATCHPOINT = 0x34,
+    EC_BKPT32 = 0x38,
     EC_BRK = 0x3c,
+    PSTATE_MODE = 0x1f,
+    PSTATE_32 = 0x10,
+    MODE_EL1T = 4,
+    MODE_EL1H = 5,
+    PSTATE_SSBS = 1u << 12,
+    PSTATE_PAN = 1u << 22,
+    PSTATE_KEPT = 0xf1400000, /* NZCV, DIT, PAN */
+    PSTATE_MASKED = 0x3c0,    /* DAIF */
+    SCTLR_SPAN = 1u << 23,    /* 0: PAN is set */
 };
+
+#define SCTLR_DSSBS (1ull << 44)
 
 static int add_point(struct kvm_guest_debug *to, const struct mv_debug_point *point,
                      unsigned *breaks, unsigned *watches)
@@ -103,6 +115,7 @@ void mv_arch_debug_stop(struct mv_vcpu *vcpu, struct mv_debug_stop *ret_stop)
     mv_vcpu_get(vcpu, "pc", &ret_stop->address);
     switch (exit->hsr >> ESR_EC_SHIFT) {
     case EC_BREAKPOINT: ret_stop->reason = MV_DEBUG_BREAKPOINT; break;
+    case EC_BKPT32:
     case EC_BRK: ret_stop->reason = MV_DEBUG_SOFTWARE; break;
     case EC_WATCHPOINT:
         ret_stop->reason = MV_DEBUG_WATCHPOINT;
@@ -110,6 +123,42 @@ void mv_arch_debug_stop(struct mv_vcpu *vcpu, struct mv_debug_stop *ret_stop)
         break;
     default: break;
     }
+}
+
+/* The vector of a synchronous exception (Arm ARM, D1.3.1). */
+static uint64_t vector_from(uint64_t pstate)
+{
+    if (pstate & PSTATE_32)
+        return 0x600;
+    switch (pstate & PSTATE_MODE) {
+    case MODE_EL1T: return 0x000;
+    case MODE_EL1H: return 0x200;
+    default: return 0x400;
+    }
+}
+
+/* KVM has no call for that, so the exception is entered as a processor does it (Arm ARM,
+ * AArch64.TakeException). */
+int mv_arch_pass_breakpoint(struct mv_vcpu *vcpu)
+{
+    uint64_t pc, pstate, vectors, control, entered;
+
+    if (mv_vcpu_get(vcpu, "pc", &pc) < 0 || mv_vcpu_get(vcpu, "pstate", &pstate) < 0 ||
+        mv_vcpu_get(vcpu, "vbar_el1", &vectors) < 0 || mv_vcpu_get(vcpu, "sctlr_el1", &control) < 0)
+        return -EIO;
+    entered = (pstate & PSTATE_KEPT) | PSTATE_MASKED | MODE_EL1H;
+    if (!(control & SCTLR_SPAN))
+        entered |= PSTATE_PAN;
+    if (control & SCTLR_DSSBS)
+        entered |= PSTATE_SSBS;
+    const struct mv_register_value values[] = {
+        {.name = "esr_el1", .value = vcpu->run->debug.arch.hsr},
+        {.name = "elr_el1", .value = pc},
+        {.name = "spsr_el1", .value = pstate},
+        {.name = "pstate", .value = entered},
+        {.name = "pc", .value = vectors + vector_from(pstate)},
+    };
+    return mv_vcpu_set_registers(vcpu, values, MV_COUNT(values), NULL);
 }
 
 bool mv_arch_breakpoints_work(void)

@@ -38,5 +38,8 @@ static const struct mv_gdb_register registers[] = {
 
 const struct mv_gdb_arch *const mv_gdb_arch32 = NULL;
 
-const struct mv_gdb_arch mv_gdb_arch = {
-    .name = "aarch64", .registers = registers, .count = MV_COUNT(registers), .breakpoint_size = 4};
+const struct mv_gdb_arch mv_gdb_arch = {.name = "aarch64",
+                                        .registers = registers,
+                                        .count = MV_COUNT(registers),
+                                        .breakpoint = {0x00, 0x00, 0x20, 0xd4}, /* brk #0 */
+                                        .breakpoint_size = 4};

@@ -375,7 +375,8 @@ void mv_x86_explain_stuck(const struct mv_x86_state *state, const struct mv_mem 
     if (whole && instruction.has_memory)
         fprintf(to, "  note: what reaches an address without memory has to be a simple load or "
                     "store, such as mov\n");
-    if (ran_through_zeros(&c, at))
+    /* zeros are instructions of two bytes, so the last one may reach over the end of memory */
+    if (ran_through_zeros(&c, at) || (!have && ran_through_zeros(&c, at - 1)))
         fprintf(to,
                 "  note: the code before it is zeros: it ran on through memory that nothing was "
                 "put into (is a hlt missing?)\n");

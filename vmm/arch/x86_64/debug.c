@@ -108,6 +108,21 @@ void mv_arch_debug_stop(struct mv_vcpu *vcpu, struct mv_debug_stop *ret_stop)
     }
 }
 
+/* KVM adds the length of the instruction, int3 or int 3, as it is a software exception's. */
+int mv_arch_pass_breakpoint(struct mv_vcpu *vcpu)
+{
+    const struct mv_kvm *kvm = vcpu->host->kvm;
+    struct kvm_vcpu_events events;
+    int error = MV_KVM_CALL(kvm, vcpu->fd, KVM_GET_VCPU_EVENTS, &events);
+
+    if (error)
+        return error;
+    events.exception.injected = 1;
+    events.exception.nr = EXCEPTION_BP;
+    events.exception.has_error_code = 0;
+    return MV_KVM_CALL(kvm, vcpu->fd, KVM_SET_VCPU_EVENTS, &events);
+}
+
 /* Seen with QEMU 7.2: its SVM intercepts no int3, and loads no DR7 for the guest. */
 bool mv_arch_breakpoints_work(void)
 {

@@ -59,11 +59,15 @@ static const struct mv_gdb_register registers32[] = {
 };
 /* clang-format on */
 
-static const struct mv_gdb_arch arch32 = {
-    .name = "i386", .registers = registers32, .count = MV_COUNT(registers32), .breakpoint_size = 1};
+static const struct mv_gdb_arch arch32 = {.name = "i386",
+                                          .registers = registers32,
+                                          .count = MV_COUNT(registers32),
+                                          .breakpoint = {0xcc},
+                                          .breakpoint_size = 1};
 const struct mv_gdb_arch *const mv_gdb_arch32 = &arch32;
 
 const struct mv_gdb_arch mv_gdb_arch = {.name = "i386:x86-64",
                                         .registers = registers,
                                         .count = MV_COUNT(registers),
+                                        .breakpoint = {0xcc}, /* int3 */
                                         .breakpoint_size = 1};
