@@ -11,12 +11,15 @@ import fcntl
 import json
 import os
 import pty
+import re
+import select
 import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
+import tty
 
 MODEL = "corei7_haswell_4770"
 INSTRUCTIONS = 200_000_000  # that are a second of the clock where none is asked for, so its TSC has a frequency that a real one may have
@@ -121,6 +124,21 @@ def agent_ports(listener):
     return [found[number] for number in sorted(found)]
 
 
+def read_screens(debugger):
+    """Until Bochs ends. Nobody looks at them, but who writes to a terminal that nobody reads waits for ever: besides the debugger's
+    there is one that Bochs makes for the screen, and names on the debugger's."""
+    screens, words, name = [debugger], b"", None
+    try:
+        while True:
+            for screen in select.select(screens, [], [])[0]:
+                words = (words + os.read(screen, 65536))[-1000:] if not name else os.read(screen, 65536)
+            if not name and (name := re.search(rb'connected to screen "([^"]+)"', words)):
+                screens.append(os.open(name[1], os.O_RDWR | os.O_NOCTTY))
+                tty.setraw(screens[1])
+    except OSError:
+        pass
+
+
 def main():
     """Runs Bochs until it ends, and passes the agent's connections on."""
     order = json.loads(sys.argv[1])
@@ -138,11 +156,7 @@ def main():
         socket.send_fds(socket.socket(fileno=order["way"]), [b"p"], [port.fileno() for port in ports])
         os._exit(0)
     os.close(order["way"])
-    try:
-        while os.read(ours, 65536):
-            pass  # the screen: nobody looks at it
-    except OSError:
-        pass
+    read_screens(ours)
     sys.exit(bochs.wait())
 
 
