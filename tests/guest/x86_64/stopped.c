@@ -31,8 +31,10 @@ static void wait_until_told(unsigned number)
 {
     uint64_t end = now() + 30000000000; /* the runner stops us for less */
 
-    while (!(__atomic_load_n(&clocks[number].flags, __ATOMIC_SEQ_CST) & GUEST_STOPPED))
+    while (!(__atomic_load_n(&clocks[number].flags, __ATOMIC_SEQ_CST) & GUEST_STOPPED)) {
         check(now() < end);
+        pause();
+    }
     __atomic_add_fetch(&told, 1, __ATOMIC_SEQ_CST);
 }
 
