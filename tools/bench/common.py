@@ -76,7 +76,7 @@ def guest_resident(found, least, most):
 
 # AMD's exit codes (APM volume 2, appendix C) and Intel's basic exit reasons (SDM volume 3, appendix C), by the names that both can have.
 EXIT_REASONS = {
-    "svm": {96: "interrupt", 97: "NMI", 100: "interrupt window", 114: "CPUID", 119: "PAUSE", 120: "HLT", 123: "port",
+    "svm": {96: "interrupt", 97: "NMI", 100: "interrupt window", 101: "CR access", 114: "CPUID", 119: "PAUSE", 120: "HLT", 123: "port",
             124: "MSR", 127: "triple fault", 129: "hypercall", 141: "XSETBV", 1024: "nested page fault", 1025: "AVIC", 1026: "AVIC"},
     "vmx": {0: "exception", 1: "interrupt", 2: "triple fault", 7: "interrupt window", 10: "CPUID", 12: "HLT", 18: "hypercall", 28: "CR access",
             29: "DR access", 30: "port", 31: "MSR", 32: "MSR", 40: "PAUSE", 44: "APIC access", 48: "nested page fault",
