@@ -59,7 +59,7 @@ static void pause_ms(long ms)
     CHECK(nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL) == 0);
 }
 
-enum { BOOT_TIMER = 0xf5, LOST_MS = 900 };
+enum { BOOT_TIMER = 0xf5, LOST_MS = 1500 };
 
 static bool count_exit(void *context, struct mv_vcpu *vcpu, struct mv_exit *found)
 {

@@ -591,7 +591,7 @@ static struct mv_exit step_by(struct mv_machine *machine, enum mv_until until)
 {
     const char *emulator = getenv("LAB_EMULATOR");
     uint64_t before = get(machine, "rip");
-    struct mv_exit exit;
+    struct mv_exit exit = {0};
 
     do
         CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), until, MV_FOREVER, &exit) == 0);
@@ -614,7 +614,7 @@ static void points_stop(void)
     struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
     const struct mv_debug debug = {
         .count = 2, .points = {{MV_BREAK_EXECUTE, 0x10001, 1}, {MV_WATCH_WRITE, 0x18000, 1}}};
-    struct mv_exit exit;
+    struct mv_exit exit = {0};
 
     if (!mv_machine_breakpoints_work(machine)) {
         mv_machine_destroy(machine);
@@ -639,7 +639,7 @@ static void breakpoints_in_memory_stop_or_are_the_guests(void)
     struct mv_machine *machine = create(config);
     struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
     uint64_t start = get(machine, "rip");
-    struct mv_exit exit;
+    struct mv_exit exit = {0};
 
     if (mv_machine_breakpoints_work(machine)) {
         CHECK(mv_machine_write(machine, 4 * 3, BYTES(0x00, 0x06, 0x00, 0x00), 4) == 0);
@@ -664,7 +664,7 @@ static void steps(void)
     struct mv_config config = {.flat = FLAT(MV_MODE_64, 0x90, 0x90, SPEAK)};
     struct mv_machine *machine = create(config);
     static const unsigned at[] = {1, 2, 4};
-    struct mv_exit exit;
+    struct mv_exit exit = {0};
 
     for (unsigned i = 0; i < 3; i++) {
         exit = step(machine);
