@@ -56,7 +56,7 @@ static unsigned open_files(void)
 
 static void pause_ms(long ms)
 {
-    CHECK(nanosleep(&(struct timespec){.tv_nsec = ms * 1000000}, NULL) == 0);
+    CHECK(nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000}, NULL) == 0);
 }
 
 enum { BOOT_TIMER = 0xf5, LOST_MS = 1500 };
