@@ -62,7 +62,7 @@ static int explain_open(const char *path, int error, struct mv_error *err)
     if (error == EACCES || error == EPERM)
         permission_hint(path, hint, sizeof(hint));
     else if (error == ENOENT || error == ENODEV || error == ENXIO)
-        snprintf(hint, sizeof(hint), "%s", MV_HINT_NO_KVM);
+        mv_hint_no_kvm(hint, sizeof(hint));
     return mv_fail(err, -error, "open", hint, "cannot open %s: %s", path, strerror(error));
 }
 

@@ -4,6 +4,7 @@
 #define MV_ARM64_HOST_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* KVM leaves no registers in the shared page.  This one it refuses. */
@@ -23,9 +24,6 @@ static inline uint64_t mv_counter(void)
 }
 
 /* What to do where there is no /dev/kvm. */
-#define MV_HINT_NO_KVM                                                                           \
-    "KVM needs a kernel that was started at EL2: look for \"kvm\" in dmesg; a virtual machine "  \
-    "needs nested virtualization from its host; or run the same command under tools/lab, which " \
-    "emulates a machine with KVM"
+void mv_hint_no_kvm(char *ret_hint, size_t size);
 
 #endif

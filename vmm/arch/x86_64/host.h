@@ -5,6 +5,7 @@
 
 #include <linux/kvm.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Registers as KVM leaves them in the shared page at an exit. */
@@ -23,10 +24,6 @@ static inline uint64_t mv_counter(void)
 }
 
 /* What to do where there is no /dev/kvm. */
-#define MV_HINT_NO_KVM                                                                      \
-    "load the module (sudo modprobe kvm_intel, or kvm_amd); if that fails, turn on "        \
-    "virtualization (VT-x, SVM) in the computer's firmware setup, or, inside of a virtual " \
-    "machine, nested virtualization in its host; or run the same command under tools/lab, " \
-    "which emulates a machine with KVM"
+void mv_hint_no_kvm(char *ret_hint, size_t size);
 
 #endif

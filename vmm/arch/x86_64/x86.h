@@ -18,6 +18,16 @@ struct mv_arch {
 /* Whether this processor is emulated by QEMU (TCG). */
 bool mv_emulated_by_tcg(void);
 
+/* ---- host.c ---- */
+
+/* What of a host's processor decides what it needs for KVM. */
+struct mv_x86_features {
+    bool vmx, svm, hypervisor, is_amd;
+};
+
+/* mv_hint_no_kvm for such a processor. */
+void mv_x86_hint_no_kvm(const struct mv_x86_features *has, char *ret_hint, size_t size);
+
 /* ---- walk.c ---- */
 
 /* Walks the page tables that these registers name.  Needs no KVM. */
