@@ -55,9 +55,15 @@ log: {log}
 """
 
 
+def namespace():
+    """The command's beginning that gives it a network of its own. diod drops its groups, which only a namespace with several can."""
+    return ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-r", "--map-auto", "-n"]
+
+
 def missing():
     """The first thing that is not installed, or None."""
-    return next((name for name in NEEDED if not (os.path.exists(name) if "/" in name else shutil.which(name))), None)
+    needed = NEEDED if os.geteuid() == 0 else (*NEEDED, "newuidmap")
+    return next((name for name in needed if not (os.path.exists(name) if "/" in name else shutil.which(name))), None)
 
 
 def loaded(elf):
@@ -97,7 +103,9 @@ def disc_command(folder, image, ramdisk, words):
     """Writes the rest of the disc into the folder; returns the command that writes the disc to its standard output."""
     with open(f"{folder}/isolinux.cfg", "w", encoding="ascii") as file:
         file.write(DISC.format(words=words))
-    parts = [f"isolinux/{os.path.basename(path)}={path}" for path in (*SYSLINUX, f"{folder}/isolinux.cfg")]
+    for path in SYSLINUX:
+        shutil.copy(path, folder)  # genisoimage writes the disc's size into the boot loader
+    parts = [f"isolinux/{name}={folder}/{name}" for name in (*map(os.path.basename, SYSLINUX), "isolinux.cfg")]
     parts = [part.replace("\\", "\\\\") for part in (*parts, f"linux={image}", f"ramdisk={ramdisk}")]
     return ["genisoimage", "-quiet", "-r", "-b", "isolinux/isolinux.bin", "-c", "isolinux/boot.cat", "-no-emul-boot", "-boot-load-size", "4",
             "-boot-info-table", "-graft-points", *parts]
