@@ -52,6 +52,7 @@ static void rewrite(void)
     struct queue *queue = &queues[0];
     uint64_t random = 0x1234567;
 
+    interrupts_on(); /* of which none comes: for Bochs, as x86_64/bare.c says */
     while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST)) {
         uint64_t r = next_random(&random);
         unsigned what = (unsigned)(r % 16), n = (unsigned)(r / 16 % 7);
