@@ -8,7 +8,7 @@
 
 #include "x86.h"
 
-enum { VMX = 1 << 5, HYPERVISOR = 1 << 31, SVM = 1 << 2, VENDOR_AMD = 0x444d4163 /* cAMD */ };
+enum { VMX = 1 << 5, HYPERVISOR = 31, SVM = 1 << 2, VENDOR_AMD = 0x444d4163 /* cAMD */ };
 
 void mv_x86_hint_no_kvm(const struct mv_x86_features *has, char *ret_hint, size_t size)
 {
@@ -40,7 +40,7 @@ void mv_hint_no_kvm(char *ret_hint, size_t size)
         has.is_amd = ecx == VENDOR_AMD;
     if (__get_cpuid(1, &eax, &ebx, &ecx, &edx)) {
         has.vmx = ecx & VMX;
-        has.hypervisor = ecx & (unsigned)HYPERVISOR;
+        has.hypervisor = ecx >> HYPERVISOR;
     }
     if (__get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx))
         has.svm = ecx & SVM;
