@@ -588,14 +588,14 @@ Test(gdb, breakpoints_in_memory_are_put_there_and_taken_out)
 {
     cr_assert_str_eq(ask("Z0,10100,4"), "OK");
     cr_assert_str_eq(ask("Z0,10100,4"), "OK", "once more is the same");
-    cr_assert_arr_eq(memory_at(PLACE), arch.breakpoint, 4);
+    cr_assert(memcmp(memory_at(PLACE), arch.breakpoint, 4) == 0);
     cr_assert_eq(memory_at(PLACE)[4], 4, "no more than the instruction");
     cr_assert(mv_gdb_is_point(&rig.protocol, PLACE));
     cr_assert(!mv_gdb_is_point(&rig.protocol, PLACE + 4));
     cr_assert_eq(rig.protocol.debug.count, 0, "none of the processor's");
     cr_assert_str_eq(ask("z0,10104,4"), "OK", "what is not there is removed already");
     cr_assert_str_eq(ask("z0,10100,4"), "OK");
-    cr_assert_arr_eq(memory_at(PLACE), untouched, sizeof(untouched));
+    cr_assert(memcmp(memory_at(PLACE), untouched, sizeof(untouched)) == 0);
     cr_assert(!mv_gdb_is_point(&rig.protocol, PLACE));
 }
 
@@ -614,7 +614,7 @@ Test(gdb, what_the_guest_has_written_over_a_breakpoint_stays)
     cr_assert_str_eq(ask("Z0,10100,4"), "OK");
     memcpy(rig.memory + (PLACE - RIG_MEMORY), written, sizeof(written));
     cr_assert_str_eq(ask("z0,10100,4"), "OK");
-    cr_assert_arr_eq(memory_at(PLACE), written, sizeof(written));
+    cr_assert(memcmp(memory_at(PLACE), written, sizeof(written)) == 0);
 }
 
 Test(gdb, breakpoints_in_memory_are_so_many)
@@ -644,7 +644,7 @@ Test(gdb, breakpoints_in_memory_go_with_their_debugger)
             ask("c");
             mv_gdb_protocol_detach(&rig.protocol);
         }
-        cr_assert_arr_eq(memory_at(PLACE), untouched, sizeof(untouched));
+        cr_assert(memcmp(memory_at(PLACE), untouched, sizeof(untouched)) == 0);
         cr_assert_eq(*memory_at(0x10200), 0);
         cr_assert_eq(rig.protocol.point_count, 0);
     }
