@@ -126,8 +126,8 @@ bool mv_gdb_protocol_take(struct mv_gdb_protocol *protocol, const char *bytes, s
 void mv_gdb_protocol_stopped(struct mv_gdb_protocol *protocol, unsigned cpu, int signal,
                              const struct mv_debug_stop *stop);
 
-/* Whether a breakpoint in memory at this guest-virtual address is GDB's, and not the guest's own.
- * From any thread, of a vCPU that is not held. */
+/* Whether the breakpoint in memory at this guest-virtual address is GDB's, and not the guest's own.
+ * From a vCPU's thread, too, before that is held. */
 bool mv_gdb_is_point(const struct mv_gdb_protocol *protocol, uint64_t address);
 
 /* GDB has gone without a word, and the machine is held: it goes on without points. */
