@@ -271,16 +271,6 @@ void blk_fill_file(uint64_t at, size_t size, unsigned version)
 
 /* ---- the engine ---- */
 
-static void submit(struct mv_engine *engine, struct mv_io *io)
-{
-    (void)engine;
-    cr_assert_lt(script.held_count, MV_COUNT(script.held));
-    script.held[script.held_count++] = io;
-    if (script.log_count < MV_COUNT(script.log))
-        script.log[script.log_count++] = (struct script_op){
-            .op = io->op, .stable = io->stable, .offset = io->offset, .size = io->size};
-}
-
 static void do_io(struct mv_io *io)
 {
     if (script.errors[io->op])
@@ -288,6 +278,20 @@ static void do_io(struct mv_io *io)
     else
         mv_io_perform(script.fd, io);
     script.done[script.done_count++] = io;
+}
+
+static void submit(struct mv_engine *engine, struct mv_io *io)
+{
+    (void)engine;
+    if (script.log_count < MV_COUNT(script.log))
+        script.log[script.log_count++] = (struct script_op){
+            .op = io->op, .stable = io->stable, .offset = io->offset, .size = io->size};
+    if (script.eager) {
+        do_io(io);
+        return;
+    }
+    cr_assert_lt(script.held_count, MV_COUNT(script.held));
+    script.held[script.held_count++] = io;
 }
 
 void script_release(unsigned count)

@@ -133,6 +133,7 @@ struct script {
     struct mv_engine engine;
     int fd;
     bool hold;        /* nothing is done before script_release */
+    bool eager;       /* all is done before submit returns, as other threads may do it */
     unsigned busy;    /* how often start refuses yet */
     unsigned partial; /* so many are done in part, and not started again when reaped */
     int errors[5];    /* what an operation ends with instead of being done */

@@ -622,16 +622,18 @@ static bool take_requests(struct blk *blk)
     return left < MV_QUEUE_MAX;
 }
 
+/* What is done, but not for ever: the next step of a request may be done before we have seen the
+ * others. */
 static bool reap(struct blk *blk)
 {
+    unsigned most = blk->in_flight, count = 0;
     struct mv_io *io;
-    bool any = false;
 
-    while ((io = blk->engine->ops->reap(blk->engine)) != NULL) {
+    while (count < most && (io = blk->engine->ops->reap(blk->engine)) != NULL) {
         finish(blk, (struct request *)io); /* its first member */
-        any = true;
+        count++;
     }
-    return any;
+    return count > 0;
 }
 
 static void publish(struct blk *blk)
