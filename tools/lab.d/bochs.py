@@ -19,6 +19,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import tty
 
 MODEL = "corei7_haswell_4770"
@@ -126,6 +127,16 @@ def raise_lo():
         fcntl.ioctl(any_socket, 0x8914, struct.pack("16sH14x", b"lo", 1))  # SIOCSIFFLAGS: IFF_UP
 
 
+def serve_files(listener, exports):
+    """A diod for each connection, not one that listens: that one would look up who connects, where a computer may have no name for lo."""
+    while True:
+        connection = listener.accept()[0]
+        number = str(connection.fileno())
+        subprocess.Popen(["diod", "-f", "-n", "-N", "-r", number, "-w", number, *[f"--export={path}" for path in exports]],
+                         stdin=subprocess.DEVNULL, pass_fds=[connection.fileno()], preexec_fn=dies_with_us)
+        connection.close()
+
+
 def agent_ports(listener):
     """The agent's connections, in the order of their numbers, of which each begins with its own."""
     found = {}
@@ -154,9 +165,7 @@ def main():
     """Runs Bochs until it ends, and passes the agent's connections on."""
     order = json.loads(sys.argv[1])
     raise_lo()
-    listener = socket.create_server(("127.0.0.1", AGENT_PORT))
-    subprocess.Popen(["diod", "-f", "-n", "-N", "-l", f"127.0.0.1:{FILES_PORT}", *[f"--export={path}" for path in order["exports"]]],
-                     stdin=subprocess.DEVNULL, preexec_fn=dies_with_us)
+    files, listener = (socket.create_server(("127.0.0.1", port)) for port in (FILES_PORT, AGENT_PORT))
     ours, theirs = pty.openpty()  # its display wants a terminal
     bochs = subprocess.Popen(["bochs", "-q", "-f", order["configuration"], "-rc", order["commands"]], stdin=theirs, stdout=theirs,
                              stderr=theirs, pass_fds=order["files"], preexec_fn=dies_with_us)
@@ -167,6 +176,7 @@ def main():
         socket.send_fds(socket.socket(fileno=order["way"]), [b"p"], [port.fileno() for port in ports])
         os._exit(0)
     os.close(order["way"])
+    threading.Thread(target=serve_files, args=[files, order["exports"]], daemon=True).start()
     read_screens(ours)
     sys.exit(bochs.wait())
 
