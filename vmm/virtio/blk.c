@@ -622,8 +622,8 @@ static bool take_requests(struct blk *blk)
     return left < MV_QUEUE_MAX;
 }
 
-/* What is done, but not for ever: the next step of a request may be done before we have seen the
- * others. */
+/* What is done, but not for ever: an engine's threads may be done with the next step that this
+ * begins before it looks again. */
 static bool reap(struct blk *blk)
 {
     unsigned most = blk->in_flight, count = 0;
