@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "arch/arch.h"
-#include "vcpu.h"
+#include "core/vcpu.h"
 
 #ifdef MV_HAVE_CAPSTONE
 #include <capstone/capstone.h>

@@ -14,7 +14,7 @@
 #include <sys/syscall.h>
 
 #include "arch/arch.h"
-#include "vcpu.h"
+#include "core/vcpu.h"
 
 #ifndef sigev_notify_thread_id /* glibc has no name for it */
 #define sigev_notify_thread_id _sigev_un._tid

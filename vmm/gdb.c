@@ -17,8 +17,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#include "log.h"
-#include "util.h"
+#include "core/log.h"
+#include "core/util.h"
 
 #define SIGNAL_INT  2 /* as GDB numbers them */
 #define SIGNAL_TRAP 5

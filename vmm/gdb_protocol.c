@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "util.h"
+#include "core/util.h"
 
 #define DESCRIPTION 16384
 #define SIGNAL_TRAP 5

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "arch/arch.h"
-#include "util.h"
-#include "vcpu.h"
+#include "core/util.h"
+#include "core/vcpu.h"
 
 /* ---- registers ---- */
 

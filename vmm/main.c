@@ -13,12 +13,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/util.h"
 #include "gdb.h"
 #include "minivmm/vcpu.h"
 #include "options.h"
 #include "term.h"
 #include "trace/format.h"
-#include "util.h"
 
 /* Exit statuses; see minivmm(1). */
 enum {

@@ -12,9 +12,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/util.h"
 #include "minivmm/minivmm.h"
 #include "minivmm/trace.h"
-#include "util.h"
 
 #define DEFAULT_CONSOLE "console=ttyS0"
 #define DEFAULT_PANIC   "panic=-1"

@@ -13,10 +13,10 @@
 
 #include <pthread.h>
 
+#include "core/util.h"
 #include "host.h"
 #include "minivmm/trace.h"
 #include "minivmm/vcpu.h"
-#include "util.h"
 
 /* One moment on both clocks. */
 struct mv_moment {

@@ -10,8 +10,8 @@
 
 #include "arch/arch.h"
 #include "board.h"
-#include "gate.h"
-#include "vcpu.h"
+#include "core/pause.h"
+#include "core/vcpu.h"
 
 /* Whose threads the vCPUs run in. */
 enum mv_run_mode {

@@ -12,7 +12,7 @@
 
 #include <stddef.h>
 
-#include "util.h"
+#include "core/util.h"
 #include "virtio/blk.h"
 #include "virtio/mmio.h"
 

@@ -10,8 +10,8 @@
 #include <zstd.h>
 
 #include "boot/boot.h"
+#include "core/util.h"
 #include "layout.h"
-#include "util.h"
 
 enum { SIZE = 300 * 1000, TABLES = 64 * 1024, TEXT_OFFSET = 0x80000, MEMORY_SIZE = 0x60000 };
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The address spaces of devices: who is at an address, and what nobody answers. */
-#include "bus.h"
+#include "core/bus.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
 
-#include "util.h"
+#include "core/util.h"
 
 /* A device that remembers its last access. */
 struct probe {

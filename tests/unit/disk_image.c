@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/util.h"
 #include "io/io.h"
-#include "util.h"
 
 static char folder[] = "/tmp/minivmm-image-XXXXXX", path[64];
 static struct mv_disk disk;

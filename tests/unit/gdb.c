@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/util.h"
 #include "gdb_rig.h"
-#include "util.h"
 
 /* The last type has all bytes that a binary answer must not have as they are. */
 static const struct mv_gdb_register registers[] = {

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "util.h"
+#include "core/util.h"
 
 static void require(struct gdb_rig *rig, bool good, const char *what)
 {

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "util.h"
+#include "core/util.h"
 #include "x86.h"
 
 Test(host, what_kvm_lacks_is_told_by_the_processor)

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/util.h"
 #include "term.h"
-#include "util.h"
 
 static bool in_escape;
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Messages, errors and the timeline: what is cut, what is dropped, what is kept. */
-#include "log.h"
+#include "core/log.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>
 
-#include "timeline.h"
+#include "core/timeline.h"
 #include "vm.h"
 
 /* ---- mv_log ---- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The I/O thread: calls under the lock, changes of interest, start and stop. */
-#include "loop.h"
+#include "core/loop.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "util.h"
+#include "core/util.h"
 
 static struct mv_loop loop;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

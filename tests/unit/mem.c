@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Guest memory: every edge of the translation, and files put into it. */
-#include "mem.h"
+#include "core/memory.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "util.h"
+#include "core/util.h"
 
 #define LOW  (1 * MV_MIB)
 #define HIGH (2 * MV_MIB)

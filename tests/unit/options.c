@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/util.h"
 #include "minivmm/minivmm.h"
-#include "util.h"
 
 #define MOST 16
 

@@ -17,9 +17,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/util.h"
 #include "dev/dev.h"
 #include "layout.h"
-#include "util.h"
 
 #define BASE     0x3f8ull
 #define PATIENCE 20000 /* milliseconds until a test gives up: a loaded computer is slow */

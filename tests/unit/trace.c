@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include "board.h"
+#include "core/timeline.h"
+#include "core/util.h"
 #include "recorder.h"
-#include "timeline.h"
 #include "traces.h"
-#include "util.h"
 
 /* ---- the ring ---- */
 

@@ -11,7 +11,7 @@
 #ifndef MV_TEST_VIRTIO_RIG_H
 #define MV_TEST_VIRTIO_RIG_H
 
-#include "util.h"
+#include "core/util.h"
 #include "virtio/mmio.h"
 
 #define RIG_LOW       (2 * MV_GIB)

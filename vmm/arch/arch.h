@@ -8,9 +8,9 @@
 
 #include <stdio.h>
 
-#include "bus.h"
-#include "kvm.h"
-#include "mem.h"
+#include "core/bus.h"
+#include "core/kvm.h"
+#include "core/memory.h"
 #include "minivmm/vcpu.h"
 
 struct mv_device_entry;

@@ -22,7 +22,7 @@
 
 #include "boot/boot.h"
 #include "boot/unpack.h"
-#include "util.h"
+#include "core/util.h"
 
 struct header {
     uint32_t code0, code1;

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #include "arch/arch.h"
-#include "log.h"
-#include "mem.h"
+#include "core/log.h"
+#include "core/memory.h"
 
 /* The state in which a guest is started. */
 enum mv_entry_mode {

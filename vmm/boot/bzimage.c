@@ -26,7 +26,7 @@
 #include "arch/x86_64/layout.h"
 #include "arch/x86_64/x86.h"
 #include "boot/boot.h"
-#include "util.h"
+#include "core/util.h"
 
 #define SECTOR              512ull
 #define OLD_CMDLINE_LIMIT   255ull        /* before 2.06 */

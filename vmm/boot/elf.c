@@ -18,7 +18,7 @@
 #include "arch/x86_64/x86.h"
 #include "boot/boot.h"
 #include "boot/multiboot.h"
-#include "util.h"
+#include "core/util.h"
 
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
 #define START_INFO_MAGIC         0x336ec578u

@@ -3,8 +3,8 @@
 #ifndef MV_BOOT_FDT_H
 #define MV_BOOT_FDT_H
 
-#include "bus.h"
-#include "mem.h"
+#include "core/bus.h"
+#include "core/memory.h"
 
 struct mv_fdt {
     const struct mv_mem *mem;

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 
 #include "boot/boot.h"
-#include "log.h"
+#include "core/log.h"
 
 #define ALIGNMENT 4
 #define WRITER_MS 3000 /* how long a FIFO that nobody writes to is waited for */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "boot/boot.h"
-#include "util.h"
+#include "core/util.h"
 
 #define OTHER_COMPUTER "name a kernel for this computer's architecture"
 

@@ -14,7 +14,7 @@
 
 #include "arch/x86_64/layout.h"
 #include "arch/x86_64/x86.h"
-#include "util.h"
+#include "core/util.h"
 
 #define SEARCHED     8192 /* 3.1.1 */
 #define HEADER_MAGIC 0x1badb002u

@@ -6,7 +6,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#include "util.h"
+#include "core/util.h"
 
 #define CHUNK (64 * MV_KIB) /* of the file, at a time */
 

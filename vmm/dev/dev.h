@@ -6,13 +6,13 @@
 #ifndef MV_DEV_DEV_H
 #define MV_DEV_DEV_H
 
-#include "bus.h"
-#include "irq.h"
-#include "log.h"
-#include "loop.h"
-#include "mem.h"
+#include "core/bus.h"
+#include "core/irq.h"
+#include "core/log.h"
+#include "core/loop.h"
+#include "core/memory.h"
+#include "core/timeline.h"
 #include "minivmm/minivmm.h"
-#include "timeline.h"
 
 /* How a device ends the machine.  Any thread; the first one counts. */
 struct mv_ender {

@@ -27,9 +27,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "core/util.h"
 #include "dev/dev.h"
 #include "dev/uart.h"
-#include "util.h"
 
 #define OUT_SIZE  (64 * 1024)
 #define OUT_MARK  (32 * 1024) /* the rest is more than there can be vCPUs */

@@ -11,8 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/log.h"
 #include "io.h"
-#include "log.h"
 
 #define LARGE_BLOCK 4096u
 

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <unistd.h>
 
-#include "util.h"
+#include "core/util.h"
 
 /* The first bytes of the buffers are done with. */
 static void skip(struct mv_io *io, uint64_t bytes)

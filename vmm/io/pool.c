@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
+#include "core/util.h"
 #include "io.h"
-#include "util.h"
 
 #define THREADS 4
 

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 
+#include "core/util.h"
 #include "io.h"
-#include "util.h"
 
 #define MOST_ENTRIES 1024
 

@@ -11,8 +11,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "core/util.h"
 #include "trace/format.h"
-#include "util.h"
 
 #define PROCESS "\"pid\":1"
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/util.h"
 #include "trace/format.h"
-#include "util.h"
 
 const char mv_trace_help[] =
     "usage: minivmm trace [options] TRACE\n"

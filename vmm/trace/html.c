@@ -5,8 +5,8 @@
  */
 #include <string.h>
 
+#include "core/util.h"
 #include "trace/format.h"
-#include "util.h"
 
 #define REASONS 64 /* of linux/kvm.h; there are fewer */
 

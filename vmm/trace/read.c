@@ -7,11 +7,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "log.h"
+#include "core/log.h"
+#include "core/util.h"
 #include "minivmm/device.h"
 #include "minivmm/vcpu.h"
 #include "trace/format.h"
-#include "util.h"
 
 #define LONGEST \
     (1ull << 53) /* nanoseconds, 104 days: what a number of JavaScript's holds exactly */

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/util.h"
 #include "trace/format.h"
-#include "util.h"
 
 #define TOP_ADDRESSES 20
 

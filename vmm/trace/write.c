@@ -7,9 +7,9 @@
 #include <sys/utsname.h>
 #include <time.h>
 
+#include "core/util.h"
 #include "minivmm/device.h"
 #include "trace/format.h"
-#include "util.h"
 
 #define CHUNK 1024 /* records at a time */
 

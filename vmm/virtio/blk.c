@@ -27,7 +27,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "util.h"
+#include "core/util.h"
 
 /* 5.2.3 */
 #define F_SEG_MAX      (1ull << 2)

@@ -3,8 +3,8 @@
 #ifndef MV_VIRTIO_BLK_H
 #define MV_VIRTIO_BLK_H
 
+#include "core/util.h"
 #include "io/io.h"
-#include "util.h"
 #include "virtio.h"
 
 /* Bytes that all disks of a machine have in flight at most, and in memory of the host's for

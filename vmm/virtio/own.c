@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "util.h"
+#include "core/util.h"
 
 /* virtio 1.2, 2.2: the bits of a device's type; the others are the ring's and ours */
 #define TYPE_FEATURES (((1ull << 24) - 1) | ~((1ull << 50) - 1))

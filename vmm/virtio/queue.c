@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "util.h"
+#include "core/util.h"
 
 /* virtio 1.2, 2.7.5 */
 struct descriptor {

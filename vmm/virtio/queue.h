@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "mem.h"
+#include "core/memory.h"
 #include "minivmm/virtio.h"
 
 /* Feature bits that the ring itself has (virtio 1.2, 6). */

@@ -16,8 +16,8 @@
 #ifndef MV_VIRTIO_VIRTIO_H
 #define MV_VIRTIO_VIRTIO_H
 
-#include "log.h"
-#include "loop.h"
+#include "core/log.h"
+#include "core/loop.h"
 #include "minivmm/virtio.h"
 #include "queue.h"
 

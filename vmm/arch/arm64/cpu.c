@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "arm64.h"
-#include "vcpu.h"
+#include "core/vcpu.h"
 
 enum { PSTATE_EL1H_MASKED = 0x3c5 }; /* D, A, I, F and M = EL1h */
 

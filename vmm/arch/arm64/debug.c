@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "arm64.h"
-#include "vcpu.h"
+#include "core/vcpu.h"
 
 enum {
     CONTROL_ENABLE = 1u << 0,

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "arm64.h"
-#include "util.h"
+#include "core/util.h"
 
 enum {
     EC_SHIFT = 26,

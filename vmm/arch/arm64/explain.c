@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #include "arm64.h"
-#include "util.h"
+#include "core/util.h"
 
 enum {
     MODE = 0xf,

@@ -3,7 +3,7 @@
  * machine has. */
 #include "gdb_protocol.h"
 
-#include "util.h"
+#include "core/util.h"
 
 #define VECTOR(n)                      \
     {                                  \

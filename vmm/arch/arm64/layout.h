@@ -39,7 +39,7 @@
 #ifndef MV_ARM64_LAYOUT_H
 #define MV_ARM64_LAYOUT_H
 
-#include "util.h"
+#include "core/util.h"
 
 #define MV_RAM_GPA       0x40000000ull
 #define MV_GICD_GPA      0x08000000ull

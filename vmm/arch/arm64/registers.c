@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "arm64.h"
-#include "vcpu.h"
+#include "core/vcpu.h"
 
 #define CORE(member) (KVM_REG_ARM_CORE | offsetof(struct kvm_regs, member) / sizeof(uint32_t))
 #define VREG(n)      (KVM_REG_ARM_CORE | (offsetof(struct kvm_regs, fp_regs.vregs) / 4 + 4 * (n)))

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "arm64.h"
-#include "vcpu.h"
+#include "core/vcpu.h"
 
 #define CODE_WORDS 4
 #define SCTLR_M    1                     /* the MMU is on */

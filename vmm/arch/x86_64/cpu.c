@@ -20,8 +20,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/vcpu.h"
 #include "layout.h"
-#include "vcpu.h"
 #include "x86.h"
 
 enum {

@@ -8,7 +8,7 @@
 #include <asm/kvm_para.h>
 #include <string.h>
 
-#include "util.h"
+#include "core/util.h"
 #include "x86.h"
 
 #define CRYSTAL_KHZ 1000000u /* KVM's local APIC timer counts nanoseconds */

@@ -6,8 +6,8 @@
 #ifndef MV_X86_CRASH_H
 #define MV_X86_CRASH_H
 
+#include "core/util.h"
 #include "explain.h"
-#include "util.h"
 
 enum { DE = 0, BP = 3, UD = 6, NM = 7, DF = 8, TS = 10, NP = 11, SS = 12, GP = 13, PF = 14 };
 enum { INTERRUPT = 32, NONE = -1 };

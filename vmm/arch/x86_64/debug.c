@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "vcpu.h"
+#include "core/vcpu.h"
 #include "x86.h"
 
 enum {

@@ -6,8 +6,8 @@
  */
 #include <string.h>
 
+#include "core/util.h"
 #include "explain.h"
-#include "util.h"
 
 enum {
     M = MV_X86_MODRM,

@@ -3,7 +3,7 @@
  * FS and GS, and what only a machine has. */
 #include "gdb_protocol.h"
 
-#include "util.h"
+#include "core/util.h"
 
 #define EXT(n)                           \
     {                                    \

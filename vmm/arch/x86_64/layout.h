@@ -67,7 +67,7 @@
 #ifndef MV_X86_LAYOUT_H
 #define MV_X86_LAYOUT_H
 
-#include "util.h"
+#include "core/util.h"
 
 #define MV_GDT_GPA         0x1000ull
 #define MV_START_INFO_GPA  0x2000ull

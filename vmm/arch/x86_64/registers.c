@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "vcpu.h"
+#include "core/vcpu.h"
 #include "x86.h"
 
 /* Where KVM keeps a register. */

@@ -6,8 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/vcpu.h"
 #include "explain.h"
-#include "vcpu.h"
 
 #define CODE_BYTES  16
 #define LEAVES_MOST 256       /* of CPUID */

@@ -4,8 +4,8 @@
  * (SDM volume 3, 27.3.1; APM volume 2, 15.5.1), of which KVM tells no more than that one is broken,
  * and those that KVM checks before.  Left out: what is not in KVM's general and special registers.
  */
+#include "core/util.h"
 #include "explain.h"
-#include "util.h"
 
 enum {
     CR0_PE = 1u << 0,

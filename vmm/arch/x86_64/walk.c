@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vcpu.h"
+#include "core/vcpu.h"
 #include "x86.h"
 
 enum {

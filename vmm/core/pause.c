@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Who is inside of KVM, and who may not go in: see gate.h. */
-#include "gate.h"
+/* Who is inside of KVM, and who may not go in: see pause.h. */
+#include "pause.h"
 
 void mv_gate_init(struct mv_gate *gate, const atomic_bool *ended)
 {

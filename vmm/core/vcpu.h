@@ -12,11 +12,11 @@
 #include <time.h>
 
 #include "bus.h"
-#include "gate.h"
 #include "host.h"
 #include "kvm.h"
-#include "mem.h"
+#include "memory.h"
 #include "minivmm/vcpu.h"
+#include "pause.h"
 #include "recorder.h"
 
 /* One of the last exits, for a report. */

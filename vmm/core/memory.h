@@ -9,8 +9,8 @@
  * change at any time under a running guest: read it once, then validate, then
  * use.
  */
-#ifndef MV_MEM_H
-#define MV_MEM_H
+#ifndef MV_MEMORY_H
+#define MV_MEMORY_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -7,8 +7,8 @@
  * Nothing is locked on the way of an exit: a vCPU looks at `holds`, and goes out when it is
  * not 0.  A kick (vcpu.h) makes it look.
  */
-#ifndef MV_GATE_H
-#define MV_GATE_H
+#ifndef MV_PAUSE_H
+#define MV_PAUSE_H
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Guest memory: see mem.h. */
-#include "mem.h"
+/* Guest memory: see memory.h. */
+#include "memory.h"
 
 #include <assert.h>
 #include <errno.h>
