@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "core/timeline.h"
-#include "vm.h"
+#include "machine/machine.h"
 
 /* ---- mv_log ---- */
 

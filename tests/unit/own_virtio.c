@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Virtio devices of the embedder's: what minivmm/virtio.h says, behind the registers. */
-#include "virtio/own.h"
+#include "embed/own_virtio.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -8,9 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "board.h"
 #include "core/timeline.h"
 #include "core/util.h"
+#include "machine/board.h"
 #include "recorder.h"
 #include "traces.h"
 

@@ -3,7 +3,7 @@
 #ifndef MV_VIRTIO_OWN_H
 #define MV_VIRTIO_OWN_H
 
-#include "virtio.h"
+#include "virtio/virtio.h"
 
 /* 0 or -EINVAL. */
 int mv_own_virtio_check(const struct mv_own_virtio *given, struct mv_error *err);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The machine: see vm.h, and minivmm.h for the public functions. */
-#include "vm.h"
+/* The machine: see machine.h, and minivmm.h for the public functions. */
+#include "machine.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "boot/boot.h"
-#include "virtio/own.h"
+#include "embed/own_virtio.h"
 
 _Static_assert(MV_MEMORIES_MAX == MV_MEM_OWN, "mem.h keeps them");
 

@@ -3,8 +3,8 @@
  * The machine: owns everything.  Built from config to first instruction, frozen,
  * run, and torn down in reverse.
  */
-#ifndef MV_VM_H
-#define MV_VM_H
+#ifndef MV_MACHINE_H
+#define MV_MACHINE_H
 
 #include <stdatomic.h>
 

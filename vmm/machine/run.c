@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "vm.h"
+#include "machine.h"
 
 #define SLEEP_LOOK_SECONDS 2   /* between two looks whether the guest sleeps for ever */
 #define STOPPED_FLUSH_MS   100 /* how long a stopped machine may try to deliver its output */

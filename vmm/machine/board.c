@@ -9,10 +9,10 @@
 #include <sys/mman.h>
 
 #include "arch/arch.h"
+#include "embed/own_virtio.h"
 #include "layout.h"
 #include "virtio/blk.h"
 #include "virtio/mmio.h"
-#include "virtio/own.h"
 
 /* clang-format off */
 static const struct mv_device_entry entries[] = {

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "vm.h"
+#include "machine/machine.h"
 
 static void report_exits(const struct mv_vcpu *vcpu, FILE *to)
 {

@@ -5,7 +5,7 @@
  *
  * Left out: looking at a queue for a while before the doorbell is asked for, as blk.c does.
  */
-#include "own.h"
+#include "own_virtio.h"
 
 #include <errno.h>
 #include <stdlib.h>
