@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "core/util.h"
-#include "gdb.h"
+#include "gdb/gdb.h"
 #include "minivmm/vcpu.h"
 #include "options.h"
 #include "term.h"

@@ -4,7 +4,7 @@
  * with ! is the machine's: it stops, ends, or loses its debugger, if it can; all others are
  * packets, which get their frame and sum.
  */
-#include "gdb_protocol.h"
+#include "gdb/gdb_protocol.h"
 
 #include <stdio.h>
 #include <stdlib.h>

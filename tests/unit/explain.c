@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What is wrong with a vCPU, in words: each rule of its state broken alone, and crashes that no
  * machine is needed for. */
-#include "explain.h"
+#include "debug/x86_64/explain.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

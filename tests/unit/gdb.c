@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* GDB's remote protocol as a model, packet by packet, against the GDB manual, appendix E. */
-#include "gdb_protocol.h"
+#include "gdb/gdb_protocol.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -4,7 +4,7 @@
 #ifndef MV_GDB_RIG_H
 #define MV_GDB_RIG_H
 
-#include "gdb_protocol.h"
+#include "gdb/gdb_protocol.h"
 
 #define RIG_CPUS      3
 #define RIG_MEMORY    0x10000ull            /* here is as much memory as `memory` has */

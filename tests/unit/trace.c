@@ -10,8 +10,8 @@
 
 #include "core/timeline.h"
 #include "core/util.h"
+#include "debug/recorder.h"
 #include "machine/board.h"
-#include "recorder.h"
 #include "traces.h"
 
 /* ---- the ring ---- */

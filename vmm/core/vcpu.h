@@ -12,12 +12,12 @@
 #include <time.h>
 
 #include "bus.h"
+#include "debug/recorder.h"
 #include "host.h"
 #include "kvm.h"
 #include "memory.h"
 #include "minivmm/vcpu.h"
 #include "pause.h"
-#include "recorder.h"
 
 /* One of the last exits, for a report. */
 struct mv_exit_record {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The target description of arm64 (GDB manual, G.5.1): core and vector registers, and what only a
  * machine has. */
-#include "gdb_protocol.h"
+#include "gdb/gdb_protocol.h"
 
 #include "core/util.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* x86's watchpoints stop behind the access, so that GDB need not step over them: interrupts may
  * come during a step. */
-#include "gdb.h"
+#include "gdb/gdb.h"
 
 enum { EFER_LMA = 1 << 10 };
 

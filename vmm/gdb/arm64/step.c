@@ -5,7 +5,7 @@
  * So IRQs are masked for the step: PSTATE.I (Arm ARM, C5.2.2), and what the guest could see or
  * change of it is left to it.
  */
-#include "gdb.h"
+#include "gdb/gdb.h"
 
 enum {
     PSTATE_I = 1u << 7,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The target descriptions of x86-64 and i386 (GDB manual, G.5.3): core and SSE registers, bases of
  * FS and GS, and what only a machine has. */
-#include "gdb_protocol.h"
+#include "gdb/gdb_protocol.h"
 
 #include "core/util.h"
 
