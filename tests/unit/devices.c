@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "arch/arch.h"
-#include "dev/power.h"
 #include "layout.h"
 #include "machine/board.h"
+#include "power.h"
 
 static struct mv_bus ports, mmio;
 static struct mv_board board;

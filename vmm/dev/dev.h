@@ -78,12 +78,12 @@ mv_device_create_fn mv_keyboard_create;      /* keyboard.c: a PC's keyboard cont
 mv_device_create_fn mv_cmos_create;          /* cmos.c: a PC's clock, and its memory */
 mv_device_create_fn mv_crtc_create;          /* crtc.c: a PC's cursor */
 mv_device_create_fn mv_bios_call_create;     /* bios_call.c: a call of a BIOS */
-mv_device_create_fn mv_exit_create;          /* exit.c: the guest's exit status */
+mv_device_create_fn mv_exit_create;          /* exit_port.c: the guest's exit status */
 mv_device_create_fn mv_panic_create;         /* panic.c: pvpanic */
 mv_device_create_fn mv_rtc_create;           /* rtc.c: the time of day */
 mv_device_create_fn mv_boot_timer_create;    /* boot_timer.c: marks on the timeline */
 
-/* exit.c: for a device whose whole state is a way to end the machine: a copy of
+/* exit_port.c: for a device whose whole state is a way to end the machine: a copy of
  * env->ender, to be freed by ops->destroy (free itself will do). */
 int mv_ender_device(struct mv_device *device, const struct mv_device_env *env,
                     const struct mv_device_ops *ops);

@@ -18,8 +18,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "dev/power.h"
 #include "layout.h"
+#include "power.h"
 #include "x86.h"
 
 #define OEM_ID "MINVMM"

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "boot/multiboot.h"
 #include "dev/dev.h"
-#include "dev/power.h"
 #include "layout.h"
+#include "oldpc/multiboot.h"
+#include "power.h"
 #include "x86.h"
 
 #define CPUID_ENTRIES 256 /* KVM has about 60 to 100 */

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #include "dev/dev.h"
-#include "dev/power.h"
+#include "power.h"
 
 enum { DATA = 0, STATUS = 4 };
 

@@ -21,8 +21,8 @@
 #include <string.h>
 
 #include "boot/boot.h"
-#include "boot/unpack.h"
 #include "core/util.h"
+#include "unpack.h"
 
 struct header {
     uint32_t code0, code1;

@@ -23,10 +23,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "arch/x86_64/layout.h"
-#include "arch/x86_64/x86.h"
 #include "boot/boot.h"
 #include "core/util.h"
+#include "layout.h"
+#include "x86.h"
 
 #define SECTOR              512ull
 #define OLD_CMDLINE_LIMIT   255ull        /* before 2.06 */

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "dev/dev.h"
+#include "dev.h"
 
 /* For devices whose whole state is a way to end the machine. */
 int mv_ender_device(struct mv_device *device, const struct mv_device_env *env,

@@ -14,11 +14,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "arch/x86_64/layout.h"
-#include "arch/x86_64/x86.h"
 #include "boot/boot.h"
-#include "boot/multiboot.h"
 #include "core/util.h"
+#include "layout.h"
+#include "oldpc/multiboot.h"
+#include "x86.h"
 
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
 #define START_INFO_MAGIC         0x336ec578u

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Unpacking kernels: see unpack.h. */
-#include "boot/unpack.h"
+#include "unpack.h"
 
 #include <errno.h>
 #include <zlib.h>

@@ -6,7 +6,7 @@
  * and one module, the initrd.  As with QEMU and GRUB Legacy, and unlike GRUB 2, the first word of
  * the command line is the kernel's own name, and the module's string is the file's.
  */
-#include "boot/multiboot.h"
+#include "multiboot.h"
 
 #include <errno.h>
 #include <stdio.h>

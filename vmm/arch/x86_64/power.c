@@ -13,7 +13,7 @@
  *   offset 0  PM1 control, 2 bytes: bit 0 SCI_EN, always set; bit 13 SLP_EN
  *   offset 4  PM1 status and enable: no events
  */
-#include "dev/power.h"
+#include "power.h"
 
 #include <stdlib.h>
 
