@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Fuzz target: the command line.  The input is words, each ended by a zero byte. */
-#include "options.h"
+#include "cli/options.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "core/util.h"
-#include "io/io.h"
+#include "disk/io.h"
 
 static char folder[] = "/tmp/minivmm-image-XXXXXX", path[64];
 static struct mv_disk disk;

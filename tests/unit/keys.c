@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/term.h"
 #include "core/util.h"
-#include "term.h"
 
 static bool in_escape;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The command line: words in, options or a message out. */
-#include "options.h"
+#include "cli/options.h"
 
 #include <criterion/criterion.h>
 #include <stdarg.h>

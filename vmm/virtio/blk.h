@@ -4,7 +4,7 @@
 #define MV_VIRTIO_BLK_H
 
 #include "core/util.h"
-#include "io/io.h"
+#include "disk/io.h"
 #include "virtio.h"
 
 /* Bytes that all disks of a machine have in flight at most, and in memory of the host's for
