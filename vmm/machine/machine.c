@@ -13,7 +13,7 @@
 #include "boot/boot.h"
 #include "embed/own_virtio.h"
 
-_Static_assert(MV_MEMORIES_MAX == MV_MEM_OWN, "mem.h keeps them");
+_Static_assert(MV_MEMORIES_MAX == MV_MEM_OWN, "memory.h keeps them");
 
 #define LINUX_LEAST      (512 * MV_KIB) /* bytes of a kernel */
 #define STOPPED_FLUSH_MS 100 /* how long a stopped machine may try to deliver its output */
