@@ -348,7 +348,7 @@ MV_API bool mv_machine_breakpoints_work(const struct mv_machine *machine);
 /**
  * The instruction at a guest-virtual address as a line of text, in the mode that the
  * vCPU is in.  Returns its length in bytes; -EFAULT (nothing is mapped there), -EILSEQ
- * (no instruction), -EOPNOTSUPP (the library was built without capstone).
+ * (no instruction), -ENOSYS (the library was built without capstone).
  */
 MV_API int mv_vcpu_disassemble(struct mv_vcpu *vcpu, uint64_t address, char *ret_text, size_t size);
 

@@ -148,7 +148,7 @@ void mv_arch_tell_of_stop(const struct mv_vcpu *vcpu);
 /* After a kick, by the vCPU's own thread: whether no interrupt can wake it. */
 bool mv_arch_is_asleep(const struct mv_vcpu *vcpu);
 
-/* In capstone's numbers: what the vCPU executes now.  Only where there is capstone. */
+/* In capstone's numbers: what the vCPU executes now.  Built with capstone only. */
 void mv_arch_instruction_set(struct mv_vcpu *vcpu, unsigned *ret_arch, unsigned *ret_mode);
 
 /* A line for each rule of the processor's that the vCPU's state breaks, or the state that KVM

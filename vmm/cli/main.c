@@ -531,7 +531,9 @@ int main(int argc, char **argv)
     }
     switch (options.action) {
     case MV_ACTION_HELP: status = fputs(mv_help_text, stdout) < 0; break;
-    case MV_ACTION_VERSION: status = printf("minivmm %s\n", mv_version()) < 0; break;
+    case MV_ACTION_VERSION:
+        status = printf("minivmm %s\nbuilt with: " MV_FEATURES "\n", mv_version()) < 0;
+        break;
     default: status = run(&options, began); break;
     }
     mv_options_done(&options);

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Instructions as text, by capstone, where the library was built with it. */
+/* Instructions as text, by capstone.  Built without it, the library has disassemble_stub.c instead.
+ */
+#include <capstone/capstone.h>
 #include <errno.h>
 #include <stdio.h>
 
 #include "arch/arch.h"
 #include "core/vcpu.h"
-
-#ifdef MV_HAVE_CAPSTONE
-#include <capstone/capstone.h>
 
 #define LONGEST 15 /* bytes of an instruction: x86 */
 
@@ -37,7 +36,7 @@ int mv_vcpu_disassemble(struct mv_vcpu *vcpu, uint64_t address, char *ret_text, 
         return -EFAULT;
     mv_arch_instruction_set(vcpu, &arch, &mode);
     if (cs_open((cs_arch)arch, (cs_mode)mode, &handle) != CS_ERR_OK)
-        return -EOPNOTSUPP;
+        return -ENOSYS;
     if (cs_disasm(handle, code, readable, address, 1, &found) == 1) {
         snprintf(ret_text, size, "%s%s%s", found->mnemonic, *found->op_str ? " " : "",
                  found->op_str);
@@ -47,10 +46,3 @@ int mv_vcpu_disassemble(struct mv_vcpu *vcpu, uint64_t address, char *ret_text, 
     cs_close(&handle);
     return length;
 }
-#else
-int mv_vcpu_disassemble(struct mv_vcpu *vcpu, uint64_t address, char *ret_text, size_t size)
-{
-    (void)vcpu, (void)address, (void)ret_text, (void)size;
-    return -EOPNOTSUPP;
-}
-#endif

@@ -509,6 +509,30 @@ static void pauses_hold(void)
     mv_machine_destroy(machine);
 }
 
+static void instructions_are_disassembled(void)
+{
+    struct mv_machine *machine = CREATE(MV_MODE_64, speak);
+    struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
+    uint32_t nothing = 0xffffffff;
+    char text[80] = "untouched";
+
+    if (!CAPSTONE) {
+        CHECK(mv_vcpu_disassemble(vcpu, start, text, sizeof(text)) == -ENOSYS);
+        CHECK(strcmp(text, "untouched") == 0);
+        mv_machine_destroy(machine);
+        return;
+    }
+    CHECK(mv_machine_write(machine, start + 4, &nothing, sizeof(nothing)) == 0);
+    CHECK(mv_vcpu_disassemble(vcpu, start + 4, text, sizeof(text)) == -EILSEQ);
+    CHECK(mv_vcpu_disassemble(vcpu, RAM + (1 << 20), text, sizeof(text)) == -EFAULT);
+    CHECK(strcmp(text, "untouched") == 0);
+    CHECK(mv_vcpu_disassemble(vcpu, start + 8, text, sizeof(text)) == 4);
+    CHECK(strcmp(text, "strb w0, [x1]") == 0);
+    CHECK(mv_vcpu_disassemble(vcpu, start + 28, text, sizeof(text)) == 4);
+    CHECK(strcmp(text, "hvc #0") == 0);
+    mv_machine_destroy(machine);
+}
+
 /* Before the vCPU has noticed. */
 static void holds_taken_back_leave_it_running(void)
 {
@@ -544,6 +568,7 @@ int main(void)
     floating_point_is_on(MV_MODE_64);
     hypercalls_nobody_wants();
     pages_are_walked();
+    instructions_are_disassembled();
     stops();
     time_is_over();
     what_reaches_no_memory_is_explained();

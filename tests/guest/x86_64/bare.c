@@ -583,6 +583,36 @@ static void pages_are_walked(void)
     mv_machine_destroy(machine);
 }
 
+/* The same bytes are other instructions in another mode. */
+static void instructions_are_disassembled(enum mv_mode mode, const char *first, int length,
+                                          const char *second)
+{
+    struct mv_config config = {.flat = FLAT(mode, 0x48, 0x01, 0xd8, 0xff, 0xff)};
+    struct mv_machine *machine = create(config);
+    struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
+    uint64_t start = get(machine, "cs.base") + get(machine, "rip");
+    char text[80] = "untouched";
+
+    if (!CAPSTONE) {
+        CHECK(mv_vcpu_disassemble(vcpu, start, text, sizeof(text)) == -ENOSYS);
+        CHECK(strcmp(text, "untouched") == 0);
+        mv_machine_destroy(machine);
+        return;
+    }
+    CHECK(mv_vcpu_disassemble(vcpu, start + 3, text, sizeof(text)) == -EILSEQ);
+    CHECK(mv_vcpu_disassemble(vcpu, 1 << 20, text, sizeof(text)) == -EFAULT);
+    CHECK(strcmp(text, "untouched") == 0);
+    CHECK(mv_vcpu_disassemble(vcpu, start, text, sizeof(text)) == length);
+    CHECK(strcmp(text, first) == 0);
+    CHECK(mv_vcpu_disassemble(vcpu, start + 1, text, sizeof(text)) == 2);
+    CHECK(strcmp(text, second) == 0);
+    CHECK(mv_vcpu_disassemble(vcpu, start + 1, text, 4) == 2 && strcmp(text, "add") == 0);
+    CHECK(mv_machine_write(machine, 0xfffff, "\xf4", 1) == 0); /* the last of memory */
+    CHECK(mv_vcpu_disassemble(vcpu, 0xfffff, text, sizeof(text)) == 1);
+    CHECK(strcmp(text, "hlt") == 0);
+    mv_machine_destroy(machine);
+}
+
 /*
  * Bochs 2.7 counts an instruction that touches a page of the guest's for the first time as a step
  * although it has left the guest before (an EPT violation), once for each page: that is not ours.
@@ -917,7 +947,7 @@ static void expect_busy(struct mv_machine *machine)
     CHECK(mv_vcpu_write(vcpu, 0x30000, &value, sizeof(value)) == -EBUSY);
     CHECK(mv_vcpu_translate(vcpu, 0x10000, &walk) == -EBUSY);
     CHECK(mv_vcpu_debug(vcpu, &debug) == -EBUSY);
-    CHECK(mv_vcpu_disassemble(vcpu, 0x10000, (char[80]){0}, 80) < 0);
+    CHECK(mv_vcpu_disassemble(vcpu, 0x10000, (char[80]){0}, 80) == (CAPSTONE ? -EBUSY : -ENOSYS));
     CHECK(mv_machine_explain(machine, &text) == -EBUSY);
     CHECK(!mv_vcpu_explain(vcpu) && !mv_machine_report(machine));
 }
@@ -1179,6 +1209,9 @@ int main(void)
     floating_point_is_on(MV_MODE_32);
     floating_point_is_on(MV_MODE_64);
     pages_are_walked();
+    instructions_are_disassembled(MV_MODE_16, "dec ax", 1, "add ax, bx");
+    instructions_are_disassembled(MV_MODE_32, "dec eax", 1, "add eax, ebx");
+    instructions_are_disassembled(MV_MODE_64, "add rax, rbx", 3, "add eax, ebx");
     points_stop();
     breakpoints_in_memory_stop_or_are_the_guests();
     steps();

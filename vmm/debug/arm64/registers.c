@@ -214,14 +214,3 @@ bool mv_arch_is_kept(const struct mv_register_bits *wanted, const struct mv_regi
 {
     return wanted->bits[0] == now->bits[0] && wanted->bits[1] == now->bits[1];
 }
-
-#ifdef MV_HAVE_CAPSTONE
-#include <capstone/capstone.h>
-
-void mv_arch_instruction_set(struct mv_vcpu *vcpu, unsigned *ret_arch, unsigned *ret_mode)
-{
-    (void)vcpu;
-    *ret_arch = CS_ARCH_ARM64;
-    *ret_mode = CS_MODE_ARM;
-}
-#endif

@@ -372,19 +372,3 @@ bool mv_arch_is_kept(const struct mv_register_bits *wanted, const struct mv_regi
             wanted->bits[0] & ATTRIBUTE_PRESENT ? ATTRIBUTES_DERIVED : ~(uint64_t)ATTRIBUTE_PRESENT;
     return !((wanted->bits[0] ^ now->bits[0]) & ~ignored) && wanted->bits[1] == now->bits[1];
 }
-
-#ifdef MV_HAVE_CAPSTONE
-#include <capstone/capstone.h>
-
-void mv_arch_instruction_set(struct mv_vcpu *vcpu, unsigned *ret_arch, unsigned *ret_mode)
-{
-    uint64_t attributes = 0, cr0 = 0;
-
-    mv_vcpu_get(vcpu, "cs.attributes", &attributes);
-    mv_vcpu_get(vcpu, "cr0", &cr0);
-    *ret_arch = CS_ARCH_X86;
-    *ret_mode = cr0 & 1 && attributes & 1u << 13 ? CS_MODE_64
-                : attributes & 1u << 14          ? CS_MODE_32
-                                                 : CS_MODE_16;
-}
-#endif

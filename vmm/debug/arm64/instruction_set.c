@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* Which instructions a vCPU executes, as capstone numbers them: A64, the only one that runs here.
+ */
+#include <capstone/capstone.h>
+
+#include "arch/arch.h"
+#include "core/vcpu.h"
+
+void mv_arch_instruction_set(struct mv_vcpu *vcpu, unsigned *ret_arch, unsigned *ret_mode)
+{
+    (void)vcpu;
+    *ret_arch = CS_ARCH_ARM64;
+    *ret_mode = CS_MODE_ARM;
+}
