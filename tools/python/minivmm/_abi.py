@@ -3,9 +3,10 @@
 import ctypes
 import ctypes.util
 import os
+import sys
 from ctypes import CFUNCTYPE, POINTER, Structure, Union, c_bool, c_char, c_char_p, c_int, c_int64, c_size_t, c_uint, c_uint8
 from ctypes import c_uint32, c_uint64, c_void_p
-from typing import Any
+from typing import Any, Optional
 
 
 class _Given(Structure):
@@ -194,11 +195,18 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
 }
 
 
+def _bundled() -> Optional[str]:
+    """The library that came with the package."""
+    # Of two folders, where the package was installed with pip install -e.
+    paths = [os.path.join(folder, "libminivmm.so") for folder in sys.modules[__package__].__path__]
+    return next((path for path in paths if os.path.exists(path)), None)
+
+
 def load() -> ctypes.CDLL:
-    """The library: $MINIVMM_LIBRARY, or where the system has libraries."""
-    path = os.environ.get("MINIVMM_LIBRARY") or ctypes.util.find_library("minivmm")
+    """The library: $MINIVMM_LIBRARY, the one bundled with the package, or the system's."""
+    path = os.environ.get("MINIVMM_LIBRARY") or _bundled() or ctypes.util.find_library("minivmm")
     if not path:
-        raise ImportError("libminivmm is not installed (sudo cmake --install build/release), and MINIVMM_LIBRARY does not name it")
+        raise ImportError("libminivmm is missing: pip install tools/python brings it, or MINIVMM_LIBRARY names it")
     library = ctypes.CDLL(path)
     for name, (result, arguments) in FUNCTIONS.items():
         function = getattr(library, name)
