@@ -27,17 +27,17 @@ enum mv_space {
 /** "This device has no interrupt line." */
 #define MV_NO_IRQ (-1)
 
-/** The interrupt of a device of one's own: the lowest line from 9 on (arm64: from 32 on) that no
- * disk, no virtio device, and no other device of one's own asks for or got before it in their
+/** The interrupt of a custom device: the lowest line from 9 on (arm64: from 32 on) that no
+ * disk, no virtio device, and no other custom device asks for or got before it in their
  * array. So on a machine without disks the first device has 9 or 32.  mv_machine_device tells it,
  * also of a machine with tables_only that is otherwise the same; or put the guest's code into
  * memory after creation, by mv_machine_write. */
 #define MV_ANY_IRQ (-2)
 
-/** The base of a device of one's own: likewise a free place. */
+/** The base of a custom device: likewise a free place. */
 #define MV_ANY_BASE UINT64_MAX
 
-/** What a device is and where.  A device of one's own gives it; what it points to is copied. */
+/** What a device is and where.  A custom device gives it; what it points to is copied. */
 struct mv_device_desc {
     const char *name;       /**< unique on its machine, at most 15 characters: "serial0" */
     const char *compatible; /**< the device tree's name for the programming model; NULL: not
@@ -81,9 +81,9 @@ struct mv_device_ops {
      * is outside of the guest, so the machine can be paused meanwhile, but
      * mv_vcpu_run does not return.  It must return soon after quiesce.
      */
-    void (*settle)(void *state, pthread_mutex_t *lock);
+    void (*backpressure)(void *state, pthread_mutex_t *lock);
 
-    /** Optional; the machine is about to stop: nothing may wait in settle from
+    /** Optional; the machine is about to stop: nothing may wait in backpressure from
      * now on. */
     void (*quiesce)(void *state);
 

@@ -161,22 +161,22 @@ struct mv_flat {
 
 struct mv_device_ops; /* device.h */
 struct mv_device_desc;
-struct mv_hook;       /* vcpu.h */
-struct mv_own_virtio; /* virtio.h */
+struct mv_hook;          /* vcpu.h */
+struct mv_custom_virtio; /* virtio.h */
 
 /**
- * A device of one's own.  The machine keeps a copy of the description and of what it
+ * A custom device.  The machine keeps a copy of the description and of what it
  * points to.  ops stays the caller's until the machine is destroyed, which calls
  * ops->destroy(state); if create fails, state stays the caller's, and destroy is not called.
  */
-struct mv_own_device {
+struct mv_custom_device {
     const struct mv_device_desc *desc; /**< what it is and where */
     const struct mv_device_ops *ops;   /**< what it does; `read` and `write` are required */
     void *state;                       /**< what ops get */
 };
 
 /**
- * Memory of one's own, beside the machine's: two machines that are given the same share it,
+ * Custom memory, beside the machine's: two machines that are given the same share it,
  * each at an address of its own.  It is where a flat binary or a driver knows it to be; no
  * table (ACPI, e820, device tree) tells of it, and no kernel is loaded there.  Devices reach
  * it like any memory, unless it is read-only.
@@ -184,10 +184,11 @@ struct mv_own_device {
  * The mapping stays the caller's, who keeps it until destroy, and its file as long as it is: where
  * that is truncated, the guest's next access ends the run with -EFAULT, and an access by a device
  * or by this library raises SIGBUS in the process, as any other would.  A sealed memfd
- * (F_SEAL_SHRINK) cannot be.  Set every member to 0 and then size to sizeof(struct mv_own_memory).
+ * (F_SEAL_SHRINK) cannot be.  Set every member to 0 and then size to sizeof(struct
+ * mv_custom_memory).
  */
-struct mv_own_memory {
-    size_t size;      /**< sizeof(struct mv_own_memory) */
+struct mv_custom_memory {
+    size_t size;      /**< sizeof(struct mv_custom_memory) */
     uint64_t address; /**< guest-physical, a multiple of 4 KiB; free of memory and devices: on
                        * x86-64 from the end of memory to 0xfec00000 and from 4 GiB; on arm64
                        * from 0x03000000 to 0x08000000 and from the end of memory.  Devices
@@ -198,11 +199,11 @@ struct mv_own_memory {
     bool read_only;   /**< what the guest writes there is an exit, MV_EXIT_MMIO */
 };
 
-#define MV_OWN_MAX      16 /**< devices of one's own */
+#define MV_CUSTOM_MAX   16 /**< custom devices */
 #define MV_HOOKS_MAX    32 /**< hooks of one machine */
-#define MV_MEMORIES_MAX 16 /**< memories of one's own */
-#define MV_DISKS_MAX    16 /**< disks of one machine, and virtio devices of one's own */
-#define MV_QUEUES_MAX   64 /**< of one disk, or virtio device of one's own */
+#define MV_MEMORIES_MAX 16 /**< custom memory regions */
+#define MV_DISKS_MAX    16 /**< disks of one machine, and custom virtio devices */
+#define MV_QUEUES_MAX   64 /**< of one disk, or custom virtio device */
 #define MV_INITRDS_MAX  64 /**< initrds behind the first */
 #define MV_SERIAL_MAX   20 /**< bytes of a disk's serial number */
 
@@ -238,22 +239,22 @@ struct mv_config {
     size_t disk_count;           /**< 0 to MV_DISKS_MAX */
     bool tables_only;           /**< for mv_machine_dump_tables: the machine does not run, and needs
                                  * neither a kernel nor KVM */
-    bool bare;                  /**< vCPUs, memory and devices of one's own, and nothing else: no
+    bool bare;                  /**< vCPUs, memory and custom devices, and nothing else: no
                                  * interrupt controllers, tables and devices of ours; x86: `hlt` is
                                  * an exit.  With a flat binary, or with neither that nor a kernel:
                                  * then the vCPUs are as KVM makes them. */
     const struct mv_flat *flat; /**< in place of a kernel */
-    const struct mv_own_device *devices; /**< an array */
-    size_t device_count;                 /**< 0 to MV_OWN_MAX */
-    const struct mv_hook *hooks;         /**< an array, asked in its order */
-    size_t hook_count;                   /**< 0 to MV_HOOKS_MAX */
+    const struct mv_custom_device *devices; /**< an array */
+    size_t device_count;                    /**< 0 to MV_CUSTOM_MAX */
+    const struct mv_hook *hooks;            /**< an array, asked in its order */
+    size_t hook_count;                      /**< 0 to MV_HOOKS_MAX */
     size_t trace_records; /**< how many exits to keep for each vCPU, see trace.h; rounded up to a
                            * power of two, at most MV_TRACE_MAX; 48 bytes each, none before it is
                            * needed. 0: none */
-    const struct mv_own_virtio *virtio;   /**< an array, all of the same size: after the disks */
-    size_t virtio_count;                  /**< together with disk_count 0 to MV_DISKS_MAX */
-    const struct mv_own_memory *memories; /**< an array, all of the same size */
-    size_t memory_count;                  /**< 0 to MV_MEMORIES_MAX */
+    const struct mv_custom_virtio *virtio;   /**< an array, all of the same size: after the disks */
+    size_t virtio_count;                     /**< together with disk_count 0 to MV_DISKS_MAX */
+    const struct mv_custom_memory *memories; /**< an array, all of the same size */
+    size_t memory_count;                     /**< 0 to MV_MEMORIES_MAX */
     const char *linux_append; /**< words to put before append, unless the kernel is a Multiboot one,
                                * to which Linux's words mean nothing; or NULL */
     const char *const *initrds; /**< an array of paths: more of them, put behind `initrd`, each at
@@ -302,7 +303,7 @@ MV_API int mv_machine_dump_tables(const struct mv_machine *machine, const char *
  * A machine runs once.  Output that the guest has written is delivered before
  * it returns, unless the machine was stopped and `out` would block.
  * Errors: -EALREADY (it has run, or has only tables), -EAGAIN (no more threads), -EFAULT (guest
- * memory went away under it: see mv_own_memory), and what KVM returns.
+ * memory went away under it: see mv_custom_memory), and what KVM returns.
  */
 MV_API int mv_machine_run(struct mv_machine *machine, struct mv_end *ret_end, struct mv_error *err);
 
@@ -346,13 +347,13 @@ MV_API void mv_machine_hold(struct mv_machine *machine);
 /** Takes back one pause or hold.  From any thread. */
 MV_API void mv_machine_resume(struct mv_machine *machine);
 
-/** Sets the level of the interrupt line of a device of one's own, by its number (desc.irq).
+/** Sets the level of the interrupt line of a custom device, by its number (desc.irq).
  * The guest is told that an interrupt is an edge: raise the line, and lower it.  From any
  * thread.  -EINVAL where there is no such line: a bare machine has none; -EBUSY: it is one of
  * our devices'. */
 MV_API int mv_machine_set_irq(struct mv_machine *machine, int irq, bool level);
 
-/** What is known of a device, ours or one's own, by its name; false if there is none. */
+/** What is known of a device, built in or custom, by its name; false if there is none. */
 MV_API bool mv_machine_device(const struct mv_machine *machine, const char *name,
                               struct mv_device_desc *ret_desc);
 

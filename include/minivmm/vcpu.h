@@ -74,7 +74,7 @@ struct mv_access {
  * its caller's `result` is what the guest gets; with MV_UNTIL_END, which does not tell it, the
  * guest's register stays as it is.  On vCPUs with threads of their own there are hypercalls only if
  * there is a hook of that kind; without one it is a write like any other, MV_EXIT_PORT or
- * MV_EXIT_MMIO, which nobody serves but a device of one's own that is there.
+ * MV_EXIT_MMIO, which nobody serves but a custom device that is there.
  */
 struct mv_hypercall {
     uint64_t number;       /**< 32 bits, as the guest wrote them */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /**
  * @file
- * Virtio devices of one's own, by the contract that the library's disk keeps, too (virtio
+ * Custom virtio devices, by the contract that the library's disk keeps, too (virtio
  * 1.2, 2).  The library is the transport: a slot of virtio over MMIO, listed in ACPI and the
  * device tree, with its status, features, queues and interrupts.  The device is a table of
  * functions and what they keep.  An entropy device, whole:
@@ -22,7 +22,7 @@
  *   }
  *
  *   static const struct mv_virtio_ops ops = {.id = 4, .notify = notify};
- *   struct mv_own_virtio entropy = {
+ *   struct mv_custom_virtio entropy = {
  *       .size = sizeof(entropy), .ops = &ops, .queues = 1, .ret_virtio = &virtio};
  *   struct mv_config config = {..., .virtio = &entropy, .virtio_count = 1};
  * @endcode
@@ -63,7 +63,7 @@ struct mv_chain {
     struct iovec iov[MV_QUEUE_MAX]; /**< the segments; valid until the chain is pushed, or stop */
 };
 
-/** What a device does.  For one's own id and notify are required, the others optional. */
+/** What a device does.  Of a custom device, id and notify are required, the others optional. */
 struct mv_virtio_ops {
     uint32_t id; /**< the type of device: virtio 1.2, 5 */
 
@@ -103,13 +103,13 @@ struct mv_virtio_ops {
 };
 
 /**
- * A virtio device of one's own, for mv_config.  ops and state stay the caller's until the
+ * A custom virtio device, for mv_config.  ops and state stay the caller's until the
  * machine is destroyed, which calls ops->destroy(state); if create fails, destroy is not
  * called.  mv_machine_device knows it as "virtio0", "virtio1"...  Set every member to 0 and
- * then size to sizeof(struct mv_own_virtio).
+ * then size to sizeof(struct mv_custom_virtio).
  */
-struct mv_own_virtio {
-    size_t size;                     /**< sizeof(struct mv_own_virtio) */
+struct mv_custom_virtio {
+    size_t size;                     /**< sizeof(struct mv_custom_virtio) */
     const struct mv_virtio_ops *ops; /**< what it does */
     void *state;                     /**< what ops get */
     unsigned queues;                 /**< 1 to MV_QUEUES_MAX, each of up to MV_QUEUE_MAX */

@@ -103,7 +103,7 @@ static void check_multiboot(const struct mv_load *load)
     require(words[4] == MV_MULTIBOOT_LINE && mv_mem_host(load->mem, words[12], words[11]),
             "command line and memory map");
     require(strncmp(line, "kernel", 6) == 0 &&
-                strcmp(line + 6 + (line[6] == ' '), load->files->own_append) == 0,
+                strcmp(line + 6 + (line[6] == ' '), load->files->raw_append) == 0,
             "the command line is there");
 }
 
@@ -167,7 +167,7 @@ void fuzz_load(const uint8_t *data, size_t size,
     files.initrd = initrd_file(data[KNOB_INITRD] % MV_COUNT(initrds));
     files.initrd_size = initrds[data[KNOB_INITRD] % MV_COUNT(initrds)];
     files.append = append_line(data[KNOB_APPEND] * 16u);
-    files.own_append = files.append + strlen(files.append) / 2;
+    files.raw_append = files.append + strlen(files.append) / 2;
     files.kernel_size = size - KNOBS;
     files.kernel = kernel_file(data + KNOBS, size - KNOBS);
     error = loader(&load, &err);

@@ -232,7 +232,7 @@ static void on_gone(void *context)
     (void)context;
 }
 
-static int wire_doorbell(void *context, uint64_t address, int fd)
+static int add_ioeventfd(void *context, uint64_t address, int fd)
 {
     (void)context, (void)address, (void)fd;
     return 0;
@@ -271,11 +271,11 @@ void fuzz_device_start(uint8_t disk)
                              .serial = "fuzz",
                              .read_only = disk & FUZZ_READ_ONLY,
                              .cache = cache_of(disk)};
-    struct mv_image image = {.fd = dup(disk_file(disk & FUZZ_READ_ONLY)),
-                             .size = FUZZ_DISK,
-                             .read_only = disk & FUZZ_READ_ONLY,
-                             .direct = disk & FUZZ_DIRECT,
-                             .block = 512};
+    struct mv_disk_file image = {.fd = dup(disk_file(disk & FUZZ_READ_ONLY)),
+                                 .size = FUZZ_DISK,
+                                 .read_only = disk & FUZZ_READ_ONLY,
+                                 .direct = disk & FUZZ_DIRECT,
+                                 .block = 512};
     struct mv_blk_setup setup = {.name = "vda",
                                  .image = &image,
                                  .disk = &config,
@@ -299,7 +299,7 @@ void fuzz_device_start(uint8_t disk)
     turns = 0;
     if (disk & FUZZ_WIRED) {
         env.page = page;
-        env.wiring = (struct mv_wiring){wire_doorbell, NULL};
+        env.ioeventfd = (struct mv_ioeventfd){add_ioeventfd, NULL};
     }
     fuzz_require(mv_loop_init(&loop) == 0, "a loop can be had");
     fuzz_require(mv_blk_create(&setup, &virtio) == 0, "a device can be had");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two entropy devices (virtio 1.2, 5.4) of an embedder's, own_virtio.c, in slots 0 and 1.
+ * Two entropy devices (virtio 1.2, 5.4) of custom_devices.c, in slots 0 and 1.
  * What they give is no secret, so that it can be checked: the n-th request after a
  * reset gets bytes of the value n.  And a device of its own kind, a bell, at bell=ADDRESS:
  * what is written to it comes back by the interrupt line=N.

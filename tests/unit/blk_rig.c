@@ -50,7 +50,7 @@ void blk_make(uint64_t size)
 
 void blk_attach(void)
 {
-    struct mv_image image;
+    struct mv_disk_file image;
     const char *warning;
     struct mv_error err;
     struct mv_virtio *virtio;
@@ -65,7 +65,7 @@ void blk_attach(void)
         .log = &rig.log,
     };
 
-    cr_assert_eq(mv_image_open(&blk.disk, &image, &warning, &err), 0, "%s", err.tried);
+    cr_assert_eq(mv_disk_file_open(&blk.disk, &image, &warning, &err), 0, "%s", err.tried);
     unlink(blk.path);
     blk.path[0] = '\0';
     cr_assert_eq(mv_blk_create(&setup, &virtio), 0);

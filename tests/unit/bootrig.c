@@ -24,7 +24,7 @@ void rig_start(uint64_t memory)
         .initrd_path = "initrd",
         .initrd = -1,
         .append = "",
-        .own_append = "",
+        .raw_append = "",
     };
     cr_assert_geq(rig.files.kernel, 0);
     rig.load = (struct mv_load){.mem = &rig.mem, .files = &rig.files, .acpi_rsdp = MV_ACPI_GPA};

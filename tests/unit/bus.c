@@ -11,7 +11,7 @@
 struct probe {
     struct mv_device device;
     uint64_t offset, value;
-    unsigned size, reads, writes, settles;
+    unsigned size, reads, writes, holds;
     bool locked; /* the lock was held by somebody at the time */
 };
 
@@ -45,19 +45,19 @@ static void write_probe(void *state, uint64_t offset, unsigned size, uint64_t va
     probe->locked = is_locked(&probe->device.lock);
 }
 
-static void settle_probe(void *state, pthread_mutex_t *lock)
+static void hold_probe(void *state, pthread_mutex_t *lock)
 {
     struct probe *probe = state;
 
     cr_assert_eq(lock, &probe->device.lock);
     cr_assert(is_locked(lock));
-    cr_assert_gt(probe->writes, probe->settles, "settle comes after the write");
-    probe->settles++;
+    cr_assert_gt(probe->writes, probe->holds, "backpressure comes after the write");
+    probe->holds++;
 }
 
 static const struct mv_device_ops ops = {.read = read_probe, .write = write_probe};
 static const struct mv_device_ops settling_ops = {
-    .read = read_probe, .write = write_probe, .settle = settle_probe};
+    .read = read_probe, .write = write_probe, .backpressure = hold_probe};
 
 static struct mv_bus bus;
 static struct probe probes[MV_BUS_DEVICES + 1];
@@ -161,7 +161,7 @@ Test(bus, a_device_sees_the_offset_and_size_under_its_lock)
     cr_expect(!is_locked(&probes[0].device.lock), "the lock is given back");
 }
 
-Test(bus, a_write_names_the_device_that_may_have_to_settle)
+Test(bus, a_write_names_the_device_that_may_hold_it_back)
 {
     add(0, 0x100, 16);
     probes[0].device.ops = &settling_ops;
@@ -170,10 +170,10 @@ Test(bus, a_write_names_the_device_that_may_have_to_settle)
 
         cr_assert_eq(device, &probes[0].device);
         cr_expect(mv_device_is_busy(device), "nobody knows before it is asked");
-        cr_expect_eq(probes[0].settles, i, "not while it is written to");
-        mv_device_settle(device);
+        cr_expect_eq(probes[0].holds, i, "not while it is written to");
+        mv_device_backpressure(device);
     }
-    cr_expect_eq(probes[0].settles, 2);
+    cr_expect_eq(probes[0].holds, 2);
     cr_expect(!is_locked(&probes[0].device.lock));
     cr_expect_null(mv_bus_write(&bus, 0x110, 1, 1));
 }

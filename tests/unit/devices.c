@@ -37,7 +37,7 @@ static void start(void)
 {
     struct mv_device_env env = {.irq.set = on_irq,
                                 .loop = &loop,
-                                .ender = {on_end, &end},
+                                .shutdown = {on_end, &end},
                                 .timeline = &timeline,
                                 .wake = -1};
     struct mv_error err;

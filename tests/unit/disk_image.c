@@ -18,7 +18,7 @@
 
 static char folder[] = "/tmp/minivmm-image-XXXXXX", path[64];
 static struct mv_disk disk;
-static struct mv_image image, second;
+static struct mv_disk_file image, second;
 static struct mv_error err;
 static const char *warning;
 
@@ -32,8 +32,8 @@ static void start(void)
 
 static void stop(void)
 {
-    mv_image_close(&image);
-    mv_image_close(&second);
+    mv_disk_file_close(&image);
+    mv_disk_file_close(&second);
     unlink(path);
     rmdir(folder);
 }
@@ -55,11 +55,11 @@ static void make_file(uint64_t size, mode_t mode)
     close(fd);
 }
 
-static int open_image(struct mv_image *to)
+static int open_image(struct mv_disk_file *to)
 {
     memset(&err, 0, sizeof(err));
-    mv_image_close(to);
-    return mv_image_open(&disk, to, &warning, &err);
+    mv_disk_file_close(to);
+    return mv_disk_file_open(&disk, to, &warning, &err);
 }
 
 /* Refused with this error, explained with these words; nothing is left open. */
@@ -69,7 +69,7 @@ static void expect_refused(int code, const char *words, const char *hint)
 
     close(before);
     image.fd = -42;
-    cr_expect_eq(mv_image_open(&disk, &image, &warning, &err), code, "%s", err.tried);
+    cr_expect_eq(mv_disk_file_open(&disk, &image, &warning, &err), code, "%s", err.tried);
     cr_expect_eq(image.fd, -42, "the result is left alone");
     image.fd = -1;
     cr_expect_eq(err.code, code);
@@ -168,7 +168,7 @@ static int open_as_other(void)
 
         if (geteuid() == 0 && setresuid(65534, 65534, 65534) < 0)
             _exit(1);
-        error = mv_image_open(&disk, &image, &warning, &err);
+        error = mv_disk_file_open(&disk, &image, &warning, &err);
         _exit(error == -EACCES && strstr(err.tried, "Permission denied") &&
                       (disk.read_only || strstr(err.hint, "read-only"))
                   ? 42
@@ -251,14 +251,14 @@ Test(disk_image, one_that_is_in_use_is_not_opened_again)
     disk.read_only = true;
     cr_expect_eq(open_image(&second), -EBUSY, "nor read-only");
     cr_expect(strstr(err.hint, "all that use it have it read-only"));
-    mv_image_close(&image);
+    mv_disk_file_close(&image);
     cr_expect_eq(open_image(&second), 0, "it is free when it is closed");
 }
 
 static void *close_soon(void *context)
 {
     usleep(60000);
-    mv_image_close(context);
+    mv_disk_file_close(context);
     return NULL;
 }
 
@@ -276,7 +276,7 @@ Test(disk_image, one_that_is_given_up_a_moment_later_is_opened)
 
 Test(disk_image, many_share_it_read_only)
 {
-    struct mv_image third = {.fd = -1};
+    struct mv_disk_file third = {.fd = -1};
 
     make_file(4096, 0644);
     disk.read_only = true;
@@ -284,10 +284,10 @@ Test(disk_image, many_share_it_read_only)
     cr_expect_eq(open_image(&second), 0);
     cr_expect_eq(open_image(&third), 0);
     disk.read_only = false;
-    mv_image_close(&second);
+    mv_disk_file_close(&second);
     cr_expect_eq(open_image(&second), -EBUSY, "but not with a writer");
-    mv_image_close(&third);
-    mv_image_close(&image);
+    mv_disk_file_close(&third);
+    mv_disk_file_close(&image);
     cr_expect_eq(open_image(&second), 0);
 }
 
@@ -300,7 +300,7 @@ Test(disk_image, the_lock_is_seen_by_another_process)
     cr_assert_eq(open_image(&image), 0);
     child = fork();
     if (child == 0)
-        _exit(mv_image_open(&disk, &second, &warning, &err) == -EBUSY ? 42 : 1);
+        _exit(mv_disk_file_open(&disk, &second, &warning, &err) == -EBUSY ? 42 : 1);
     cr_assert_eq(waitpid(child, &status, 0), child);
     cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 42);
     /* an OFD lock: nothing that another descriptor's end could take away */
@@ -330,15 +330,15 @@ Test(disk_image, its_size_is_measured_anew)
     make_file(4096, 0644);
     cr_assert_eq(open_image(&image), 0);
     cr_assert_eq(truncate(path, 1000000), 0);
-    cr_expect_eq(mv_image_measure(&image, &size), 0);
+    cr_expect_eq(mv_disk_file_measure(&image, &size), 0);
     cr_expect_eq(size, 1000000, "as it is");
     cr_expect_eq(image.size, 4096);
     cr_assert_eq(truncate(path, 0), 0);
-    cr_expect_eq(mv_image_measure(&image, &size), 0);
+    cr_expect_eq(mv_disk_file_measure(&image, &size), 0);
     cr_expect_eq(size, 0);
-    mv_image_close(&image);
-    cr_expect_eq(mv_image_measure(&image, &size), -EBADF);
-    mv_image_close(&image);
+    mv_disk_file_close(&image);
+    cr_expect_eq(mv_disk_file_measure(&image, &size), -EBADF);
+    mv_disk_file_close(&image);
 }
 
 /* ---- block devices ---- */
@@ -375,13 +375,13 @@ Test(disk_image, a_block_device_is_opened_with_its_size)
     disk.path = loop_path;
     cr_expect_eq(open_image(&image), 0, "%s", err.tried);
     cr_expect_eq(image.size, 1 * MV_MIB);
-    cr_expect_eq(mv_image_measure(&image, &size), 0);
+    cr_expect_eq(mv_disk_file_measure(&image, &size), 0);
     cr_expect_eq(size, 1 * MV_MIB);
     cr_expect_eq(open_image(&second), -EBUSY, "in use");
-    mv_image_close(&image);
+    mv_disk_file_close(&image);
     disk.direct = true;
     cr_expect_eq(open_image(&image), 0, "%s", err.tried);
-    mv_image_close(&image);
+    mv_disk_file_close(&image);
     ioctl(device, LOOP_CLR_FD);
     close(device);
 }
@@ -400,7 +400,7 @@ Test(disk_image, a_block_device_that_the_host_has_claimed_is_told)
     cr_expect(strstr(err.hint, "unmount"), "%s", err.hint);
     disk.read_only = true;
     cr_expect_eq(open_image(&image), 0, "reading does no harm");
-    mv_image_close(&image);
+    mv_disk_file_close(&image);
     close(claim);
     ioctl(device, LOOP_CLR_FD);
     close(device);

@@ -541,7 +541,7 @@ Test(elf, a_multiboot_header_makes_it_one)
     put_multiboot(3);
     rig_initrd(5000);
     rig.files.append = "for Linux one two";
-    rig.files.own_append = "one two";
+    rig.files.raw_append = "one two";
     expect_loaded();
     cr_assert_eq(rig.load.entry.mode, MV_ENTRY_MULTIBOOT);
     cr_assert_eq(rig.load.entry.pc, code->p_paddr + 1);
@@ -568,7 +568,7 @@ Test(elf, more_words_than_a_multiboot_kernel_gets_are_refused)
     static char words[8200];
 
     memset(words, 'x', 8191 - strlen("kernel "));
-    rig.files.own_append = words;
+    rig.files.raw_append = words;
     put_multiboot(3);
     expect_loaded();
     words[strlen(words)] = 'x';

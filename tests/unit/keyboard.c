@@ -25,7 +25,7 @@ static void on_end(void *context, enum mv_end_reason reason, int code)
 
 static void start(void)
 {
-    const struct mv_device_env env = {.irq = {on_irq, NULL, 1}, .ender = {on_end, NULL}};
+    const struct mv_device_env env = {.irq = {on_irq, NULL, 1}, .shutdown = {on_end, NULL}};
 
     cr_assert_eq(mv_keyboard_create(&device, &env), 0);
 }

@@ -162,22 +162,22 @@ Test(machine, a_config_of_a_newer_caller_is_taken_as_far_as_it_is_known)
 
 static _Alignas(4096) uint8_t mine[4096];
 
-Test(machine, memory_of_ones_own_that_is_no_memory_is_refused)
+Test(machine, custom_memory_that_is_no_memory_is_refused)
 {
     static const struct {
-        struct mv_own_memory memory;
+        struct mv_custom_memory memory;
         const char *words;
     } rows[] = {
-        {{.address = 0xc0000000, .bytes = 4096}, "is nowhere"},
-        {{.address = 0xc0000000, .host = mine}, "has no bytes"},
+        {{.address = 0xc0000000, .bytes = 4096}, "has no host mapping"},
+        {{.address = 0xc0000000, .host = mine}, "or no bytes"},
         {{.address = 0xc0000001, .bytes = 4096, .host = mine}, "whole pages"},
         {{.address = 0xc0000000, .bytes = 4095, .host = mine}, "whole pages"},
         {{.address = 0xc0000000, .bytes = 4096, .host = mine + 1}, "whole pages"},
-        {{.address = UINT64_MAX - 4095, .bytes = 8192, .host = mine}, "beyond all addresses"},
+        {{.address = UINT64_MAX - 4095, .bytes = 8192, .host = mine}, "wraps around"},
     };
 
     for (unsigned i = 0; i < MV_COUNT(rows); i++) {
-        struct mv_own_memory memory = rows[i].memory;
+        struct mv_custom_memory memory = rows[i].memory;
 
         memory.size = sizeof(memory);
         config.memories = &memory;
@@ -191,7 +191,7 @@ Test(machine, memory_of_ones_own_that_is_no_memory_is_refused)
     expect_refused(-EINVAL, "more than", false);
 }
 
-Test(machine, memory_of_ones_own_lies_over_nothing_else)
+Test(machine, custom_memory_lies_over_nothing_else)
 {
     static const uint64_t taken[] = {
         0,          /* memory */
@@ -207,8 +207,8 @@ Test(machine, memory_of_ones_own_lies_over_nothing_else)
     static const struct mv_device_ops ops = {.read = read_nothing, .write = write_nothing};
     static const struct mv_device_desc desc = {
         .name = "own", .base = 0xe0000ff8, .size = 8, .irq = MV_NO_IRQ};
-    const struct mv_own_device device = {.desc = &desc, .ops = &ops};
-    struct mv_own_memory memories[2] = {
+    const struct mv_custom_device device = {.desc = &desc, .ops = &ops};
+    struct mv_custom_memory memories[2] = {
         {.size = sizeof(memories[0]), .address = 0xa0000000, .bytes = 4096, .host = mine},
         {.size = sizeof(memories[0]), .bytes = 4096, .host = mine}};
     const struct mv_disk disk = {.size = sizeof(disk), .path = disk_file(), .read_only = true};
@@ -221,28 +221,28 @@ Test(machine, memory_of_ones_own_lies_over_nothing_else)
     config.disk_count = 1;
     for (unsigned i = 0; i < MV_COUNT(taken); i++) {
         memories[1].address = taken[i];
-        expect_refused(-EEXIST, "would lie over", true);
+        expect_refused(-EEXIST, "would overlap", true);
     }
     memories[1].address = 0xa0000000; /* the other one */
-    expect_refused(-EEXIST, "would lie over", true);
+    expect_refused(-EEXIST, "would overlap", true);
     for (unsigned i = 0; i < MV_COUNT(open); i++) {
         memories[1].address = open[i];
         expect_refused(-ENOENT, "/nonexistent/kvm", true); /* it got so far */
     }
 }
 
-/* A device of one's own with this line, or the lines of several. */
+/* A custom device with this line, or the lines of several. */
 static void ask_for_lines(const int *lines, size_t count)
 {
     static const struct mv_device_ops ops = {.read = read_nothing, .write = write_nothing};
     static const char *const names[] = {"one", "two", "three"};
     static struct mv_device_desc descs[3];
-    static struct mv_own_device devices[3];
+    static struct mv_custom_device devices[3];
 
     for (size_t i = 0; i < count; i++) {
         descs[i] = (struct mv_device_desc){
             .name = names[i], .base = MV_ANY_BASE, .size = 8, .irq = lines[i]};
-        devices[i] = (struct mv_own_device){.desc = &descs[i], .ops = &ops};
+        devices[i] = (struct mv_custom_device){.desc = &descs[i], .ops = &ops};
     }
     config.devices = devices;
     config.device_count = count;

@@ -141,26 +141,26 @@ Test(mem, done_may_be_called_twice)
     cr_expect_null(mv_mem_host(&other, 0, 1));
 }
 
-/* ---- memory of the embedder's ---- */
+/* ---- custom memory ---- */
 
 Test(mem, a_piece_of_the_embedders_is_memory)
 {
     static _Alignas(4096) uint8_t mine[2 * 4096];
-    struct mv_region own = {.base = 2 * MV_GIB, .size = sizeof(mine), .host = mine};
+    struct mv_region custom = {.base = 2 * MV_GIB, .size = sizeof(mine), .host = mine};
     uint8_t byte = 7;
 
     cr_expect(!is_ram(2 * MV_GIB, 1));
-    cr_assert_eq(mv_mem_add(&mem, &own), 0);
+    cr_assert_eq(mv_mem_add(&mem, &custom), 0);
     cr_expect_eq(mv_mem_host(&mem, 2 * MV_GIB + 5, 3), mine + 5);
     cr_expect(!is_ram(2 * MV_GIB + 5, sizeof(mine)));
     cr_expect(mv_mem_write(&mem, 2 * MV_GIB + 4096, &byte, 1));
     cr_expect_eq(mine[4096], 7);
-    own.base += sizeof(mine);
-    cr_expect_eq(mv_mem_add(&mem, &own), 0, "the next one may begin where it ends");
+    custom.base += sizeof(mine);
+    cr_expect_eq(mv_mem_add(&mem, &custom), 0, "the next one may begin where it ends");
     cr_expect(!is_ram(2 * MV_GIB + sizeof(mine) - 1, 2), "but they are two pieces");
     cr_expect_eq(mv_mem_last(&mem), BASE + HIGH - 1);
-    own.base = UINT64_MAX - sizeof(mine) + 1;
-    cr_expect_eq(mv_mem_add(&mem, &own), 0, "the very last addresses");
+    custom.base = UINT64_MAX - sizeof(mine) + 1;
+    cr_expect_eq(mv_mem_add(&mem, &custom), 0, "the very last addresses");
     cr_expect(is_ram(UINT64_MAX, 1));
     cr_expect_eq(mv_mem_last(&mem), UINT64_MAX);
 }
@@ -168,11 +168,11 @@ Test(mem, a_piece_of_the_embedders_is_memory)
 Test(mem, a_read_only_piece_is_looked_at_and_no_more)
 {
     static _Alignas(4096) uint8_t mine[4096] = {9};
-    const struct mv_region own = {
+    const struct mv_region custom = {
         .base = 2 * MV_GIB, .size = sizeof(mine), .host = mine, .read_only = true};
     uint8_t byte = 0;
 
-    cr_assert_eq(mv_mem_add(&mem, &own), 0);
+    cr_assert_eq(mv_mem_add(&mem, &custom), 0);
     cr_expect_null(mv_mem_host(&mem, 2 * MV_GIB, 1), "a device would write there");
     cr_expect_eq(mv_mem_look(&mem, 2 * MV_GIB, 4096), mine);
     cr_expect(mv_mem_read(&mem, 2 * MV_GIB, &byte, 1));
@@ -195,24 +195,24 @@ Test(mem, pieces_do_not_overlap_wrap_or_become_too_many)
     };
 
     for (unsigned i = 0; i < MV_COUNT(rows); i++) {
-        const struct mv_region own = {.base = rows[i].base, .size = rows[i].size};
+        const struct mv_region custom = {.base = rows[i].base, .size = rows[i].size};
 
-        cr_expect_eq(mv_mem_add(&mem, &own), rows[i].error, "row %u", i);
+        cr_expect_eq(mv_mem_add(&mem, &custom), rows[i].error, "row %u", i);
     }
-    for (unsigned i = 1; i <= MV_MEM_OWN; i++) {
-        const struct mv_region own = {.base = BASE + HIGH * i, .size = 4096};
+    for (unsigned i = 1; i <= MV_MEM_CUSTOM; i++) {
+        const struct mv_region custom = {.base = BASE + HIGH * i, .size = 4096};
 
-        cr_expect_eq(mv_mem_add(&mem, &own), i < MV_MEM_OWN ? 0 : -ENOSPC, "piece %u", i);
+        cr_expect_eq(mv_mem_add(&mem, &custom), i < MV_MEM_CUSTOM ? 0 : -ENOSPC, "piece %u", i);
     }
 }
 
 Test(mem, no_file_is_loaded_over_a_closed_piece)
 {
     static _Alignas(4096) uint8_t mine[4096];
-    const struct mv_region own = {
+    const struct mv_region custom = {
         .base = 2 * MV_GIB, .size = sizeof(mine), .host = mine, .read_only = true};
 
-    cr_assert_eq(mv_mem_add(&mem, &own), 0);
+    cr_assert_eq(mv_mem_add(&mem, &custom), 0);
     cr_expect_eq(mv_mem_load_file(&mem, 2 * MV_GIB, -1, 0, 16), -EFAULT);
 }
 

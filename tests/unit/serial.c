@@ -73,7 +73,7 @@ static int create(struct mv_device *serial)
     struct mv_device_env env = {.irq = {on_irq, NULL, 4},
                                 .loop = &loop,
                                 .log = &messages,
-                                .ender = {on_end, NULL},
+                                .shutdown = {on_end, NULL},
                                 .backpressure = {on_gone, NULL},
                                 .console = &console,
                                 .wake = wake};

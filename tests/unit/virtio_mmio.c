@@ -95,7 +95,7 @@ static const struct mv_virtio_ops ops = {
 
 static struct ring rings[QUEUES];
 
-/* With what rig.wiring is by now. */
+/* With what rig.ioeventfd is by now. */
 static void attach(void)
 {
     dev.virtio = (struct mv_virtio){.ops = &ops,
@@ -603,45 +603,45 @@ Test(virtio_mmio, what_changed_on_the_host_is_another_generation)
 
 /* ---- events that KVM carries ---- */
 
-static int wired_doorbell = -1, wiring_error;
-static unsigned wirings;
+static int added_address = -1, ioeventfd_error;
+static unsigned ioeventfds;
 
-static int wire_doorbell(void *context, uint64_t address, int eventfd)
+static int add_ioeventfd(void *context, uint64_t address, int eventfd)
 {
-    cr_assert_eq(context, &wirings);
+    cr_assert_eq(context, &ioeventfds);
     cr_assert_eq(address, RIG_DEVICE + REG_QUEUE_NOTIFY);
-    wirings++;
-    if (!wiring_error)
-        wired_doorbell = eventfd;
-    return wiring_error;
+    ioeventfds++;
+    if (!ioeventfd_error)
+        added_address = eventfd;
+    return ioeventfd_error;
 }
 
 Test(virtio_wired, doorbell_is_wired_once_when_it_is_live)
 {
-    rig.wiring = (struct mv_wiring){wire_doorbell, &wirings};
+    rig.ioeventfd = (struct mv_ioeventfd){add_ioeventfd, &ioeventfds};
     attach();
     rig_negotiate(0);
     rig_set_queue(0, &rings[0]);
-    cr_expect_eq(wirings, 0);
+    cr_expect_eq(ioeventfds, 0);
     rig_go();
-    cr_assert_eq(wirings, 1);
-    eventfd_write(wired_doorbell, 1);
+    cr_assert_eq(ioeventfds, 1);
+    eventfd_write(added_address, 1);
     rig_turn();
     cr_expect_eq(atomic_load(&dev.notifications), 2);
     rig_reset();
     go_live();
-    cr_expect_eq(wirings, 1);
-    eventfd_write(wired_doorbell, 1);
+    cr_expect_eq(ioeventfds, 1);
+    eventfd_write(added_address, 1);
     rig_reset();
-    eventfd_write(wired_doorbell, 1);
+    eventfd_write(added_address, 1);
     rig_turn();
     cr_expect_eq(rig_get(REG_STATUS), 0, "KVM's doorbell also rings when nobody is there");
 }
 
 Test(virtio_wired, where_it_cannot_be_wired_each_ring_is_an_exit_and_the_log_does_not_fill)
 {
-    rig.wiring = (struct mv_wiring){wire_doorbell, &wirings};
-    wiring_error = -ENOSPC;
+    rig.ioeventfd = (struct mv_ioeventfd){add_ioeventfd, &ioeventfds};
+    ioeventfd_error = -ENOSPC;
     attach();
     for (unsigned i = 0; i < 100; i++) {
         go_live();

@@ -149,7 +149,7 @@ void rig_attach(struct mv_virtio *virtio)
         .mem = &rig.mem,
         .backpressure = {on_gone, NULL},
         .irq = {on_line, NULL, RIG_LINE},
-        .wiring = rig.wiring,
+        .ioeventfd = rig.ioeventfd,
         .page = rig.page,
         .loop = &rig.loop,
         .log = &rig.log,

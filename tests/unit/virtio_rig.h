@@ -44,11 +44,11 @@ struct rig {
     atomic_uint log_lines;
     struct mv_bus bus;
     struct mv_device device;
-    struct mv_wiring wiring; /* to be set before rig_attach */
-    void *page;              /* likewise: what the guest reads without an exit */
-    int line;                /* eventfd: what the interrupt line has risen */
-    atomic_uint interrupts;  /* how often it has */
-    atomic_uint gone;        /* how often the device's backpressure was */
+    struct mv_ioeventfd ioeventfd; /* to be set before rig_attach */
+    void *page;                    /* likewise: what the guest reads without an exit */
+    int line;                      /* eventfd: what the interrupt line has risen */
+    atomic_uint interrupts;        /* how often it has */
+    atomic_uint gone;              /* how often the device's backpressure was */
 };
 
 extern struct rig rig;

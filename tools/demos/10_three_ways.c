@@ -69,7 +69,7 @@ static struct answer in_process(uint64_t namespaces)
 static struct answer in_machine(void)
 {
     struct mv_flat flat = {.size = sizeof(flat), .mode = MV_MODE_64, .code = guest};
-    struct mv_own_memory memory = {.size = sizeof(memory), .address = AT, .host = data};
+    struct mv_custom_memory memory = {.size = sizeof(memory), .address = AT, .host = data};
     struct mv_config config = {.size = sizeof(config), .bare = true, .memory = 1 << 17};
     struct mv_machine *machine;
     struct mv_exit exit = {0};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Demo 2: long mode with page tables of one's own, and the walk printed.
+ * Demo 2: long mode with page tables made by hand, and the walk printed.
  *
  * A 64-bit processor looks for nothing by its physical address: four tables stand between.  Here
  * we write them ourselves, into the guest's memory, from outside: the 2 MiB that begin at 1 GiB of

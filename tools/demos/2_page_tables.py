@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """
-Demo 2: long mode with page tables of one's own, in Python. What it is about, 2_page_tables.c says.
+Demo 2: long mode with page tables made by hand, in Python. What it is about, 2_page_tables.c says.
 """
 import minivmm
 

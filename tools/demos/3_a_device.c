@@ -56,7 +56,7 @@ static const uint8_t code[] = {
 int main(void)
 {
     struct die die = {.seed = 2026};
-    struct mv_own_device own = {.desc = &desc, .ops = &ops, .state = &die};
+    struct mv_custom_device own = {.desc = &desc, .ops = &ops, .state = &die};
     struct mv_flat flat = {
         .size = sizeof(flat), .mode = MV_MODE_32, .code = code, .bytes = sizeof(code)};
     struct mv_config config = {.size = sizeof(config),

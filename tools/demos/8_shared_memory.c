@@ -60,7 +60,7 @@ static bool on_bell(void *context, struct mv_vcpu *vcpu, struct mv_exit *exit)
 /* A machine that sees the page at `address`. */
 static bool create(struct side *side, struct side *other, char letter, uint64_t address)
 {
-    const struct mv_own_memory page = {
+    const struct mv_custom_memory page = {
         .size = sizeof(page), .address = address, .bytes = sizeof(shared), .host = &shared};
     const struct mv_hook hook = {
         .kind = MV_EXIT_PORT, .first = WAIT, .last = RING, .fn = on_bell, .context = side};

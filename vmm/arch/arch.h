@@ -29,7 +29,7 @@ struct mv_boot_files {
     int initrd; /* -1: none */
     uint64_t initrd_size;
     const char *append;     /* the command line for Linux; never NULL */
-    const char *own_append; /* the same without what is only for Linux; never NULL */
+    const char *raw_append; /* the same without what is only for Linux; never NULL */
 };
 
 /* Where RAM is for so many bytes (whole pages, at least 16 MiB): fills base and

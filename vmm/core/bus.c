@@ -113,14 +113,14 @@ bool mv_device_is_busy(struct mv_device *device)
     bool busy;
 
     pthread_mutex_lock(&device->lock);
-    busy = device->ops->settle || device->busy(device->state);
+    busy = device->ops->backpressure || device->busy(device->state);
     pthread_mutex_unlock(&device->lock);
     return busy;
 }
 
-void mv_device_settle(struct mv_device *device)
+void mv_device_backpressure(struct mv_device *device)
 {
     pthread_mutex_lock(&device->lock);
-    device->ops->settle(device->state, &device->lock);
+    device->ops->backpressure(device->state, &device->lock);
     pthread_mutex_unlock(&device->lock);
 }

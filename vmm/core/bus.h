@@ -20,7 +20,7 @@ struct mv_device {
     struct mv_device_desc desc;
     const struct mv_device_ops *ops;
     void *state;
-    bool is_own; /* the embedder's */
+    bool is_custom; /* the embedder's */
     /* Ours alone; optional.  Under the lock: whether the host has yet to take what the guest wrote,
      * and a vCPU that wrote has to wait, until the device says that it is gone (mv_backpressure).
      */
@@ -59,8 +59,8 @@ struct mv_device *mv_bus_write(const struct mv_bus *bus, uint64_t address, unsig
                                uint64_t value);
 
 /* After writes, and before the guest goes on.  Both take the lock; the second one may wait: see
- * mv_device_ops.settle, which there has to be. */
+ * mv_device_ops.backpressure, which there has to be. */
 bool mv_device_is_busy(struct mv_device *device);
-void mv_device_settle(struct mv_device *device);
+void mv_device_backpressure(struct mv_device *device);
 
 #endif

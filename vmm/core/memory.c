@@ -63,26 +63,25 @@ int mv_mem_add(struct mv_mem *mem, const struct mv_region *region)
         return -EINVAL;
     if (mv_mem_overlaps(mem, region->base, region->size))
         return -EEXIST;
-    if (mem->own_count == MV_MEM_OWN)
+    if (mem->custom_count == MV_MEM_CUSTOM)
         return -ENOSPC;
-    mem->own[mem->own_count++] = *region;
+    mem->custom[mem->custom_count++] = *region;
     return 0;
 }
 
-/* The machine's pieces, then the embedder's; NULL behind the last one. */
-static const struct mv_region *piece(const struct mv_mem *mem, unsigned index)
+const struct mv_region *mv_mem_region(const struct mv_mem *mem, unsigned index)
 {
     if (index < mem->count)
         return &mem->regions[index];
     index -= mem->count;
-    return index < mem->own_count ? &mem->own[index] : NULL;
+    return index < mem->custom_count ? &mem->custom[index] : NULL;
 }
 
 bool mv_mem_overlaps(const struct mv_mem *mem, mv_gpa base, uint64_t size)
 {
     const struct mv_region *other;
 
-    for (unsigned i = 0; (other = piece(mem, i)); i++)
+    for (unsigned i = 0; (other = mv_mem_region(mem, i)); i++)
         if (base <= other->base + (other->size - 1) && other->base <= base + (size - 1))
             return true;
     return false;
@@ -93,7 +92,7 @@ mv_gpa mv_mem_last(const struct mv_mem *mem)
     const struct mv_region *one;
     mv_gpa last = 0;
 
-    for (unsigned i = 0; (one = piece(mem, i)); i++)
+    for (unsigned i = 0; (one = mv_mem_region(mem, i)); i++)
         last = mv_max(last, one->base + (one->size - 1));
     return last;
 }
@@ -103,7 +102,7 @@ static const struct mv_region *find(const struct mv_mem *mem, mv_gpa gpa, uint64
 {
     const struct mv_region *one;
 
-    for (unsigned i = 0; (one = piece(mem, i)); i++)
+    for (unsigned i = 0; (one = mv_mem_region(mem, i)); i++)
         /* Written so that nothing can wrap: gpa + size is never formed. */
         if (gpa >= one->base && gpa - one->base < one->size &&
             size <= one->size - (gpa - one->base))

@@ -27,14 +27,13 @@ struct mv_region {
 };
 
 #define MV_MEM_REGIONS 2
-#define MV_MEM_OWN     16
+#define MV_MEM_CUSTOM  16
 
 struct mv_mem {
     struct mv_region regions[MV_MEM_REGIONS]; /* by rising base */
     unsigned count;
-    struct mv_region
-        own[MV_MEM_OWN]; /* the embedder's, in any order; their host's memory stays so */
-    unsigned own_count;
+    struct mv_region custom[MV_MEM_CUSTOM]; /* the embedder's, which it maps; in any order */
+    unsigned custom_count;
     uint8_t *mapping; /* one mapping of the host holds all of regions */
     uint64_t mapped;
 };
@@ -50,6 +49,9 @@ void mv_mem_done(struct mv_mem *mem);
 /* Adds a piece that the embedder has mapped.  0, -EEXIST if it overlaps another, -EINVAL if it is
  * empty or wraps, -ENOSPC. */
 int mv_mem_add(struct mv_mem *mem, const struct mv_region *region);
+
+/* The machine's regions, then the custom ones; NULL behind the last one. */
+const struct mv_region *mv_mem_region(const struct mv_mem *mem, unsigned index);
 
 /* Whether any of [base, base + size), which does not wrap, is memory. */
 bool mv_mem_overlaps(const struct mv_mem *mem, mv_gpa base, uint64_t size);

@@ -2,41 +2,41 @@
 /* Who is inside of KVM, and who may not go in: see pause.h. */
 #include "pause.h"
 
-void mv_gate_init(struct mv_gate *gate, const atomic_bool *ended)
+void mv_pause_init(struct mv_pause *pause, const atomic_bool *ended)
 {
-    pthread_mutex_init(&gate->lock, NULL);
-    pthread_cond_init(&gate->left, NULL);
-    gate->ended = ended;
+    pthread_mutex_init(&pause->lock, NULL);
+    pthread_cond_init(&pause->left, NULL);
+    pause->ended = ended;
 }
 
-void mv_gate_done(struct mv_gate *gate)
+void mv_pause_done(struct mv_pause *pause)
 {
-    pthread_cond_destroy(&gate->left);
-    pthread_mutex_destroy(&gate->lock);
+    pthread_cond_destroy(&pause->left);
+    pthread_mutex_destroy(&pause->lock);
 }
 
-bool mv_gate_enter(struct mv_gate *gate, bool *inside)
+bool mv_pause_enter(struct mv_pause *pause, bool *inside)
 {
-    pthread_mutex_lock(&gate->lock);
-    *inside = !mv_gate_held(gate);
-    gate->inside += *inside;
-    pthread_mutex_unlock(&gate->lock);
+    pthread_mutex_lock(&pause->lock);
+    *inside = !mv_pause_asked(pause);
+    pause->inside += *inside;
+    pthread_mutex_unlock(&pause->lock);
     return *inside;
 }
 
-void mv_gate_leave(struct mv_gate *gate, bool *inside)
+void mv_pause_leave(struct mv_pause *pause, bool *inside)
 {
-    pthread_mutex_lock(&gate->lock);
+    pthread_mutex_lock(&pause->lock);
     *inside = false;
-    if (--gate->inside == 0)
-        pthread_cond_broadcast(&gate->left);
-    pthread_mutex_unlock(&gate->lock);
+    if (--pause->inside == 0)
+        pthread_cond_broadcast(&pause->left);
+    pthread_mutex_unlock(&pause->lock);
 }
 
-void mv_gate_wait(struct mv_gate *gate)
+void mv_pause_wait(struct mv_pause *pause)
 {
-    pthread_mutex_lock(&gate->lock);
-    while (gate->inside > 0)
-        pthread_cond_wait(&gate->left, &gate->lock);
-    pthread_mutex_unlock(&gate->lock);
+    pthread_mutex_lock(&pause->lock);
+    while (pause->inside > 0)
+        pthread_cond_wait(&pause->left, &pause->lock);
+    pthread_mutex_unlock(&pause->lock);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The gate between the vCPUs' threads and their guest: each passes it before it enters
- * KVM, and leaves by it.  Whoever holds the gate waits until nobody is inside, and nobody
- * gets in meanwhile; that is how a machine is paused.
+ * How a machine is paused: a vCPU's thread goes in before it enters KVM, and comes out when
+ * a pause is asked for.  Whoever asks waits until nobody is inside, and nobody gets in meanwhile.
  *
  * Nothing is locked on the way of an exit: a vCPU looks at `holds`, and goes out when it is
  * not 0.  A kick (vcpu.h) makes it look.
@@ -14,29 +13,29 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-struct mv_gate {
+struct mv_pause {
     pthread_mutex_t lock;
     pthread_cond_t left; /* nobody is inside any more */
     atomic_uint holds;   /* raised without the lock, lowered under it; read at each exit */
     unsigned inside;
-    const atomic_bool *ended; /* the machine has: the gate stands open */
+    const atomic_bool *ended; /* the machine has: nobody is kept out any more */
 };
 
-void mv_gate_init(struct mv_gate *gate, const atomic_bool *ended);
-void mv_gate_done(struct mv_gate *gate);
+void mv_pause_init(struct mv_pause *gate, const atomic_bool *ended);
+void mv_pause_done(struct mv_pause *gate);
 
 /* Whether a vCPU is asked to stay outside. */
-static inline bool mv_gate_held(struct mv_gate *gate)
+static inline bool mv_pause_asked(struct mv_pause *gate)
 {
     /* pairs with the raise in mv_machine_hold */
     return atomic_load(&gate->holds) > 0 && !atomic_load(gate->ended);
 }
 
 /* Goes in, and sets *inside under the lock; or false: it is held. */
-bool mv_gate_enter(struct mv_gate *gate, bool *inside);
-void mv_gate_leave(struct mv_gate *gate, bool *inside);
+bool mv_pause_enter(struct mv_pause *gate, bool *inside);
+void mv_pause_leave(struct mv_pause *gate, bool *inside);
 
 /* Waits until nobody is inside. */
-void mv_gate_wait(struct mv_gate *gate);
+void mv_pause_wait(struct mv_pause *gate);
 
 #endif

@@ -59,7 +59,7 @@ void mv_vcpu_done(struct mv_vcpu *vcpu)
 
 bool mv_vcpu_go_in(struct mv_vcpu *vcpu)
 {
-    if (!mv_gate_enter(vcpu->host->gate, &vcpu->inside))
+    if (!mv_pause_enter(vcpu->host->pause, &vcpu->inside))
         return false;
     pthread_mutex_lock(&vcpu->use);
     return true;
@@ -68,7 +68,7 @@ bool mv_vcpu_go_in(struct mv_vcpu *vcpu)
 void mv_vcpu_go_out(struct mv_vcpu *vcpu)
 {
     pthread_mutex_unlock(&vcpu->use);
-    mv_gate_leave(vcpu->host->gate, &vcpu->inside);
+    mv_pause_leave(vcpu->host->pause, &vcpu->inside);
 }
 
 struct mv_vcpu *mv_vcpu_borrow(struct mv_vcpu *vcpu)
@@ -228,7 +228,7 @@ static bool access_devices(struct mv_vcpu *vcpu, const struct mv_bus *bus, struc
     if (!access->write)
         return mv_bus_read(bus, access->address, access->size, &access->value);
     device = mv_bus_write(bus, access->address, access->size, access->value);
-    if (device && (device->busy || device->ops->settle))
+    if (device && (device->busy || device->ops->backpressure))
         vcpu->written = device;
     return device;
 }
@@ -385,7 +385,7 @@ bool mv_vcpu_next(struct mv_vcpu *vcpu, struct mv_exit *exit)
     return true;
 }
 
-int mv_vcpu_settle(struct mv_vcpu *vcpu)
+int mv_vcpu_complete_io(struct mv_vcpu *vcpu)
 {
     struct mv_exit exit;
     int error = 0;
@@ -420,9 +420,9 @@ void mv_vcpu_calm(struct mv_vcpu *vcpu)
 
 static void set_waiting(struct mv_vcpu *vcpu, bool waiting)
 {
-    pthread_mutex_lock(&vcpu->host->gate->lock);
+    pthread_mutex_lock(&vcpu->host->pause->lock);
     vcpu->waiting = waiting;
-    pthread_mutex_unlock(&vcpu->host->gate->lock);
+    pthread_mutex_unlock(&vcpu->host->pause->lock);
 }
 
 bool mv_vcpu_is_signalled(const struct mv_vcpu *vcpu)
@@ -451,10 +451,10 @@ static void sleep_until_kicked(const struct mv_vcpu *vcpu)
     mv_close_fd(&kicked.fd);
 }
 
-/* Out of the gate, with the last instruction complete. */
+/* Out for a pause, with the last instruction complete. */
 static int leave(struct mv_vcpu *vcpu)
 {
-    int error = mv_vcpu_settle(vcpu);
+    int error = mv_vcpu_complete_io(vcpu);
 
     if (!error)
         mv_vcpu_go_out(vcpu);
@@ -470,30 +470,30 @@ static bool is_held_back(struct mv_vcpu *vcpu)
 
 bool mv_vcpu_may_enter(struct mv_vcpu *vcpu)
 {
-    return vcpu->inside && !mv_gate_held(vcpu->host->gate) && !is_held_back(vcpu);
+    return vcpu->inside && !mv_pause_asked(vcpu->host->pause) && !is_held_back(vcpu);
 }
 
 int mv_vcpu_wait(struct mv_vcpu *vcpu)
 {
-    struct mv_gate *gate = vcpu->host->gate;
+    struct mv_pause *pause = vcpu->host->pause;
     struct mv_device *device = vcpu->written;
-    bool settles = device && device->ops->settle;
+    bool holds = device && device->ops->backpressure;
     int error = 0;
 
     vcpu->stopped = true;
     mv_recorder_rest(&vcpu->recorder);
-    if (vcpu->inside && (settles || mv_gate_held(gate)))
+    if (vcpu->inside && (holds || mv_pause_asked(pause)))
         error = leave(vcpu);
     if (error)
         return error;
-    if (settles) { /* waits by itself */
-        mv_device_settle(device);
+    if (holds) { /* waits by itself */
+        mv_device_backpressure(device);
         vcpu->written = vcpu->written == device ? NULL : vcpu->written;
     }
     if (!vcpu->inside && mv_vcpu_go_in(vcpu))
         return -EINTR;
     set_waiting(vcpu, true);
-    if (!atomic_load(vcpu->host->ended) && (mv_gate_held(gate) || is_held_back(vcpu)))
+    if (!atomic_load(vcpu->host->ended) && (mv_pause_asked(pause) || is_held_back(vcpu)))
         sleep_until_kicked(vcpu);
     set_waiting(vcpu, false);
     return -EINTR;
@@ -585,19 +585,19 @@ int mv_vcpu_start(struct mv_vcpu *vcpu)
 
 void mv_vcpu_attach(struct mv_vcpu *vcpu)
 {
-    pthread_mutex_lock(&vcpu->host->gate->lock);
+    pthread_mutex_lock(&vcpu->host->pause->lock);
     vcpu->runner = pthread_self();
     vcpu->present = true;
-    pthread_mutex_unlock(&vcpu->host->gate->lock);
+    pthread_mutex_unlock(&vcpu->host->pause->lock);
 }
 
 void mv_vcpu_detach(struct mv_vcpu *vcpu)
 {
     if (vcpu->inside)
         mv_vcpu_go_out(vcpu);
-    pthread_mutex_lock(&vcpu->host->gate->lock);
+    pthread_mutex_lock(&vcpu->host->pause->lock);
     vcpu->present = false;
-    pthread_mutex_unlock(&vcpu->host->gate->lock);
+    pthread_mutex_unlock(&vcpu->host->pause->lock);
 }
 
 void mv_vcpu_wake(struct mv_vcpu *vcpu)

@@ -36,7 +36,7 @@ struct mv_vcpu_host {
     const struct mv_kvm *kvm;
     const struct mv_mem *mem;
     const struct mv_bus *ports, *mmio;
-    struct mv_gate *gate;
+    struct mv_pause *pause;
     const struct mv_hook *hooks;
     size_t hook_count;
     bool hypercalls;     /* somebody wants them */
@@ -65,7 +65,7 @@ struct mv_vcpu {
     clockid_t clock;  /* of its own thread's time on a processor */
     atomic_int sleep; /* of enum mv_sleep: its thread's answer to the loop's question */
     bool started;
-    /* Under the gate's lock, to `written`: */
+    /* Under pause->lock, to `written`: */
     bool present;              /* while the runner is at work on it, and can be kicked */
     bool waiting;              /* for what mv_vcpu_wake is called for */
     pthread_t runner;          /* its own thread or its caller's */
@@ -76,7 +76,7 @@ struct mv_vcpu {
     uint64_t left_at;   /* mv_counter() at the last exit */
     uint32_t accesses;  /* how many accesses the last exit is */
     uint32_t served;    /* and how many of them are told */
-    bool inside;        /* of the gate: under its lock; read by the runner without it */
+    bool inside;        /* may enter KVM: under pause->lock; read by the runner without it */
     atomic_bool driven; /* a caller runs it, or waits to */
     bool masked;        /* KVM has its signal mask */
     bool stopped;       /* it came out without an exit, or waited: its guest may miss time */
@@ -104,7 +104,7 @@ int mv_vcpu_init(struct mv_vcpu *vcpu, unsigned index, const struct mv_vcpu_host
 void mv_vcpu_done(struct mv_vcpu *vcpu);
 
 /*
- * Through the gate and back.  Inside, nobody else can look at the vCPU; who is looking when
+ * In, past a pause, and out again.  Inside, nobody else can look at the vCPU; who is looking when
  * it goes in is waited for.  False: it is held.
  */
 bool mv_vcpu_go_in(struct mv_vcpu *vcpu);
@@ -124,8 +124,8 @@ int mv_vcpu_single_step(struct mv_vcpu *vcpu, struct mv_error *err);
 int mv_vcpu_start(struct mv_vcpu *vcpu);
 void mv_vcpu_join(struct mv_vcpu *vcpu);
 
-/* Makes KVM_RUN return, now or when it is next called, and ends mv_vcpu_wait.  Under the gate's
- * lock. */
+/* Makes KVM_RUN return, now or when it is next called, and ends mv_vcpu_wait.  Under
+ * pause->lock. */
 void mv_vcpu_kick(struct mv_vcpu *vcpu);
 
 /* The same for one that waits only: there may be no reason for it any more. */
@@ -133,7 +133,7 @@ void mv_vcpu_wake(struct mv_vcpu *vcpu);
 
 /* Has KVM complete what the last exit's instruction does, so that the registers are those
  * of its end.  0 or -errno. */
-int mv_vcpu_settle(struct mv_vcpu *vcpu);
+int mv_vcpu_complete_io(struct mv_vcpu *vcpu);
 
 /* Whether the last exit is a read whose value the caller of mv_vcpu_run may still choose. */
 bool mv_vcpu_awaits_answer(const struct mv_vcpu *vcpu);
@@ -159,7 +159,7 @@ void mv_vcpu_calm(struct mv_vcpu *vcpu);
 void mv_vcpu_attach(struct mv_vcpu *vcpu);
 void mv_vcpu_detach(struct mv_vcpu *vcpu);
 
-/* Whether the guest may go on: the vCPU is inside of the gate, nobody holds that, and what it
+/* Whether the guest may go on: the vCPU is inside, nobody asks for a pause, and what it
  * wrote is taken. */
 bool mv_vcpu_may_enter(struct mv_vcpu *vcpu);
 

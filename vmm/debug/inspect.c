@@ -61,7 +61,7 @@ int mv_vcpu_get_registers(struct mv_vcpu *vcpu, struct mv_register_value *ret_va
     MV_BORROWED borrowed = mv_vcpu_borrow(vcpu);
     size_t count, have = 0;
     const struct mv_register *all = mv_arch_registers(&count);
-    int error = !borrowed ? -EBUSY : mv_vcpu_awaits_answer(vcpu) ? 0 : mv_vcpu_settle(vcpu);
+    int error = !borrowed ? -EBUSY : mv_vcpu_awaits_answer(vcpu) ? 0 : mv_vcpu_complete_io(vcpu);
 
     for (size_t i = 0; !error && i < count; i++) {
         uint64_t bits[2] = {0};
@@ -147,7 +147,7 @@ static int apply(const struct change *change)
     MV_BORROWED borrowed = mv_vcpu_borrow(vcpu);
     size_t failed = change->count;
     struct mv_synced refused;
-    int error = borrowed ? mv_vcpu_settle(vcpu) : -EBUSY;
+    int error = borrowed ? mv_vcpu_complete_io(vcpu) : -EBUSY;
 
     for (size_t i = 0; !error && i < change->count; i++) {
         change->before[i] = (struct mv_register_bits){.number = change->wanted[i].number};

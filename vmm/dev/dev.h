@@ -15,7 +15,7 @@
 #include "minivmm/minivmm.h"
 
 /* How a device ends the machine.  Any thread; the first one counts. */
-struct mv_ender {
+struct mv_shutdown {
     void (*end)(void *context, enum mv_end_reason reason, int code);
     void *context;
 };
@@ -24,11 +24,11 @@ struct mv_ender {
  * Connects a file descriptor of a device with the guest, so that KVM carries its
  * events by itself; the function is NULL where nobody can.
  */
-struct mv_wiring {
+struct mv_ioeventfd {
     /* A write of any size to this guest-physical address signals the eventfd, and
      * is not seen by the bus any more.  Any thread; for the machine's whole life.  Returns
      * 0 or -errno. */
-    int (*doorbell)(void *context, uint64_t address, int eventfd);
+    int (*add)(void *context, uint64_t address, int eventfd);
     void *context;
 };
 
@@ -42,12 +42,12 @@ struct mv_backpressure {
 struct mv_device_env {
     struct mv_mem *mem;
     struct mv_irq irq;
-    struct mv_wiring wiring;
+    struct mv_ioeventfd ioeventfd;
     void *page; /* what the guest reads at the device's base without an exit, MV_PAGE_SIZE bytes
                  * aligned to that; NULL: every read is an exit.  It stays until destroy. */
     struct mv_loop *loop;
     struct mv_log *log;
-    struct mv_ender ender;
+    struct mv_shutdown shutdown;
     struct mv_backpressure backpressure;
     const struct mv_console *console; /* NULL: none; valid during create only */
     struct mv_timeline *timeline;
@@ -84,9 +84,9 @@ mv_device_create_fn mv_rtc_create;           /* rtc.c: the time of day */
 mv_device_create_fn mv_boot_timer_create;    /* boot_timer.c: marks on the timeline */
 
 /* exit_port.c: for a device whose whole state is a way to end the machine: a copy of
- * env->ender, to be freed by ops->destroy (free itself will do). */
-int mv_ender_device(struct mv_device *device, const struct mv_device_env *env,
-                    const struct mv_device_ops *ops);
+ * env->shutdown, to be freed by ops->destroy (free itself will do). */
+int mv_shutdown_device(struct mv_device *device, const struct mv_device_env *env,
+                       const struct mv_device_ops *ops);
 
 /*
  * The serial port's last duty, with the vCPUs gone and the loop still running:

@@ -9,16 +9,16 @@
 #include "dev.h"
 
 /* For devices whose whole state is a way to end the machine. */
-int mv_ender_device(struct mv_device *device, const struct mv_device_env *env,
-                    const struct mv_device_ops *ops)
+int mv_shutdown_device(struct mv_device *device, const struct mv_device_env *env,
+                       const struct mv_device_ops *ops)
 {
-    struct mv_ender *ender = malloc(sizeof(*ender));
+    struct mv_shutdown *shutdown = malloc(sizeof(*shutdown));
 
-    if (!ender)
+    if (!shutdown)
         return -ENOMEM;
-    *ender = env->ender;
+    *shutdown = env->shutdown;
     device->ops = ops;
-    device->state = ender;
+    device->state = shutdown;
     return 0;
 }
 
@@ -30,15 +30,15 @@ static uint64_t read_exit(void *state, uint64_t offset, unsigned size)
 
 static void write_exit(void *state, uint64_t offset, unsigned size, uint64_t value)
 {
-    const struct mv_ender *ender = state;
+    const struct mv_shutdown *shutdown = state;
 
     (void)offset, (void)size;
-    ender->end(ender->context, MV_END_EXIT_CODE, (int)(value & 0xff));
+    shutdown->end(shutdown->context, MV_END_EXIT_CODE, (int)(value & 0xff));
 }
 
 static const struct mv_device_ops ops = {.read = read_exit, .write = write_exit, .destroy = free};
 
 int mv_exit_create(struct mv_device *device, const struct mv_device_env *env)
 {
-    return mv_ender_device(device, env, &ops);
+    return mv_shutdown_device(device, env, &ops);
 }

@@ -19,16 +19,16 @@ static uint64_t read_panic(void *state, uint64_t offset, unsigned size)
 
 static void write_panic(void *state, uint64_t offset, unsigned size, uint64_t value)
 {
-    const struct mv_ender *ender = state;
+    const struct mv_shutdown *shutdown = state;
 
     (void)offset, (void)size;
     if (value & PANICKED)
-        ender->end(ender->context, MV_END_PANIC, 0);
+        shutdown->end(shutdown->context, MV_END_PANIC, 0);
 }
 
 static const struct mv_device_ops ops = {.read = read_panic, .write = write_panic, .destroy = free};
 
 int mv_panic_create(struct mv_device *device, const struct mv_device_env *env)
 {
-    return mv_ender_device(device, env, &ops);
+    return mv_shutdown_device(device, env, &ops);
 }

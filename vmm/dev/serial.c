@@ -59,7 +59,7 @@ struct serial {
     struct mv_uart uart;
     struct mv_irq irq;
     bool level;
-    struct mv_ender ender;
+    struct mv_shutdown shutdown;
     struct mv_loop *loop;
     struct mv_log *log;
     struct mv_console console;
@@ -166,7 +166,7 @@ static void lose_output(struct serial *serial, int error)
     serial->out_used = 0;
     serial->console.out = -1; /* the file descriptor stays its owner's */
     if (error == EPIPE)
-        return serial->ender.end(serial->ender.context, MV_END_STOPPED, 128 + SIGPIPE);
+        return serial->shutdown.end(serial->shutdown.context, MV_END_STOPPED, 128 + SIGPIPE);
     serial->lost = -error;
     mv_log(serial->log, MV_LOG_WARNING, "the guest's output is lost from here on: %s",
            strerror(error));
@@ -565,7 +565,7 @@ int mv_serial_create(struct mv_device *device, const struct mv_device_env *env)
     if (!serial)
         return -ENOMEM;
     serial->irq = env->irq;
-    serial->ender = env->ender;
+    serial->shutdown = env->shutdown;
     serial->loop = env->loop;
     serial->log = env->log;
     serial->wake = env->wake;

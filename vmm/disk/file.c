@@ -19,7 +19,7 @@
 #define BUSY_TRIES    40
 #define BUSY_PAUSE_NS 10000000
 
-int mv_image_measure(const struct mv_image *image, uint64_t *ret_size)
+int mv_disk_file_measure(const struct mv_disk_file *image, uint64_t *ret_size)
 {
     struct stat st;
 
@@ -62,7 +62,7 @@ static unsigned direct_block(int fd)
     return small ? MV_SECTOR : LARGE_BLOCK;
 }
 
-static int check_size(const struct mv_disk *disk, const struct mv_image *image,
+static int check_size(const struct mv_disk *disk, const struct mv_disk_file *image,
                       struct mv_error *err)
 {
     if (image->size == 0)
@@ -114,10 +114,10 @@ static int open_path(const struct mv_disk *disk, int *ret_fd, struct mv_error *e
                    strerror(errno));
 }
 
-static int open_image(const struct mv_disk *disk, struct mv_image *ret_image,
+static int open_image(const struct mv_disk *disk, struct mv_disk_file *ret_image,
                       const char **ret_warning, struct mv_error *err)
 {
-    struct mv_image image = {
+    struct mv_disk_file image = {
         .read_only = disk->read_only, .direct = disk->direct, .block = MV_SECTOR};
     MV_CLEANUP_FD int fd = -1;
     int error = open_path(disk, &fd, err);
@@ -126,7 +126,7 @@ static int open_image(const struct mv_disk *disk, struct mv_image *ret_image,
     if (error)
         return error;
     image.fd = fd;
-    error = mv_image_measure(&image, &image.size);
+    error = mv_disk_file_measure(&image, &image.size);
     if (error)
         return mv_fail(err, error, "fstat", "name a regular file or a block device",
                        "the disk %s is neither a file nor a block device", disk->path);
@@ -144,8 +144,8 @@ static int open_image(const struct mv_disk *disk, struct mv_image *ret_image,
 
 /* A monitor's io_uring outlives it by some 30 ms, and with it the lock: the kernel takes a ring
  * apart in a thread of its own.  Whoever starts the next one at once is not to be refused. */
-int mv_image_open(const struct mv_disk *disk, struct mv_image *ret_image, const char **ret_warning,
-                  struct mv_error *err)
+int mv_disk_file_open(const struct mv_disk *disk, struct mv_disk_file *ret_image,
+                      const char **ret_warning, struct mv_error *err)
 {
     const struct timespec pause = {.tv_nsec = BUSY_PAUSE_NS};
     int error = open_image(disk, ret_image, ret_warning, err);
@@ -157,7 +157,7 @@ int mv_image_open(const struct mv_disk *disk, struct mv_image *ret_image, const 
     return error;
 }
 
-void mv_image_close(struct mv_image *image)
+void mv_disk_file_close(struct mv_disk_file *image)
 {
     mv_close_fd(&image->fd);
 }

@@ -19,7 +19,7 @@
 
 #define MV_SECTOR 512u /* bytes: the least that a disk is counted in, whatever its blocks are */
 
-struct mv_image {
+struct mv_disk_file {
     int fd;
     uint64_t size; /* bytes, a multiple of 512 */
     bool read_only;
@@ -32,12 +32,12 @@ struct mv_image {
  * exclusive; the lock ends with the file descriptor).  Every failure is
  * explained.  *ret_warning is NULL, or a static text: what the caller should know.
  */
-int mv_image_open(const struct mv_disk *disk, struct mv_image *ret_image, const char **ret_warning,
-                  struct mv_error *err);
-void mv_image_close(struct mv_image *image);
+int mv_disk_file_open(const struct mv_disk *disk, struct mv_disk_file *ret_image,
+                      const char **ret_warning, struct mv_error *err);
+void mv_disk_file_close(struct mv_disk_file *image);
 
 /* How large the file or block device is now, in bytes.  Returns 0 or -errno. */
-int mv_image_measure(const struct mv_image *image, uint64_t *ret_size);
+int mv_disk_file_measure(const struct mv_disk_file *image, uint64_t *ret_size);
 
 /* ---- requests ---- */
 

@@ -84,7 +84,7 @@ static bool reads(const struct mv_exit *exit)
     return (exit->kind == MV_EXIT_PORT || exit->kind == MV_EXIT_MMIO) && !exit->access.write;
 }
 
-/* What the caller answered to the last exit; once, and inside of the gate. */
+/* What the caller answered to the last exit; once, and inside (pause.h). */
 static int take_answer(struct mv_vcpu *vcpu)
 {
     struct mv_exit *exit = &vcpu->answer;
@@ -129,20 +129,20 @@ static int come_out(const struct drive *drive, struct mv_exit *exit)
     else if (is_late(drive))
         exit->kind = MV_EXIT_TIMEOUT;
     /* whoever holds it finds the last instruction complete */
-    return vcpu->inside && mv_gate_held(vcpu->host->gate) ? mv_vcpu_settle(vcpu) : 0;
+    return vcpu->inside && mv_pause_asked(vcpu->host->pause) ? mv_vcpu_complete_io(vcpu) : 0;
 }
 
-/* Until the vCPU is inside of the gate, or even may enter the guest.  0, -EINTR, or an error. */
+/* Until the vCPU is inside (pause.h), or even may enter the guest.  0, -EINTR, or an error. */
 static int wait_for(struct drive *drive, bool guest)
 {
     struct mv_vcpu *vcpu = drive->vcpu;
-    struct mv_gate *gate = vcpu->host->gate;
+    struct mv_pause *pause = vcpu->host->pause;
     int error = 0;
 
     while (!error && !(guest ? mv_vcpu_may_enter(vcpu) : vcpu->inside)) {
         if (!vcpu->inside && mv_vcpu_go_in(vcpu))
             continue;
-        if (vcpu->inside && (mv_gate_held(gate) || atomic_load(vcpu->host->ended)))
+        if (vcpu->inside && (mv_pause_asked(pause) || atomic_load(vcpu->host->ended)))
             return -EINTR;
         error = mv_vcpu_wait(vcpu);
         mv_vcpu_calm(vcpu); /* the timer's kick, too */
@@ -152,7 +152,7 @@ static int wait_for(struct drive *drive, bool guest)
     return error;
 }
 
-/* Inside of the gate, until there is something to tell.  0, -EINTR, or an error. */
+/* Inside (pause.h), until there is something to tell.  0, -EINTR, or an error. */
 static int go(struct drive *drive, struct mv_exit *exit)
 {
     struct mv_vcpu *vcpu = drive->vcpu;

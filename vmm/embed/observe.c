@@ -90,15 +90,13 @@ unsigned mv_machine_memory_map(const struct mv_machine *machine, unsigned index,
                                uint64_t *ret_address, uint64_t *ret_size)
 {
     const struct mv_mem *mem = &machine->mem;
+    const struct mv_region *region = mv_mem_region(mem, index);
 
-    const struct mv_region *one =
-        index < mem->count ? &mem->regions[index] : &mem->own[index - mem->count];
-
-    if (index < mem->count + mem->own_count) {
-        *ret_address = one->base;
-        *ret_size = one->size;
+    if (region) {
+        *ret_address = region->base;
+        *ret_size = region->size;
     }
-    return mem->count + mem->own_count;
+    return mem->count + mem->custom_count;
 }
 
 int mv_machine_read(const struct mv_machine *machine, uint64_t address, void *ret_data, size_t size)

@@ -204,7 +204,7 @@ struct mv_hook mv_gdb_hook(struct mv_gdb *gdb)
 }
 
 /* Waits until none runs any more; the hold is there already. */
-static void settle(struct mv_gdb *gdb)
+static void wait_until_stopped(struct mv_gdb *gdb)
 {
     eventfd_t count;
 
@@ -361,7 +361,7 @@ static void hold(struct mv_gdb *gdb)
     if (gdb->protocol.stopped)
         return;
     interrupt(gdb);
-    settle(gdb);
+    wait_until_stopped(gdb);
 }
 
 /* GDB takes a description once only, and with symbols of the other kind it is of no use. */
@@ -418,7 +418,7 @@ static void take_input(struct mv_gdb *gdb)
 
 static void take_stop(struct mv_gdb *gdb)
 {
-    settle(gdb);
+    wait_until_stopped(gdb);
     mv_gdb_protocol_stopped(&gdb->protocol, gdb->stopped_cpu, gdb->signal, &gdb->stop);
 }
 

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 
 #include "arch/arch.h"
-#include "embed/own_virtio.h"
+#include "embed/custom_virtio.h"
 #include "layout.h"
 #include "virtio/blk.h"
 #include "virtio/mmio.h"
@@ -28,7 +28,7 @@ static const struct mv_device_entry entries[] = {
 };
 /* clang-format on */
 
-_Static_assert(MV_COUNT(entries) + MV_LAYOUT_DEVICES + MV_DISKS_MAX + MV_OWN_MAX <=
+_Static_assert(MV_COUNT(entries) + MV_LAYOUT_DEVICES + MV_DISKS_MAX + MV_CUSTOM_MAX <=
                    MV_BOARD_DEVICES,
                "the board is full");
 
@@ -62,15 +62,15 @@ static int add_entries(struct mv_board *board, const struct mv_device_entry *tab
                        const struct mv_device_env *env, struct mv_bus *mmio, struct mv_bus *ports,
                        struct mv_error *err)
 {
-    struct mv_device_env own = *env;
+    struct mv_device_env ours = *env;
 
     for (unsigned i = 0; i < count; i++) {
         const struct mv_device_desc *desc = &table[i].desc;
         struct mv_device *device = prepare(board, desc);
         int error;
 
-        own.irq.line = desc->irq;
-        error = add(board, device, table[i].create(device, &own),
+        ours.irq.line = desc->irq;
+        error = add(board, device, table[i].create(device, &ours),
                     desc->space == MV_SPACE_PORT ? ports : mmio);
         if (error)
             return cannot_create(desc->name, error, err);
@@ -107,12 +107,12 @@ int mv_board_add_late(struct mv_board *board, const struct mv_arch *arch,
 }
 
 /* All slots are alike, but for their names. */
-static struct mv_device_desc take_slot(struct mv_board *board, bool is_own)
+static struct mv_device_desc take_slot(struct mv_board *board, bool is_custom)
 {
     unsigned index = board->slot_count++;
     struct mv_slot *slot = &board->slots[index];
 
-    if (is_own)
+    if (is_custom)
         snprintf(slot->name, sizeof(slot->name), "virtio%u", board->virtio_count % 100);
     else
         snprintf(slot->name, sizeof(slot->name), "vd%c", 'a' + index);
@@ -150,13 +150,13 @@ static int fill_slot(struct mv_board *board, const struct mv_device_env *env,
                      const struct mv_device_desc *desc, struct mv_virtio *virtio,
                      struct mv_bus *mmio, struct mv_error *err)
 {
-    struct mv_device_env own = *env;
+    struct mv_device_env ours = *env;
     struct mv_device *device = prepare(board, desc);
     int error;
 
-    own.irq.line = desc->irq;
-    own.page = board->pages.host ? board->pages.host + (desc->base - board->pages.base) : NULL;
-    error = add(board, device, mv_virtio_mmio_create(device, &own, virtio), mmio);
+    ours.irq.line = desc->irq;
+    ours.page = board->pages.host ? board->pages.host + (desc->base - board->pages.base) : NULL;
+    error = add(board, device, mv_virtio_mmio_create(device, &ours, virtio), mmio);
     return error ? cannot_create(desc->name, error, err) : 0;
 }
 
@@ -166,7 +166,7 @@ int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
 {
     struct mv_device_desc desc = take_slot(board, false);
     struct mv_virtio *virtio;
-    struct mv_image image;
+    struct mv_disk_file image;
     const char *warning = NULL;
     struct mv_blk_setup setup = {
         .name = desc.name,
@@ -178,7 +178,7 @@ int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
         .loop = env->loop,
         .log = env->log,
     };
-    int error = map_pages(board) ? mv_image_open(disk, &image, &warning, err)
+    int error = map_pages(board) ? mv_disk_file_open(disk, &image, &warning, err)
                                  : cannot_create(desc.name, -ENOMEM, err);
 
     if (error)
@@ -196,23 +196,24 @@ int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
     return fill_slot(board, env, &desc, virtio, mmio, err);
 }
 
-/* ---- devices of the embedder's ---- */
+/* ---- custom devices ---- */
 
 int mv_board_add_virtio(struct mv_board *board, const struct mv_device_env *env,
-                        const struct mv_own_virtio *own, struct mv_bus *mmio, struct mv_error *err)
+                        const struct mv_custom_virtio *custom, struct mv_bus *mmio,
+                        struct mv_error *err)
 {
     struct mv_device_desc desc = take_slot(board, true);
     struct mv_virtio *virtio;
-    int error = map_pages(board) ? mv_own_virtio_create(own, &virtio) : -ENOMEM;
+    int error = map_pages(board) ? mv_custom_virtio_create(custom, &virtio) : -ENOMEM;
 
     if (error)
         return cannot_create(desc.name, error, err);
     error = fill_slot(board, env, &desc, virtio, mmio, err);
     if (error)
         return error;
-    mv_own_virtio_keep(virtio, true);
+    mv_custom_virtio_keep(virtio, true);
     board->virtio[board->virtio_count++] = virtio;
-    *own->ret_virtio = virtio;
+    *custom->ret_virtio = virtio;
     return 0;
 }
 
@@ -231,7 +232,7 @@ static bool keep(char *to, size_t size, const char **word)
     return true;
 }
 
-static bool keep_words(struct mv_own_words *words, struct mv_device_desc *desc)
+static bool keep_words(struct mv_custom_words *words, struct mv_device_desc *desc)
 {
     return keep(words->name, sizeof(words->name), &desc->name) &&
            keep(words->compatible, sizeof(words->compatible), &desc->compatible) &&
@@ -240,14 +241,15 @@ static bool keep_words(struct mv_own_words *words, struct mv_device_desc *desc)
            keep(words->acpi_name, sizeof(words->acpi_name), &desc->acpi_name);
 }
 
-static int check_own(const struct mv_board *board, const struct mv_own_device *own,
-                     struct mv_error *err)
+static int check_custom(const struct mv_board *board, const struct mv_custom_device *custom,
+                        struct mv_error *err)
 {
-    const struct mv_device_desc *desc = own->desc;
+    const struct mv_device_desc *desc = custom->desc;
 
-    if (!desc || !desc->name || !*desc->name || !own->ops || !own->ops->read || !own->ops->write)
+    if (!desc || !desc->name || !*desc->name || !custom->ops || !custom->ops->read ||
+        !custom->ops->write)
         return mv_fail(err, -EINVAL, NULL, "give it a name, and functions that read and write",
-                       "device %u of one's own is incomplete", board->own_count);
+                       "custom device %u is incomplete", board->custom_count);
     if (desc->size == 0)
         return mv_fail(err, -EINVAL, NULL, "give its registers a size",
                        "the device %s has no registers", desc->name);
@@ -266,8 +268,8 @@ static int check_own(const struct mv_board *board, const struct mv_own_device *o
 /* The first of the free pages (MMIO), or of the free ports by 16, where it fits. */
 static uint64_t find_base(const struct mv_bus *bus, enum mv_space space, uint64_t size)
 {
-    uint64_t first = space == MV_SPACE_PORT ? MV_OWN_PORT : MV_OWN_BASE;
-    uint64_t end = space == MV_SPACE_PORT ? 0x10000 : MV_OWN_END;
+    uint64_t first = space == MV_SPACE_PORT ? MV_CUSTOM_PORT : MV_CUSTOM_BASE;
+    uint64_t end = space == MV_SPACE_PORT ? 0x10000 : MV_CUSTOM_END;
     uint64_t step = space == MV_SPACE_PORT ? 16 : MV_PAGE_SIZE;
 
     for (uint64_t at = first; size <= end - first && at <= end - size; at += step)
@@ -278,16 +280,16 @@ static uint64_t find_base(const struct mv_bus *bus, enum mv_space space, uint64_
 
 int mv_board_check_irq(const struct mv_board *board, int irq)
 {
-    if (irq < 0 || irq > MV_OWN_LAST_IRQ)
+    if (irq < 0 || irq > MV_CUSTOM_LAST_IRQ)
         return -EINVAL;
     for (unsigned i = 0; i < board->count; i++)
-        if (board->devices[i].desc.irq == irq && !board->devices[i].is_own)
+        if (board->devices[i].desc.irq == irq && !board->devices[i].is_custom)
             return -EBUSY;
     return mv_layout_irq_is_ours(irq) ? -EBUSY : 0;
 }
 
 /* Neither a device has it, nor does one that is still to be added ask for it. */
-static bool irq_is_free(const struct mv_board *board, const struct mv_own_device *later,
+static bool irq_is_free(const struct mv_board *board, const struct mv_custom_device *later,
                         size_t count, int irq)
 {
     for (unsigned i = 0; i < board->count; i++)
@@ -300,9 +302,10 @@ static bool irq_is_free(const struct mv_board *board, const struct mv_own_device
 }
 
 /* MV_ANY_IRQ: there is none. */
-static int find_irq(const struct mv_board *board, const struct mv_own_device *later, size_t count)
+static int find_irq(const struct mv_board *board, const struct mv_custom_device *later,
+                    size_t count)
 {
-    for (int irq = MV_OWN_FIRST_IRQ; irq <= MV_OWN_LAST_IRQ; irq++)
+    for (int irq = MV_CUSTOM_FIRST_IRQ; irq <= MV_CUSTOM_LAST_IRQ; irq++)
         if (irq_is_free(board, later, count, irq))
             return irq;
     return MV_ANY_IRQ;
@@ -313,11 +316,11 @@ static void list_free(const struct mv_board *board, char *text, size_t size)
 {
     size_t used = (size_t)snprintf(text, size, "free lines:");
 
-    for (int first = MV_OWN_FIRST_IRQ, last; first <= MV_OWN_LAST_IRQ; first = last + 1) {
+    for (int first = MV_CUSTOM_FIRST_IRQ, last; first <= MV_CUSTOM_LAST_IRQ; first = last + 1) {
         last = first;
         if (!irq_is_free(board, NULL, 0, first))
             continue;
-        while (last < MV_OWN_LAST_IRQ && irq_is_free(board, NULL, 0, last + 1))
+        while (last < MV_CUSTOM_LAST_IRQ && irq_is_free(board, NULL, 0, last + 1))
             last++;
         used += (size_t)snprintf(text + used, size - used, last > first ? "%s %d to %d" : "%s %d",
                                  used > sizeof("free lines:") ? "," : "", first, last);
@@ -325,8 +328,8 @@ static void list_free(const struct mv_board *board, char *text, size_t size)
 }
 
 static int place_irq(const struct mv_board *board, const struct mv_device_env *env,
-                     const struct mv_own_device *later, size_t count, struct mv_device_desc *desc,
-                     struct mv_error *err)
+                     const struct mv_custom_device *later, size_t count,
+                     struct mv_device_desc *desc, struct mv_error *err)
 {
     char hint[200];
     int error;
@@ -358,8 +361,8 @@ static int place_irq(const struct mv_board *board, const struct mv_device_env *e
                    desc->name, desc->irq);
 }
 
-static int place_own(const struct mv_mem *mem, const struct mv_bus *bus,
-                     struct mv_device_desc *desc, struct mv_error *err)
+static int place_custom(const struct mv_mem *mem, const struct mv_bus *bus,
+                        struct mv_device_desc *desc, struct mv_error *err)
 {
     if (desc->base == MV_ANY_BASE)
         desc->base = find_base(bus, desc->space, desc->size);
@@ -377,33 +380,34 @@ static int place_own(const struct mv_mem *mem, const struct mv_bus *bus,
 }
 
 /* The first of them. */
-static int add_own(struct mv_board *board, const struct mv_device_env *env,
-                   const struct mv_own_device *own, size_t count, struct mv_bus *mmio,
-                   struct mv_bus *ports, struct mv_error *err)
+static int add_custom(struct mv_board *board, const struct mv_device_env *env,
+                      const struct mv_custom_device *custom, size_t count, struct mv_bus *mmio,
+                      struct mv_bus *ports, struct mv_error *err)
 {
     struct mv_device_desc desc;
     struct mv_device *device;
     struct mv_bus *bus;
-    int error = check_own(board, own, err);
+    int error = check_custom(board, custom, err);
 
     if (error)
         return error;
-    desc = *own->desc;
+    desc = *custom->desc;
     bus = desc.space == MV_SPACE_PORT ? ports : mmio;
-    if (!keep_words(&board->own[board->own_count], &desc))
+    if (!keep_words(&board->custom[board->custom_count], &desc))
         return mv_fail(err, -EINVAL, NULL,
                        "at most: name 15 characters, compatible 47, node 31, hid 8, acpi_name 4",
-                       "a word of the description of the device %s is too long", own->desc->name);
-    error = place_own(env->mem, bus, &desc, err);
+                       "a word of the description of the device %s is too long",
+                       custom->desc->name);
+    error = place_custom(env->mem, bus, &desc, err);
     if (!error)
-        error = place_irq(board, env, own + 1, count - 1, &desc, err);
+        error = place_irq(board, env, custom + 1, count - 1, &desc, err);
     if (error)
         return error;
     device = prepare(board, &desc);
-    device->ops = own->ops;
-    device->state = own->state;
-    device->is_own = true;
-    board->own_count++;
+    device->ops = custom->ops;
+    device->state = custom->state;
+    device->is_custom = true;
+    board->custom_count++;
     error = add(board, device, 0, bus);
     if (error)
         return mv_fail(err, error, NULL, "leave it to the machine to place it (ANY_BASE)",
@@ -412,14 +416,14 @@ static int add_own(struct mv_board *board, const struct mv_device_env *env,
     return 0;
 }
 
-int mv_board_add_own(struct mv_board *board, const struct mv_device_env *env,
-                     const struct mv_own_device *own, size_t count, struct mv_bus *mmio,
-                     struct mv_bus *ports, struct mv_error *err)
+int mv_board_add_custom(struct mv_board *board, const struct mv_device_env *env,
+                        const struct mv_custom_device *custom, size_t count, struct mv_bus *mmio,
+                        struct mv_bus *ports, struct mv_error *err)
 {
     int error = 0;
 
     for (size_t i = 0; !error && i < count; i++)
-        error = add_own(board, env, own + i, count - i, mmio, ports, err);
+        error = add_custom(board, env, custom + i, count - i, mmio, ports, err);
     return error;
 }
 
@@ -438,10 +442,10 @@ void mv_board_disown(struct mv_board *board)
     static const struct mv_device_ops nothing;
 
     for (unsigned i = 0; i < board->count; i++)
-        if (board->devices[i].is_own)
+        if (board->devices[i].is_custom)
             board->devices[i].ops = &nothing;
     for (unsigned i = 0; i < board->virtio_count; i++)
-        mv_own_virtio_keep(board->virtio[i], false);
+        mv_custom_virtio_keep(board->virtio[i], false);
 }
 
 void mv_board_done(struct mv_board *board)

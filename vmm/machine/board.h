@@ -15,8 +15,8 @@ struct mv_slot {
     char name[12], acpi_name[5];
 };
 
-/* The words of the description of a device of the embedder's. */
-struct mv_own_words {
+/* The words of the description of a custom device. */
+struct mv_custom_words {
     char name[16], compatible[48], node[32], hid[9], acpi_name[5];
 };
 
@@ -27,8 +27,8 @@ struct mv_board {
     unsigned slot_count;                    /* taken */
     struct mv_virtio *virtio[MV_DISKS_MAX]; /* the embedder's */
     unsigned virtio_count;
-    struct mv_own_words own[MV_OWN_MAX];
-    unsigned own_count;
+    struct mv_custom_words custom[MV_CUSTOM_MAX];
+    unsigned custom_count;
     struct mv_region pages; /* what the guest reads of the slots, see mv_device_env.page; host
                              * is NULL while there is none */
 };
@@ -48,26 +48,27 @@ int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
                       const struct mv_disk *disk, size_t disks, unsigned queues,
                       struct mv_bus *mmio, struct mv_error *err);
 
-/* Adds the next virtio device of the embedder's, virtio0 first. */
+/* Adds the next custom virtio device, virtio0 first. */
 int mv_board_add_virtio(struct mv_board *board, const struct mv_device_env *env,
-                        const struct mv_own_virtio *own, struct mv_bus *mmio, struct mv_error *err);
+                        const struct mv_custom_virtio *custom, struct mv_bus *mmio,
+                        struct mv_error *err);
 
-/* Adds the embedder's devices: at the places and with the lines that they ask for, or where there
+/* Adds custom devices: at the places and with the lines that they ask for, or where there
  * is room.  env->irq.set is NULL where there are no lines. */
-int mv_board_add_own(struct mv_board *board, const struct mv_device_env *env,
-                     const struct mv_own_device *own, size_t count, struct mv_bus *mmio,
-                     struct mv_bus *ports, struct mv_error *err);
+int mv_board_add_custom(struct mv_board *board, const struct mv_device_env *env,
+                        const struct mv_custom_device *custom, size_t count, struct mv_bus *mmio,
+                        struct mv_bus *ports, struct mv_error *err);
 
 /* Whether the interrupt line exists (-EINVAL) and is none of our own devices' (-EBUSY), and so
  * may be an embedder's device's. */
 int mv_board_check_irq(const struct mv_board *board, int irq);
 
 /* Whether neither a device nor what belongs to the processor has any of [base, base + size),
- * which does not wrap: memory of the embedder's can be there. */
+ * which does not wrap: custom memory can be there. */
 bool mv_board_is_free(const struct mv_board *board, const struct mv_bus *mmio, uint64_t base,
                       uint64_t size);
 
-/* The embedder's devices are not to be destroyed. */
+/* custom devices are not to be destroyed. */
 void mv_board_disown(struct mv_board *board);
 void mv_board_done(struct mv_board *board);
 

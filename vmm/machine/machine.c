@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #include "boot/boot.h"
-#include "embed/own_virtio.h"
+#include "embed/custom_virtio.h"
 
-_Static_assert(MV_MEMORIES_MAX == MV_MEM_OWN, "memory.h keeps them");
+_Static_assert(MV_MEMORIES_MAX == MV_MEM_CUSTOM, "memory.h keeps them");
 
 #define LINUX_LEAST      (512 * MV_KIB) /* bytes of a kernel */
 #define STOPPED_FLUSH_MS 100 /* how long a stopped machine may try to deliver its output */
@@ -35,7 +35,7 @@ static void set_irq(void *context, int line, bool level)
     mv_arch_set_irq(&machine->kvm, line, level);
 }
 
-static int wire_doorbell(void *context, uint64_t address, int eventfd)
+static int add_ioeventfd(void *context, uint64_t address, int eventfd)
 {
     const struct mv_machine *machine = context;
 
@@ -117,7 +117,7 @@ static int load_guest(struct mv_machine *machine, const struct mv_config *config
         .kernel = -1,
         .initrd = -1,
         .append = line,
-        .own_append = config->append ? config->append : "",
+        .raw_append = config->append ? config->append : "",
     };
     const char *initrds[1 + MV_INITRDS_MAX];
     MV_CLEANUP_FD int kernel = -1;
@@ -191,10 +191,10 @@ static int check_counts(const struct mv_config *config, struct mv_error *err)
         size_t most;
         const char *what;
     } all[] = {{config->disk_count, config->disks, MV_DISKS_MAX, "disks"},
-               {config->device_count, config->devices, MV_OWN_MAX, "devices of one's own"},
+               {config->device_count, config->devices, MV_CUSTOM_MAX, "custom devices"},
                {config->hook_count, config->hooks, MV_HOOKS_MAX, "hooks"},
-               {config->virtio_count, config->virtio, MV_DISKS_MAX, "virtio devices of one's own"},
-               {config->memory_count, config->memories, MV_MEMORIES_MAX, "memories of one's own"},
+               {config->virtio_count, config->virtio, MV_DISKS_MAX, "custom virtio devices"},
+               {config->memory_count, config->memories, MV_MEMORIES_MAX, "custom memory regions"},
                {config->initrd_count, config->initrds, MV_INITRDS_MAX, "more initrds"}};
 
     for (unsigned i = 0; i < MV_COUNT(all); i++) {
@@ -208,7 +208,7 @@ static int check_counts(const struct mv_config *config, struct mv_error *err)
     }
     if (config->disk_count + config->virtio_count > MV_DISKS_MAX)
         return mv_fail(err, -EINVAL, NULL, NULL,
-                       "%zu disks and %zu virtio devices of one's own are more than the %d that "
+                       "%zu disks and %zu custom virtio devices are more than the %d that "
                        "there can be together",
                        config->disk_count, config->virtio_count, MV_DISKS_MAX);
     for (size_t i = 0; i < config->initrd_count; i++)
@@ -272,38 +272,39 @@ static struct mv_disk take_disk(const struct mv_config *config, size_t index)
     return disk;
 }
 
-static struct mv_own_virtio take_virtio(const struct mv_config *config, size_t index)
+static struct mv_custom_virtio take_virtio(const struct mv_config *config, size_t index)
 {
-    struct mv_own_virtio virtio = {0};
+    struct mv_custom_virtio virtio = {0};
 
     take(config->virtio, index, config->virtio->size, &virtio, sizeof(virtio));
     return virtio;
 }
 
-static struct mv_own_memory take_memory(const struct mv_config *config, size_t index)
+static struct mv_custom_memory take_memory(const struct mv_config *config, size_t index)
 {
-    struct mv_own_memory memory = {0};
+    struct mv_custom_memory memory = {0};
 
     take(config->memories, index, config->memories->size, &memory, sizeof(memory));
     return memory;
 }
 
-static int check_own_memory(const struct mv_own_memory *memory, struct mv_error *err)
+static int check_custom_memory(const struct mv_custom_memory *memory, struct mv_error *err)
 {
     uint64_t last;
 
     if (!memory->host || memory->bytes == 0)
         return mv_fail(err, -EINVAL, NULL, "give it at least a page, and where that is mapped",
-                       "the memory of one's own at %#llx is nowhere, or has no bytes",
+                       "custom memory at %#llx has no host mapping, or no bytes",
                        (unsigned long long)memory->address);
     if ((memory->address | memory->bytes | (uintptr_t)memory->host) % MV_PAGE_SIZE)
         return mv_fail(err, -EINVAL, NULL, "memory comes in pages of 4 KiB: mmap gives such",
-                       "the memory of one's own, %llu bytes at %#llx, is not made of whole pages",
+                       "custom memory, %llu bytes at %#llx, is not whole pages",
                        (unsigned long long)memory->bytes, (unsigned long long)memory->address);
     if (mv_add_overflows(memory->address, memory->bytes - 1, &last))
-        return mv_fail(err, -EINVAL, NULL, "choose a lower address",
-                       "the memory of one's own, %llu bytes at %#llx, goes beyond all addresses",
-                       (unsigned long long)memory->bytes, (unsigned long long)memory->address);
+        return mv_fail(
+            err, -EINVAL, NULL, "choose a lower address",
+            "custom memory, %llu bytes at %#llx, wraps around the end of the address space",
+            (unsigned long long)memory->bytes, (unsigned long long)memory->address);
     return 0;
 }
 
@@ -318,14 +319,14 @@ int mv_config_validate(const struct mv_config *given, struct mv_error *err)
         error = check_disk(&disk, err);
     }
     for (size_t i = 0; !error && i < config.virtio_count; i++) {
-        struct mv_own_virtio virtio = take_virtio(&config, i);
+        struct mv_custom_virtio virtio = take_virtio(&config, i);
 
-        error = mv_own_virtio_check(&virtio, err);
+        error = mv_custom_virtio_check(&virtio, err);
     }
     for (size_t i = 0; !error && i < config.memory_count; i++) {
-        struct mv_own_memory memory = take_memory(&config, i);
+        struct mv_custom_memory memory = take_memory(&config, i);
 
-        error = check_own_memory(&memory, err);
+        error = check_custom_memory(&memory, err);
     }
     return error;
 }
@@ -355,7 +356,7 @@ static int init_virtio(struct mv_machine *machine, const struct mv_config *confi
                                   &machine->mmio, err);
     }
     for (size_t i = 0; !error && i < config->virtio_count; i++) {
-        struct mv_own_virtio virtio = take_virtio(config, i);
+        struct mv_custom_virtio virtio = take_virtio(config, i);
 
         error = mv_board_add_virtio(&machine->board, env, &virtio, &machine->mmio, err);
     }
@@ -377,10 +378,10 @@ static struct mv_device_env device_env(struct mv_machine *machine, const struct 
     return (struct mv_device_env){
         .mem = &machine->mem,
         .irq = {.set = config->bare ? NULL : set_irq, .context = machine},
-        .wiring = {.doorbell = wire_doorbell, .context = machine},
+        .ioeventfd = {.add = add_ioeventfd, .context = machine},
         .loop = &machine->loop,
         .log = &machine->log,
-        .ender = {.end = end_by_device, .context = machine},
+        .shutdown = {.end = end_by_device, .context = machine},
         .backpressure = {.gone = mv_machine_wake, .context = machine},
         .console = config->console,
         .timeline = &machine->timeline,
@@ -402,8 +403,8 @@ static int init_devices(struct mv_machine *machine, const struct mv_config *conf
     if (!error)
         error = init_virtio(machine, config, &env, err);
     return error ? error
-                 : mv_board_add_own(&machine->board, &env, config->devices, config->device_count,
-                                    &machine->mmio, &machine->ports, err);
+                 : mv_board_add_custom(&machine->board, &env, config->devices, config->device_count,
+                                       &machine->mmio, &machine->ports, err);
 }
 
 /* After the guest is loaded. */
@@ -423,7 +424,7 @@ static int add_memories(struct mv_machine *machine, const struct mv_config *conf
                         struct mv_error *err)
 {
     for (size_t i = 0; i < config->memory_count; i++) {
-        struct mv_own_memory memory = take_memory(config, i);
+        struct mv_custom_memory memory = take_memory(config, i);
         struct mv_region region = {.base = memory.address,
                                    .size = memory.bytes,
                                    .host = memory.host,
@@ -434,7 +435,7 @@ static int add_memories(struct mv_machine *machine, const struct mv_config *conf
 
         if (error)
             return mv_fail(err, error, NULL, "choose another address, such as one above 4 GiB",
-                           "the memory of one's own, %llu bytes at %#llx, would lie over other "
+                           "custom memory, %llu bytes at %#llx, would overlap other "
                            "memory or devices",
                            (unsigned long long)region.size, (unsigned long long)region.base);
     }
@@ -444,18 +445,19 @@ static int add_memories(struct mv_machine *machine, const struct mv_config *conf
 /* Behind the slots of our memory, and of the devices' pages. */
 static int map_memories(struct mv_machine *machine, struct mv_error *err)
 {
-    for (unsigned i = 0; i < machine->mem.own_count; i++) {
-        const struct mv_region *own = &machine->mem.own[i];
+    for (unsigned i = 0; i < machine->mem.custom_count; i++) {
+        const struct mv_region *custom = &machine->mem.custom[i];
         unsigned slot = MV_MEM_REGIONS + 1 + i;
-        int error = own->read_only
-                        ? mv_kvm_set_readonly(&machine->kvm, slot, own->base, own->size, own->host)
-                        : mv_kvm_set_memory(&machine->kvm, slot, own->base, own->size, own->host);
+        int error =
+            custom->read_only
+                ? mv_kvm_set_readonly(&machine->kvm, slot, custom->base, custom->size, custom->host)
+                : mv_kvm_set_memory(&machine->kvm, slot, custom->base, custom->size, custom->host);
 
         if (error)
             return mv_fail(err, error, "KVM_SET_USER_MEMORY_REGION",
                            "is each a whole number of this computer's pages?",
-                           "KVM does not take the memory of one's own at %#llx: %s",
-                           (unsigned long long)own->base, strerror(-error));
+                           "KVM refuses the custom memory at %#llx: %s",
+                           (unsigned long long)custom->base, strerror(-error));
     }
     return 0;
 }
@@ -510,7 +512,7 @@ static int init_vcpus(struct mv_machine *machine, const struct mv_config *config
         .mem = &machine->mem,
         .ports = &machine->ports,
         .mmio = &machine->mmio,
-        .gate = &machine->gate,
+        .pause = &machine->pause,
         .hooks = machine->hooks,
         .hook_count = config->hook_count,
         .cpus = machine->cpus,
@@ -624,7 +626,7 @@ int mv_machine_create(const struct mv_config *given, struct mv_machine **ret_mac
     machine->bare = config.bare;
     machine->cpus = config.cpus ? config.cpus : 1;
     machine->mode = config.tables_only ? MV_RUN_NEVER : MV_RUN_NOT;
-    mv_gate_init(&machine->gate, &machine->ended);
+    mv_pause_init(&machine->pause, &machine->ended);
     if (config.hook_count)
         memcpy(machine->hooks, config.hooks, config.hook_count * sizeof(machine->hooks[0]));
     machine->loop = (struct mv_loop){.epoll = -1, .wake = -1};
@@ -685,7 +687,7 @@ void mv_machine_destroy(struct mv_machine *machine)
     mv_close_fd(&machine->sleep_timer.fd);
     mv_close_fd(&machine->wake);
     mv_close_fd(&machine->end_source.fd);
-    mv_gate_done(&machine->gate);
+    mv_pause_done(&machine->pause);
     mv_log_done(&machine->log);
     free(machine);
 }

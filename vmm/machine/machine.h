@@ -36,7 +36,7 @@ struct mv_machine {
     unsigned created; /* vCPUs that exist */
     bool bare;
     _Atomic enum mv_run_mode mode;
-    struct mv_gate gate;
+    struct mv_pause pause;
     struct mv_hook hooks[MV_HOOKS_MAX];
     atomic_uint halted;
 

@@ -43,20 +43,20 @@ static bool wait_for_wake(const struct mv_machine *machine, int timeout)
 /* Has every vCPU look at `holds` and `ended`, wherever it is. */
 static void kick_all(struct mv_machine *machine)
 {
-    pthread_mutex_lock(&machine->gate.lock);
+    pthread_mutex_lock(&machine->pause.lock);
     for (unsigned i = 0; i < machine->created; i++)
         mv_vcpu_kick(&machine->vcpus[i]);
-    pthread_mutex_unlock(&machine->gate.lock);
+    pthread_mutex_unlock(&machine->pause.lock);
 }
 
 void mv_machine_wake(void *context)
 {
     struct mv_machine *machine = context;
 
-    pthread_mutex_lock(&machine->gate.lock);
+    pthread_mutex_lock(&machine->pause.lock);
     for (unsigned i = 0; i < machine->created; i++)
         mv_vcpu_wake(&machine->vcpus[i]);
-    pthread_mutex_unlock(&machine->gate.lock);
+    pthread_mutex_unlock(&machine->pause.lock);
 }
 
 /* ---- running ---- */
@@ -92,7 +92,7 @@ static void look_who_sleeps(void *context, uint32_t events)
     bool asleep = true;
 
     (void)events;
-    if (read(machine->sleep_timer.fd, &ticks, sizeof(ticks)) < 0 || mv_gate_held(&machine->gate))
+    if (read(machine->sleep_timer.fd, &ticks, sizeof(ticks)) < 0 || mv_pause_asked(&machine->pause))
         return;
     for (unsigned i = 0; i < machine->created; i++) {
         struct timespec used = {0}; /* of one that has gone: stays 0 */
@@ -175,7 +175,7 @@ int mv_machine_drive(void *context)
 
     if (atomic_load(&machine->mode) == MV_RUN_DRIVEN)
         return 0;
-    pthread_mutex_lock(&machine->gate.lock);
+    pthread_mutex_lock(&machine->pause.lock);
     if (atomic_load(&machine->mode) != MV_RUN_DRIVEN) {
         error = atomic_load(&machine->mode) == MV_RUN_NOT ? start_loop(machine) : -EALREADY;
         if (!error) {
@@ -183,7 +183,7 @@ int mv_machine_drive(void *context)
             atomic_store(&machine->mode, MV_RUN_DRIVEN);
         }
     }
-    pthread_mutex_unlock(&machine->gate.lock);
+    pthread_mutex_unlock(&machine->pause.lock);
     return error;
 }
 
@@ -313,22 +313,22 @@ void mv_machine_rescan(struct mv_machine *machine)
 
 void mv_machine_hold(struct mv_machine *machine)
 {
-    atomic_fetch_add(&machine->gate.holds, 1); /* pairs with mv_gate_held */
+    atomic_fetch_add(&machine->pause.holds, 1); /* pairs with mv_pause_asked */
     kick_all(machine);
 }
 
 void mv_machine_pause(struct mv_machine *machine)
 {
     mv_machine_hold(machine);
-    mv_gate_wait(&machine->gate);
+    mv_pause_wait(&machine->pause);
 }
 
 void mv_machine_resume(struct mv_machine *machine)
 {
-    pthread_mutex_lock(&machine->gate.lock);
-    if (atomic_load(&machine->gate.holds) > 0)
-        atomic_fetch_sub(&machine->gate.holds, 1);
-    pthread_mutex_unlock(&machine->gate.lock);
+    pthread_mutex_lock(&machine->pause.lock);
+    if (atomic_load(&machine->pause.holds) > 0)
+        atomic_fetch_sub(&machine->pause.holds, 1);
+    pthread_mutex_unlock(&machine->pause.lock);
     mv_machine_wake(machine);
 }
 

@@ -18,17 +18,17 @@ static uint64_t read_call(void *state, uint64_t offset, unsigned size)
 
 static void write_call(void *state, uint64_t offset, unsigned size, uint64_t value)
 {
-    const struct mv_ender *ender = state;
+    const struct mv_shutdown *shutdown = state;
     unsigned vector = (unsigned)value & 0xff, ax = (unsigned)value >> 16;
 
     (void)offset;
     if (size == 4)
-        ender->end(ender->context, MV_END_BIOS_CALL, (int)(vector << 16 | ax));
+        shutdown->end(shutdown->context, MV_END_BIOS_CALL, (int)(vector << 16 | ax));
 }
 
 static const struct mv_device_ops ops = {.read = read_call, .write = write_call, .destroy = free};
 
 int mv_bios_call_create(struct mv_device *device, const struct mv_device_env *env)
 {
-    return mv_ender_device(device, env, &ops);
+    return mv_shutdown_device(device, env, &ops);
 }

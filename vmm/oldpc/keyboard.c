@@ -56,7 +56,7 @@ enum { ECHO = 0xee, SCAN_CODES = 0xf0, IDENTIFY = 0xf2, RESET = 0xff };
 enum { ACKNOWLEDGE = 0xfa, PASSED = 0xaa };
 
 struct keyboard {
-    struct mv_ender ender;
+    struct mv_shutdown shutdown;
     struct mv_irq irq;
     uint8_t config;
     uint8_t command; /* that waits for its byte; 0: none */
@@ -118,7 +118,7 @@ static void do_command(struct keyboard *keyboard, uint8_t command)
     if (command > READ_CONFIG && command <= READ_LAST)
         answer_byte(keyboard, 0, false);
     if (mv_kbd_resets(command))
-        keyboard->ender.end(keyboard->ender.context, MV_END_REBOOT, 0);
+        keyboard->shutdown.end(keyboard->shutdown.context, MV_END_REBOOT, 0);
     switch (command) {
     case READ_CONFIG: answer_byte(keyboard, keyboard->config, false); break;
     case DISABLE_MOUSE: keyboard->config |= MOUSE_OFF; break;
@@ -152,7 +152,7 @@ static void take_byte(struct keyboard *keyboard, uint8_t byte)
         break;
     case WRITE_OUTPUT_PORT:
         if (!(byte & NOT_RESET))
-            keyboard->ender.end(keyboard->ender.context, MV_END_REBOOT, 0);
+            keyboard->shutdown.end(keyboard->shutdown.context, MV_END_REBOOT, 0);
         break;
     case WRITE_AS_KEYBOARD:
     case WRITE_AS_MOUSE: answer_byte(keyboard, byte, command == WRITE_AS_MOUSE); break;
@@ -203,7 +203,7 @@ int mv_keyboard_create(struct mv_device *device, const struct mv_device_env *env
 
     if (!keyboard)
         return -ENOMEM;
-    keyboard->ender = env->ender;
+    keyboard->shutdown = env->shutdown;
     keyboard->irq = env->irq;
     keyboard->config = CONFIG_OF_BIOS;
     device->state = keyboard;

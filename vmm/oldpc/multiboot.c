@@ -180,7 +180,7 @@ int mv_multiboot_finish(struct mv_load *load, const struct mv_multiboot *header,
                        "the Multiboot kernel %s is entered at %#llx", load->files->kernel_path,
                        (unsigned long long)entry);
     error = put_words(load, MV_MULTIBOOT_LINE, MV_MULTIBOOT_NAME - MV_MULTIBOOT_LINE,
-                      load->files->kernel_path, load->files->own_append, err);
+                      load->files->kernel_path, load->files->raw_append, err);
     if (!error && load->files->initrd >= 0)
         error = put_words(load, MV_MULTIBOOT_NAME, MV_MULTIBOOT_LOW - MV_MULTIBOOT_NAME,
                           load->files->initrd_path, "", err);

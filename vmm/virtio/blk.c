@@ -128,7 +128,7 @@ struct request {
 
 struct blk {
     struct mv_virtio virtio;
-    struct mv_image image;
+    struct mv_disk_file image;
     struct config config;  /* under the device's lock; writeback as it is after a reset */
     atomic_bool writeback; /* the driver's choice: vCPUs write it, the loop thread reads it */
     uint64_t capacity;     /* bytes; the loop thread's */
@@ -869,7 +869,7 @@ static bool rescan(void *state)
 {
     struct blk *blk = state;
     uint64_t size;
-    int error = mv_image_measure(&blk->image, &size);
+    int error = mv_disk_file_measure(&blk->image, &size);
 
     if (error) {
         mv_log(blk->log, MV_LOG_WARNING, "%s: cannot measure its image: %s", blk->name,
@@ -897,7 +897,7 @@ static void destroy(void *state)
             release(blk, &blk->requests[i][head]);
         free(blk->requests[i]);
     }
-    mv_image_close(&blk->image);
+    mv_disk_file_close(&blk->image);
     free(blk->virtio.queues);
     free(blk->zeros);
     free(blk);
@@ -964,7 +964,7 @@ int mv_blk_create(const struct mv_blk_setup *setup, struct mv_virtio **ret_virti
     if (!blk || !queues) {
         free(blk);
         free(queues);
-        mv_image_close(setup->image);
+        mv_disk_file_close(setup->image);
         return -ENOMEM;
     }
     blk->image = *setup->image;

@@ -12,8 +12,8 @@
 #define MV_BLK_IN_FLIGHT (16 * MV_MIB)
 
 struct mv_blk_setup {
-    const char *name;       /* for messages; stays until create returns */
-    struct mv_image *image; /* the device's from create on, on failure too */
+    const char *name;           /* for messages; stays until create returns */
+    struct mv_disk_file *image; /* the device's from create on, on failure too */
     const struct mv_disk *disk;
     unsigned queues;    /* 1 to MV_QUEUES_MAX */
     uint64_t in_flight; /* its share of MV_BLK_IN_FLIGHT: bytes, at least two pages */

@@ -108,12 +108,12 @@ struct mmio {
     struct mv_device *device;
     const struct mv_mem *mem;
     struct mv_irq irq;
-    struct mv_wiring wiring;
+    struct mv_ioeventfd ioeventfd;
     struct mv_loop *loop;
     struct mv_log *log;
     struct mv_backpressure backpressure;
     bool told_of_events;            /* that they cannot be created: once, a guest could repeat it */
-    bool wiring_tried;              /* the loop thread's */
+    bool ioeventfd_tried;           /* the loop thread's */
     struct mv_loop_source doorbell; /* its fd is an eventfd, made at the first DRIVER_OK */
     atomic_int phase;               /* see enum phase; stores release what was done before */
 
@@ -245,10 +245,10 @@ static void wire(struct mmio *mmio)
     uint64_t address = mmio->device->desc.base + QUEUE_NOTIFY;
     int error;
 
-    if (!mmio->wiring.doorbell || mmio->wiring_tried)
+    if (!mmio->ioeventfd.add || mmio->ioeventfd_tried)
         return;
-    mmio->wiring_tried = true;
-    error = mmio->wiring.doorbell(mmio->wiring.context, address, mmio->doorbell.fd);
+    mmio->ioeventfd_tried = true;
+    error = mmio->ioeventfd.add(mmio->ioeventfd.context, address, mmio->doorbell.fd);
     if (error)
         mv_log(mmio->log, MV_LOG_WARNING, "%s: KVM does not carry its doorbell: %s",
                mmio->device->desc.name, strerror(-error));
@@ -519,7 +519,7 @@ int mv_virtio_mmio_create(struct mv_device *device, const struct mv_device_env *
     mmio->mem = env->mem;
     mmio->device = device;
     mmio->irq = env->irq;
-    mmio->wiring = env->wiring;
+    mmio->ioeventfd = env->ioeventfd;
     mmio->loop = env->loop;
     mmio->log = env->log;
     mmio->doorbell = (struct mv_loop_source){.fd = -1, .fn = on_doorbell, .context = mmio};

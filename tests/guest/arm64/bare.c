@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Bare machines as an embedder has them, on arm64: a few instructions with and without MMU, exits,
- * a device of one's own, registers, page walks, steps, break- and watchpoints, pauses.
+ * a custom device, registers, page walks, steps, break- and watchpoints, pauses.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -114,7 +114,7 @@ static void hypercalls(void)
     mv_machine_destroy(machine);
 }
 
-/* ---- hooks, and devices of one's own ---- */
+/* ---- hooks, and custom devices ---- */
 
 struct seen {
     unsigned count;
@@ -194,14 +194,14 @@ static void destroy_counter(void *state)
     *(uint32_t *)state = 0xdead;
 }
 
-static void devices_of_ones_own(void)
+static void custom_devices(void)
 {
     static const struct mv_device_ops ops = {
         .read = read_counter, .write = write_counter, .destroy = destroy_counter};
     const struct mv_device_desc desc = {
         .name = "counter", .base = MV_ANY_BASE, .size = 8, .irq = MV_NO_IRQ};
     uint32_t counter = 0;
-    struct mv_own_device own = {.desc = &desc, .ops = &ops, .state = &counter};
+    struct mv_custom_device own = {.desc = &desc, .ops = &ops, .state = &counter};
     struct mv_machine *machine = create(MV_MODE_EL1, speak, speak_end,
                                         (struct mv_config){.devices = &own, .device_count = 1});
     struct mv_device_desc found;
@@ -232,7 +232,7 @@ static void interrupt_lines_are_told_apart(void)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         const struct mv_device_desc desc = {
             .name = "own", .base = MV_ANY_BASE, .size = 8, .irq = rows[i].irq};
-        const struct mv_own_device own = {.desc = &desc, .ops = &ops};
+        const struct mv_custom_device own = {.desc = &desc, .ops = &ops};
         struct mv_config config = {.size = sizeof(config),
                                    .tables_only = !rows[i].bare,
                                    .bare = rows[i].bare,
@@ -559,7 +559,7 @@ int main(void)
     exits_one_at_a_time(MV_MODE_64);
     hypercalls();
     hooks_serve();
-    devices_of_ones_own();
+    custom_devices();
     interrupt_lines_are_told_apart();
     registers_have_names();
     registers_move_to_another_machine();

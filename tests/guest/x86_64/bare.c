@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Bare machines as an embedder has them: a few bytes of code in each mode, exits one at a time
- * and by hooks, devices of one's own, registers, page walks, steps, pauses and time-outs.
+ * and by hooks, custom devices, registers, page walks, steps, pauses and time-outs.
  */
 #include <errno.h>
 #include <poll.h>
@@ -288,7 +288,7 @@ static void hypercalls_by_hand(void)
     mv_machine_destroy(machine);
 }
 
-/* ---- devices of one's own ---- */
+/* ---- custom devices ---- */
 
 static uint64_t read_counter(void *state, uint64_t offset, unsigned size)
 {
@@ -310,14 +310,14 @@ static void destroy_counter(void *state)
 /* mov ebx, 0xe0000000; mov dword [rbx + 4], 40; mov eax, [rbx]; add eax, [rbx]; hlt */
 #define COUNT 0xbb, 0, 0, 0, 0xe0, 0xc7, 0x43, 4, 40, 0, 0, 0, 0x8b, 0x03, 0x03, 0x03, 0xf4
 
-static void devices_of_ones_own(void)
+static void custom_devices(void)
 {
     static const struct mv_device_ops ops = {
         .read = read_counter, .write = write_counter, .destroy = destroy_counter};
     const struct mv_device_desc desc = {
         .name = "counter", .base = MV_ANY_BASE, .size = 8, .irq = MV_NO_IRQ};
     uint32_t counter = 0;
-    struct mv_own_device own = {.desc = &desc, .ops = &ops, .state = &counter};
+    struct mv_custom_device own = {.desc = &desc, .ops = &ops, .state = &counter};
     struct mv_config config = {.flat = FLAT(MV_MODE_64, COUNT), .devices = &own, .device_count = 1};
     struct mv_machine *machine = create(config);
     struct mv_device_desc found;
@@ -331,7 +331,7 @@ static void devices_of_ones_own(void)
     CHECK(counter == 0xdead);
 }
 
-/* ---- memory of one's own ---- */
+/* ---- custom memory ---- */
 
 static _Alignas(4096) uint8_t shared[2][4096];
 
@@ -341,7 +341,7 @@ static _Alignas(4096) uint8_t shared[2][4096];
 /* A machine that sees the first page at `place`, and can only read the second. */
 static struct mv_machine *create_sharing(uint64_t place)
 {
-    const struct mv_own_memory memories[] = {
+    const struct mv_custom_memory memories[] = {
         {.size = sizeof(memories[0]), .address = place, .bytes = 4096, .host = shared[0]},
         {.size = sizeof(memories[0]),
          .address = 0x20000000,
@@ -840,7 +840,7 @@ static void holds_taken_back_leave_it_running(void)
     mv_machine_destroy(machine);
 }
 
-/* A device of one's own that takes nothing for a while. */
+/* A custom device that takes nothing for a while. */
 struct stubborn {
     atomic_uint writes, settling;
     bool takes;
@@ -854,7 +854,7 @@ static void write_stubborn(void *state, uint64_t offset, unsigned size, uint64_t
     ((struct stubborn *)state)->writes++;
 }
 
-static void settle_stubborn(void *state, pthread_mutex_t *lock)
+static void hold_stubborn(void *state, pthread_mutex_t *lock)
 {
     struct stubborn *stubborn = state;
 
@@ -870,11 +870,11 @@ static void settle_stubborn(void *state, pthread_mutex_t *lock)
 static void a_device_that_waits_is_no_obstacle_to_a_pause(void)
 {
     static const struct mv_device_ops ops = {
-        .read = read_counter, .write = write_stubborn, .settle = settle_stubborn};
+        .read = read_counter, .write = write_stubborn, .backpressure = hold_stubborn};
     const struct mv_device_desc desc = {
         .name = "stubborn", .space = MV_SPACE_PORT, .base = 0x10, .size = 1, .irq = MV_NO_IRQ};
     struct stubborn stubborn = {.changed = PTHREAD_COND_INITIALIZER};
-    struct mv_own_device own = {.desc = &desc, .ops = &ops, .state = &stubborn};
+    struct mv_custom_device own = {.desc = &desc, .ops = &ops, .state = &stubborn};
     struct mv_config config = {.flat = FLAT(MV_MODE_64, WRITE), .devices = &own, .device_count = 1};
     struct mv_machine *machine = create(config);
     struct mv_error err = {0};
@@ -1198,7 +1198,7 @@ int main(void)
     hooks_serve_addresses();
     hooks_spoil_no_more_than_the_value();
     hypercalls_by_hand();
-    devices_of_ones_own();
+    custom_devices();
     memory_is_shared();
     registers_have_names();
     registers_move_to_another_machine(MV_MODE_16);

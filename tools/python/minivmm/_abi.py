@@ -70,7 +70,7 @@ class DeviceReader(Structure):
 
 
 class DeviceOps(Structure):
-    _fields_ = [("read", DEVICE_READ), ("write", DEVICE_WRITE), ("settle", c_void_p), ("quiesce", c_void_p),
+    _fields_ = [("read", DEVICE_READ), ("write", DEVICE_WRITE), ("backpressure", c_void_p), ("quiesce", c_void_p),
                 ("rescan", c_void_p), ("destroy", c_void_p)]
 
 

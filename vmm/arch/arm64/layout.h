@@ -13,7 +13,7 @@
  *               |     embedder wants them  |
  *   0x0200_0000 |   virtio-mmio, 4 KiB     |
  *               |     for each of 16 slots |
- *   0x0300_0000 |   an embedder's devices  |
+ *   0x0300_0000 |   custom devices      |
  *   0x0800_0000 |   GIC: distributor       |
  *   0x0801_0000 |   GICv2: CPU interface   |
  *   0x1000_0000 |   GICv3: redistributors, |
@@ -29,7 +29,7 @@
  *
  *   0        serial port
  *   16 to 31 virtio slots
- *   32 to 95 an embedder's devices
+ *   32 to 95 custom devices
  *
  * Private ones (PPI), INTID 16 + n, as KVM wires them:
  *
@@ -67,12 +67,12 @@
 #define MV_PANIC_BASE      0x01030000ull
 #define MV_RTC_BASE        0x01040000ull
 
-/* Where devices of an embedder's are put: MMIO, and interrupts. */
-#define MV_OWN_BASE      0x03000000ull
-#define MV_OWN_END       MV_GICD_GPA
-#define MV_OWN_PORT      0
-#define MV_OWN_FIRST_IRQ 32
-#define MV_OWN_LAST_IRQ  95
+/* Where custom devices are put: MMIO, and interrupts. */
+#define MV_CUSTOM_BASE      0x03000000ull
+#define MV_CUSTOM_END       MV_GICD_GPA
+#define MV_CUSTOM_PORT      0
+#define MV_CUSTOM_FIRST_IRQ 32
+#define MV_CUSTOM_LAST_IRQ  95
 
 static inline bool mv_layout_irq_is_ours(int irq)
 {
@@ -83,10 +83,10 @@ static inline bool mv_layout_irq_is_ours(int irq)
 /* How many interrupts the GIC has: 32 private ones and 96 SPIs. */
 #define MV_GIC_INTERRUPTS 128
 
-/* Where no memory of an embedder's can be, though there is no device on the bus. */
+/* Where no custom memory can be, though there is no device on the bus. */
 static inline bool mv_layout_is_reserved(uint64_t first, uint64_t last)
 {
-    return first < MV_OWN_BASE || (first < MV_RAM_GPA && last >= MV_GICD_GPA);
+    return first < MV_CUSTOM_BASE || (first < MV_RAM_GPA && last >= MV_GICD_GPA);
 }
 
 /* Of slot 0 to 15. */

@@ -36,7 +36,7 @@
  *               | hole: 1 GiB for devices  |
  *   0xd000_0000 |   virtio-mmio, a page    |  interrupts 5 to 21,
  *               |     for each of 16 slots |    without 8
- *   0xe000_0000 |   an embedder's devices  |  interrupts from 9 to 23,
+ *   0xe000_0000 |   custom devices      |  interrupts from 9 to 23,
  *               |                          |  those of no disk
  *   0xfec0_0000 |   I/O APIC               |
  *   0xfee0_0000 |   local APICs            |
@@ -62,7 +62,7 @@
  *   0x600   ACPI sleep control, sleep status, reset
  *   0x604   ACPI PM1 control and events: where QEMU has them; Bochs: 0xb004, VirtualBox: 0x4004
  *   0xcf9   reset control
- *   0x1000  an embedder's devices, and all above
+ *   0x1000  custom devices    , and all above
  */
 #ifndef MV_X86_LAYOUT_H
 #define MV_X86_LAYOUT_H
@@ -133,12 +133,12 @@
 #define MV_PM1_VIRTUALBOX_BASE 0x4004
 #define MV_PM1_BOCHS_BASE      0xb004
 
-/* Where devices of an embedder's are put: MMIO, ports, interrupts. */
-#define MV_OWN_BASE      0xe0000000ull
-#define MV_OWN_END       MV_IOAPIC_GPA
-#define MV_OWN_PORT      0x1000
-#define MV_OWN_FIRST_IRQ 9
-#define MV_OWN_LAST_IRQ  23
+/* Where custom devices are put: MMIO, ports, interrupts. */
+#define MV_CUSTOM_BASE      0xe0000000ull
+#define MV_CUSTOM_END       MV_IOAPIC_GPA
+#define MV_CUSTOM_PORT      0x1000
+#define MV_CUSTOM_FIRST_IRQ 9
+#define MV_CUSTOM_LAST_IRQ  23
 
 /* Lines of KVM's own devices: the timer, and the 8259s' cascade. */
 static inline bool mv_layout_irq_is_ours(int irq)
@@ -146,7 +146,7 @@ static inline bool mv_layout_irq_is_ours(int irq)
     return irq == 0 || irq == 2;
 }
 
-/* Where no memory of an embedder's can be, though there is no device on the bus. */
+/* Where no custom memory can be, though there is no device on the bus. */
 static inline bool mv_layout_is_reserved(uint64_t first, uint64_t last)
 {
     return first < MV_ABOVE_4G && last >= MV_IOAPIC_GPA;

@@ -27,15 +27,15 @@ static uint64_t read_power(void *state, uint64_t offset, unsigned size)
 
 static void write_power(void *state, uint64_t offset, unsigned size, uint64_t value)
 {
-    const struct mv_ender *ender = state;
+    const struct mv_shutdown *shutdown = state;
 
     if (size != 1)
         return;
     if (offset == MV_POWER_SLEEP_CONTROL &&
         value == (MV_POWER_SLP_EN | MV_POWER_S5 << MV_POWER_SLP_TYP))
-        ender->end(ender->context, MV_END_POWER_OFF, 0);
+        shutdown->end(shutdown->context, MV_END_POWER_OFF, 0);
     if (offset == MV_POWER_RESET && value == MV_POWER_RESET_VALUE)
-        ender->end(ender->context, MV_END_REBOOT, 0);
+        shutdown->end(shutdown->context, MV_END_REBOOT, 0);
 }
 
 static const struct mv_device_ops power_ops = {
@@ -43,7 +43,7 @@ static const struct mv_device_ops power_ops = {
 
 int mv_power_create(struct mv_device *device, const struct mv_device_env *env)
 {
-    return mv_ender_device(device, env, &power_ops);
+    return mv_shutdown_device(device, env, &power_ops);
 }
 
 enum { SCI_EN = 1 << 0, SLP_EN = 1 << 13 };
@@ -58,29 +58,29 @@ static uint64_t read_pm1(void *state, uint64_t offset, unsigned size)
  * those who have read none. */
 static void write_pm1(void *state, uint64_t offset, unsigned size, uint64_t value)
 {
-    const struct mv_ender *ender = state;
+    const struct mv_shutdown *shutdown = state;
 
     (void)size;
     if (offset < MV_PM1_EVENT && (value << 8 * offset & SLP_EN)) /* or the upper byte alone */
-        ender->end(ender->context, MV_END_POWER_OFF, 0);
+        shutdown->end(shutdown->context, MV_END_POWER_OFF, 0);
 }
 
 static const struct mv_device_ops pm1_ops = {.read = read_pm1, .write = write_pm1, .destroy = free};
 
 int mv_pm1_create(struct mv_device *device, const struct mv_device_env *env)
 {
-    return mv_ender_device(device, env, &pm1_ops);
+    return mv_shutdown_device(device, env, &pm1_ops);
 }
 
 enum { RESET_CPU = 1 << 2 };
 
 static void write_reset_control(void *state, uint64_t offset, unsigned size, uint64_t value)
 {
-    const struct mv_ender *ender = state;
+    const struct mv_shutdown *shutdown = state;
 
     (void)offset;
     if (size == 1 && (value & RESET_CPU))
-        ender->end(ender->context, MV_END_REBOOT, 0);
+        shutdown->end(shutdown->context, MV_END_REBOOT, 0);
 }
 
 static const struct mv_device_ops reset_control_ops = {
@@ -88,7 +88,7 @@ static const struct mv_device_ops reset_control_ops = {
 
 int mv_reset_control_create(struct mv_device *device, const struct mv_device_env *env)
 {
-    return mv_ender_device(device, env, &reset_control_ops);
+    return mv_shutdown_device(device, env, &reset_control_ops);
 }
 
 enum { FAST_RESET = 1 << 0, A20 = 1 << 1 };
@@ -101,11 +101,11 @@ static uint64_t read_port_92(void *state, uint64_t offset, unsigned size)
 
 static void write_port_92(void *state, uint64_t offset, unsigned size, uint64_t value)
 {
-    const struct mv_ender *ender = state;
+    const struct mv_shutdown *shutdown = state;
 
     (void)offset;
     if (size == 1 && (value & FAST_RESET))
-        ender->end(ender->context, MV_END_REBOOT, 0);
+        shutdown->end(shutdown->context, MV_END_REBOOT, 0);
 }
 
 static const struct mv_device_ops port_92_ops = {
@@ -113,7 +113,7 @@ static const struct mv_device_ops port_92_ops = {
 
 int mv_port_92_create(struct mv_device *device, const struct mv_device_env *env)
 {
-    return mv_ender_device(device, env, &port_92_ops);
+    return mv_shutdown_device(device, env, &port_92_ops);
 }
 
 /* Status register: both buffers empty, so that nobody waits before the command. */
@@ -125,16 +125,16 @@ static uint64_t read_kbd(void *state, uint64_t offset, unsigned size)
 
 static void write_kbd(void *state, uint64_t offset, unsigned size, uint64_t value)
 {
-    const struct mv_ender *ender = state;
+    const struct mv_shutdown *shutdown = state;
 
     (void)offset;
     if (size == 1 && mv_kbd_resets(value))
-        ender->end(ender->context, MV_END_REBOOT, 0);
+        shutdown->end(shutdown->context, MV_END_REBOOT, 0);
 }
 
 static const struct mv_device_ops kbd_ops = {.read = read_kbd, .write = write_kbd, .destroy = free};
 
 int mv_kbd_reset_create(struct mv_device *device, const struct mv_device_env *env)
 {
-    return mv_ender_device(device, env, &kbd_ops);
+    return mv_shutdown_device(device, env, &kbd_ops);
 }

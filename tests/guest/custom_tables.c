@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Writes the tables of a machine with devices of an embedder's: one of its own kind, one
+ * Writes the tables of a machine with custom devices: one of its own kind, one
  * that is not to be listed, and a virtio device.  Prints the first one's place and line.
- * Usage: own_tables PATH, as for mv_machine_dump_tables
+ * Usage: custom_tables PATH, as for mv_machine_dump_tables
  */
 #include <stdio.h>
 
@@ -39,10 +39,10 @@ int main(int argc, char **argv)
                                                .irq = MV_ANY_IRQ};
     static const struct mv_device_desc secret = {
         .name = "secret", .base = MV_ANY_BASE, .size = 8, .irq = MV_NO_IRQ};
-    static const struct mv_own_device devices[] = {{.desc = &bell, .ops = &ops},
-                                                   {.desc = &secret, .ops = &ops}};
+    static const struct mv_custom_device devices[] = {{.desc = &bell, .ops = &ops},
+                                                      {.desc = &secret, .ops = &ops}};
     struct mv_virtio *handle = NULL;
-    const struct mv_own_virtio virtio = {
+    const struct mv_custom_virtio virtio = {
         .size = sizeof(virtio), .ops = &virtio_ops, .queues = 1, .ret_virtio = &handle};
     const struct mv_config config = {.size = sizeof(config),
                                      .tables_only = true,

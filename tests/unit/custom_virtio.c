@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Virtio devices of the embedder's: what minivmm/virtio.h says, behind the registers. */
-#include "embed/own_virtio.h"
+/* Custom virtio devices: what minivmm/virtio.h says, behind the registers. */
+#include "embed/custom_virtio.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -81,23 +81,23 @@ static const struct mv_virtio_ops full = {.id = 42,
                                           .destroy = destroy};
 static const struct mv_virtio_ops least = {.id = 43, .notify = notify};
 
-static struct mv_own_virtio given = {.size = sizeof(given),
-                                     .ops = &full,
-                                     .state = &dev,
-                                     .queues = 2,
-                                     .features = FEATURE,
-                                     .config = "abcdef",
-                                     .config_size = 6,
-                                     .ret_virtio = &dev.virtio};
+static struct mv_custom_virtio given = {.size = sizeof(given),
+                                        .ops = &full,
+                                        .state = &dev,
+                                        .queues = 2,
+                                        .features = FEATURE,
+                                        .config = "abcdef",
+                                        .config_size = 6,
+                                        .ret_virtio = &dev.virtio};
 static struct ring ring;
 
 static void begin(const struct mv_virtio_ops *ops, uint64_t features)
 {
     rig_start();
     given.ops = ops;
-    cr_assert_eq(mv_own_virtio_check(&given, NULL), 0);
-    cr_assert_eq(mv_own_virtio_create(&given, &dev.virtio), 0);
-    mv_own_virtio_keep(dev.virtio, true);
+    cr_assert_eq(mv_custom_virtio_check(&given, NULL), 0);
+    cr_assert_eq(mv_custom_virtio_create(&given, &dev.virtio), 0);
+    mv_custom_virtio_keep(dev.virtio, true);
     rig_attach(dev.virtio);
     rig_negotiate(features);
     ring_place(&ring, RIG_RINGS, 8);
@@ -133,7 +133,7 @@ static void expect_answer(unsigned head, unsigned written)
     cr_expect_eq(used.len, written);
 }
 
-Test(own_virtio, a_request_is_answered_with_an_interrupt)
+Test(custom_virtio, a_request_is_answered_with_an_interrupt)
 {
     begin(&full, FEATURE);
     cr_expect_eq(rig_get(REG_DEVICE_ID), 42);
@@ -148,7 +148,7 @@ Test(own_virtio, a_request_is_answered_with_an_interrupt)
     cr_expect_eq(dev.destructions, 1);
 }
 
-Test(own_virtio, the_least_will_do)
+Test(custom_virtio, the_least_will_do)
 {
     begin(&least, 0);
     cr_expect_eq(rig_get(REG_DEVICE_ID), 43);
@@ -160,7 +160,7 @@ Test(own_virtio, the_least_will_do)
     rig_stop();
 }
 
-Test(own_virtio, its_configuration_can_be_bytes)
+Test(custom_virtio, its_configuration_can_be_bytes)
 {
     begin(&least, 0);
     cr_expect_eq(rig_read(REG_CONFIG, 4), 0x64636261);
@@ -172,7 +172,7 @@ Test(own_virtio, its_configuration_can_be_bytes)
 }
 
 /* With EVENT_IDX the driver rings only where the device has said that it may. */
-Test(own_virtio, the_doorbell_is_asked_for_when_the_queue_is_empty)
+Test(custom_virtio, the_doorbell_is_asked_for_when_the_queue_is_empty)
 {
     begin(&full, MV_RING_F_EVENT_IDX);
     for (unsigned i = 1; i < 5; i++) {
@@ -183,7 +183,7 @@ Test(own_virtio, the_doorbell_is_asked_for_when_the_queue_is_empty)
     rig_stop();
 }
 
-Test(own_virtio, a_request_can_be_answered_later_from_any_thread)
+Test(custom_virtio, a_request_can_be_answered_later_from_any_thread)
 {
     begin(&full, 0);
     dev.later = true;
@@ -207,7 +207,7 @@ static bool is_reset(void *context)
     return rig_get(REG_STATUS) == 0;
 }
 
-Test(own_virtio, a_reset_waits_for_what_is_in_flight_and_nothing_is_pushed_any_more)
+Test(custom_virtio, a_reset_waits_for_what_is_in_flight_and_nothing_is_pushed_any_more)
 {
     struct ring_used used;
 
@@ -265,7 +265,7 @@ static void offer_again(void)
     ring_doorbell();
 }
 
-Test(own_virtio, a_chain_from_before_a_reset_is_no_answer_to_the_request_after_it)
+Test(custom_virtio, a_chain_from_before_a_reset_is_no_answer_to_the_request_after_it)
 {
     uint64_t stale[3];
 
@@ -287,7 +287,7 @@ Test(own_virtio, a_chain_from_before_a_reset_is_no_answer_to_the_request_after_i
     rig_stop();
 }
 
-Test(own_virtio, no_more_is_written_than_there_is_room_for)
+Test(custom_virtio, no_more_is_written_than_there_is_room_for)
 {
     begin(&full, 0);
     dev.later = true;
@@ -300,7 +300,7 @@ Test(own_virtio, no_more_is_written_than_there_is_room_for)
     rig_stop();
 }
 
-Test(own_virtio, a_chain_that_was_pushed_is_no_answer_to_the_next_request)
+Test(custom_virtio, a_chain_that_was_pushed_is_no_answer_to_the_next_request)
 {
     uint64_t stale;
 
@@ -318,7 +318,7 @@ Test(own_virtio, a_chain_that_was_pushed_is_no_answer_to_the_next_request)
     rig_stop();
 }
 
-Test(own_virtio, a_reset_before_it_began_is_one)
+Test(custom_virtio, a_reset_before_it_began_is_one)
 {
     begin(&full, 0);
     rig_reset();
@@ -330,7 +330,7 @@ Test(own_virtio, a_reset_before_it_began_is_one)
     rig_stop();
 }
 
-Test(own_virtio, a_ring_that_lies_needs_a_reset)
+Test(custom_virtio, a_ring_that_lies_needs_a_reset)
 {
     begin(&full, 0);
     ring_describe(&ring, 0, RIG_LOW, 1, 0, 0); /* in the hole */
@@ -342,7 +342,7 @@ Test(own_virtio, a_ring_that_lies_needs_a_reset)
     rig_stop();
 }
 
-Test(own_virtio, a_device_can_say_that_it_needs_a_reset)
+Test(custom_virtio, a_device_can_say_that_it_needs_a_reset)
 {
     begin(&full, 0);
     mv_virtio_break(dev.virtio);
@@ -353,7 +353,7 @@ Test(own_virtio, a_device_can_say_that_it_needs_a_reset)
     rig_stop();
 }
 
-Test(own_virtio, queues_that_are_not_there_are_empty)
+Test(custom_virtio, queues_that_are_not_there_are_empty)
 {
     begin(&full, 0);
     cr_expect_not(mv_virtio_pop(dev.virtio, 0, &dev.chain), "not set up");
@@ -376,7 +376,7 @@ static void notify_and_offer(void *state)
     }
 }
 
-Test(own_virtio, no_driver_keeps_the_loop_for_itself)
+Test(custom_virtio, no_driver_keeps_the_loop_for_itself)
 {
     static const struct mv_virtio_ops ops = {.id = 1, .notify = notify_and_offer};
 
@@ -390,7 +390,7 @@ Test(own_virtio, no_driver_keeps_the_loop_for_itself)
     rig_stop();
 }
 
-Test(own_virtio, chains_are_copied_from_any_offset)
+Test(custom_virtio, chains_are_copied_from_any_offset)
 {
     uint8_t memory[] = "0123456789", bytes[16] = {0};
     struct mv_chain chain = {.out_count = 3, .in_count = 2};
@@ -411,10 +411,11 @@ Test(own_virtio, chains_are_copied_from_any_offset)
     cr_expect_eq(memcmp(memory, "0123456abc", 10), 0);
 }
 
-Test(own_virtio, what_is_wrong_with_one_is_told)
+Test(custom_virtio, what_is_wrong_with_one_is_told)
 {
     static const struct mv_virtio_ops no_id = {.notify = notify}, no_notify = {.id = 1};
-    struct mv_own_virtio wrong[] = {given, given, given, given, given, given, given, given, given};
+    struct mv_custom_virtio wrong[] = {given, given, given, given, given,
+                                       given, given, given, given};
     struct mv_error err;
 
     wrong[0].ops = NULL;
@@ -428,7 +429,7 @@ Test(own_virtio, what_is_wrong_with_one_is_told)
     wrong[8].config = NULL;
     for (unsigned i = 0; i < MV_COUNT(wrong); i++) {
         memset(&err, 0, sizeof(err));
-        cr_expect_eq(mv_own_virtio_check(&wrong[i], &err), -EINVAL, "%u", i);
+        cr_expect_eq(mv_custom_virtio_check(&wrong[i], &err), -EINVAL, "%u", i);
         cr_expect(strstr(err.tried, "virtio device"), "%u: %s", i, err.tried);
     }
 }

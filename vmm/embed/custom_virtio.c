@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Virtio devices of the embedder's (minivmm/virtio.h): what it left out is filled in, its
+ * Custom virtio devices (minivmm/virtio.h): what it left out is filled in, its
  * queues are popped and pushed, and what it pushed is published when it returns.
  *
  * Left out: looking at a queue for a while before the doorbell is asked for, as blk.c does.
  */
-#include "own_virtio.h"
+#include "custom_virtio.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@ struct taken {
     uint32_t room; /* bytes to be written */
 };
 
-struct own {
+struct custom {
     struct mv_virtio virtio; /* its state is this */
     struct mv_virtio_ops between;
     const struct mv_virtio_ops *ops; /* the embedder's */
@@ -46,23 +46,23 @@ uint64_t mv_virtio_features(const struct mv_virtio *virtio)
 
 static struct mv_queue *live_queue(struct mv_virtio *virtio, unsigned index)
 {
-    const struct own *own = virtio->state;
+    const struct custom *custom = virtio->state;
 
-    if (!own->live || index >= virtio->queue_count || !virtio->queues[index].state.ready)
+    if (!custom->live || index >= virtio->queue_count || !virtio->queues[index].state.ready)
         return NULL;
     return &virtio->queues[index];
 }
 
 bool mv_virtio_pop(struct mv_virtio *virtio, unsigned queue, struct mv_chain *ret_chain)
 {
-    struct own *own = virtio->state;
+    struct custom *custom = virtio->state;
     struct mv_queue *from = live_queue(virtio, queue);
     enum mv_queue_result result;
     struct taken *taken;
 
     if (!from || from->broken)
         return false;
-    if (own->left == 0) { /* a vCPU goes on adding: others have their turn first */
+    if (custom->left == 0) { /* a vCPU goes on adding: others have their turn first */
         mv_virtio_wake(virtio);
         return false;
     }
@@ -73,23 +73,23 @@ bool mv_virtio_pop(struct mv_virtio *virtio, unsigned queue, struct mv_chain *re
         mv_virtio_break(virtio);
     if (result != MV_QUEUE_CHAIN)
         return false;
-    own->left--;
-    taken = &own->taken[queue * MV_QUEUE_MAX + ret_chain->head];
-    ret_chain->head |= own->popped++ << 16;
+    custom->left--;
+    taken = &custom->taken[queue * MV_QUEUE_MAX + ret_chain->head];
+    ret_chain->head |= custom->popped++ << 16;
     *taken = (struct taken){.name = ret_chain->head, .room = (uint32_t)ret_chain->in_size};
     return true;
 }
 
 void mv_virtio_push(struct mv_virtio *virtio, unsigned queue, uint64_t name, uint32_t written)
 {
-    const struct own *own = virtio->state;
+    const struct custom *custom = virtio->state;
     struct mv_queue *to = live_queue(virtio, queue);
     uint16_t head = (uint16_t)name;
     const struct taken *taken;
 
     if (!to || !mv_queue_is_in_flight(to, head))
         return;
-    taken = &own->taken[queue * MV_QUEUE_MAX + head];
+    taken = &custom->taken[queue * MV_QUEUE_MAX + head];
     if (taken->name == name)
         mv_queue_push(to, head, (uint32_t)mv_min(written, taken->room));
 }
@@ -101,11 +101,11 @@ void mv_virtio_wake(struct mv_virtio *virtio)
 
 void mv_virtio_stopped(struct mv_virtio *virtio)
 {
-    struct own *own = virtio->state;
+    struct custom *custom = virtio->state;
 
-    if (!own->stopping)
+    if (!custom->stopping)
         return;
-    own->stopping = false;
+    custom->stopping = false;
     virtio->host.stopped(virtio->host.context);
 }
 
@@ -152,32 +152,32 @@ size_t mv_chain_write(const struct mv_chain *chain, uint64_t offset, const void 
 
 static uint64_t config_read(void *state, uint64_t offset, unsigned size)
 {
-    const struct own *own = state;
+    const struct custom *custom = state;
     uint64_t value = UINT64_MAX;
 
-    if (own->ops->config_read)
-        return own->ops->config_read(own->state, offset, size);
-    if (offset < own->config_size)
-        memcpy(&value, own->config + offset, mv_min(size, own->config_size - offset));
+    if (custom->ops->config_read)
+        return custom->ops->config_read(custom->state, offset, size);
+    if (offset < custom->config_size)
+        memcpy(&value, custom->config + offset, mv_min(size, custom->config_size - offset));
     return value;
 }
 
 static void config_write(void *state, uint64_t offset, unsigned size, uint64_t value)
 {
-    const struct own *own = state;
+    const struct custom *custom = state;
 
-    if (own->ops->config_write)
-        own->ops->config_write(own->state, offset, size, value);
+    if (custom->ops->config_write)
+        custom->ops->config_write(custom->state, offset, size, value);
 }
 
 /* Lets the device work, and shows the driver what it has pushed. */
-static void turn(struct own *own, void (*fn)(void *state))
+static void turn(struct custom *custom, void (*fn)(void *state))
 {
-    struct mv_virtio *virtio = &own->virtio;
+    struct mv_virtio *virtio = &custom->virtio;
     bool wanted = false;
 
-    own->left = MV_QUEUE_MAX * virtio->queue_count;
-    fn(own->state);
+    custom->left = MV_QUEUE_MAX * virtio->queue_count;
+    fn(custom->state);
     for (unsigned i = 0; i < virtio->queue_count; i++)
         if (virtio->queues[i].state.ready && mv_queue_publish(&virtio->queues[i]))
             wanted = true;
@@ -187,107 +187,107 @@ static void turn(struct own *own, void (*fn)(void *state))
 
 static void activate(void *state)
 {
-    struct own *own = state;
+    struct custom *custom = state;
 
-    own->live = true;
-    if (own->ops->activate)
-        turn(own, own->ops->activate);
+    custom->live = true;
+    if (custom->ops->activate)
+        turn(custom, custom->ops->activate);
 }
 
 static void notify(void *state)
 {
-    struct own *own = state;
+    struct custom *custom = state;
 
-    turn(own, own->ops->notify);
+    turn(custom, custom->ops->notify);
 }
 
 static void stop(void *state)
 {
-    struct own *own = state;
-    bool was_live = own->live;
+    struct custom *custom = state;
+    bool was_live = custom->live;
 
-    if (!was_live && !own->stopping) { /* it never began */
-        own->virtio.host.stopped(own->virtio.host.context);
+    if (!was_live && !custom->stopping) { /* it never began */
+        custom->virtio.host.stopped(custom->virtio.host.context);
         return;
     }
-    own->live = false;
-    own->stopping = true;
-    if (own->ops->stop)
-        own->ops->stop(own->state);
+    custom->live = false;
+    custom->stopping = true;
+    if (custom->ops->stop)
+        custom->ops->stop(custom->state);
     else
-        mv_virtio_stopped(&own->virtio);
+        mv_virtio_stopped(&custom->virtio);
 }
 
 static void reset(void *state)
 {
-    const struct own *own = state;
+    const struct custom *custom = state;
 
-    if (own->ops->reset)
-        own->ops->reset(own->state);
+    if (custom->ops->reset)
+        custom->ops->reset(custom->state);
 }
 
 static bool rescan(void *state)
 {
-    const struct own *own = state;
+    const struct custom *custom = state;
 
-    return own->ops->rescan && own->ops->rescan(own->state);
+    return custom->ops->rescan && custom->ops->rescan(custom->state);
 }
 
 static void destroy(void *state)
 {
-    struct own *own = state;
+    struct custom *custom = state;
 
-    if (own->keep && own->ops->destroy)
-        own->ops->destroy(own->state);
-    free(own->virtio.queues);
-    free(own->taken);
-    free(own);
+    if (custom->keep && custom->ops->destroy)
+        custom->ops->destroy(custom->state);
+    free(custom->virtio.queues);
+    free(custom->taken);
+    free(custom);
 }
 
 /* ---- create ---- */
 
-int mv_own_virtio_check(const struct mv_own_virtio *given, struct mv_error *err)
+int mv_custom_virtio_check(const struct mv_custom_virtio *given, struct mv_error *err)
 {
     if (!given->ops || given->ops->id == 0 || !given->ops->notify || !given->ret_virtio)
         return mv_fail(
             err, -EINVAL, NULL,
             "give it an id, a function that is notified, and a place for what it is called by",
-            "a virtio device of one's own is incomplete");
+            "a custom virtio device is incomplete");
     if (given->queues == 0 || given->queues > MV_QUEUES_MAX)
         return mv_fail(err, -EINVAL, NULL, NULL,
-                       "a virtio device of one's own: %u queues are not 1 to %d", given->queues,
+                       "a custom virtio device: %u queues are not 1 to %d", given->queues,
                        MV_QUEUES_MAX);
     if (given->features & ~TYPE_FEATURES)
         return mv_fail(err, -EINVAL, NULL, "offer bits 0 to 23 and 50 to 63 only",
-                       "a virtio device of one's own: the features %#llx are not all its type's",
+                       "a custom virtio device: the features %#llx are not all its type's",
                        (unsigned long long)given->features);
     if (given->config_size > MV_VIRTIO_CONFIG_MAX || (given->config_size && !given->config))
         return mv_fail(err, -EINVAL, NULL, NULL,
-                       "a virtio device of one's own: %zu bytes of configuration are too many, or "
+                       "a custom virtio device: %zu bytes of configuration are too many, or "
                        "are not there",
                        given->config_size);
     return 0;
 }
 
-int mv_own_virtio_create(const struct mv_own_virtio *given, struct mv_virtio **ret_virtio)
+int mv_custom_virtio_create(const struct mv_custom_virtio *given, struct mv_virtio **ret_virtio)
 {
-    struct own *own = calloc(1, sizeof(*own));
+    struct custom *custom = calloc(1, sizeof(*custom));
     struct mv_queue *queues = calloc(given->queues, sizeof(*queues));
     struct taken *taken = calloc(given->queues, MV_QUEUE_MAX * sizeof(*taken));
 
-    if (!own || !queues || !taken) {
-        free(own);
+    if (!custom || !queues || !taken) {
+        free(custom);
         free(queues);
         free(taken);
         return -ENOMEM;
     }
-    own->ops = given->ops;
-    own->state = given->state;
-    own->taken = taken;
-    own->config_size = given->config_size;
+    custom->ops = given->ops;
+    custom->state = given->state;
+    custom->taken = taken;
+    custom->config_size = given->config_size;
     if (given->config_size)
-        memcpy(own->config, given->config, given->config_size);
-    own->between = (struct mv_virtio_ops){
+        memcpy(custom->config, given->config, given->config_size);
+    custom->between = (struct mv_virtio_ops){
         .id = given->ops->id,
         .config_read = config_read,
         .config_write = config_write,
@@ -298,21 +298,21 @@ int mv_own_virtio_create(const struct mv_own_virtio *given, struct mv_virtio **r
         .rescan = rescan,
         .destroy = destroy,
     };
-    own->virtio = (struct mv_virtio){
-        .ops = &own->between,
-        .state = own,
+    custom->virtio = (struct mv_virtio){
+        .ops = &custom->between,
+        .state = custom,
         .offered =
             given->features | MV_VIRTIO_F_VERSION_1 | MV_RING_F_INDIRECT_DESC | MV_RING_F_EVENT_IDX,
         .queue_count = given->queues,
         .queues = queues,
     };
-    *ret_virtio = &own->virtio;
+    *ret_virtio = &custom->virtio;
     return 0;
 }
 
-void mv_own_virtio_keep(struct mv_virtio *virtio, bool keep)
+void mv_custom_virtio_keep(struct mv_virtio *virtio, bool keep)
 {
-    struct own *own = virtio->state;
+    struct custom *custom = virtio->state;
 
-    own->keep = keep;
+    custom->keep = keep;
 }

@@ -2,7 +2,7 @@
 /*
  * Devices as an embedder writes them: an entropy device (virtio 1.2, 5.4) that answers at
  * once, one that answers by a thread of its own, and a bell, which has an interrupt line.
- * Two machines at once have all of them.  Usage: own_devices ENTROPY (the guest of entropy.c)
+ * Two machines at once have all of them.  Usage: custom_devices ENTROPY (the guest of entropy.c)
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -176,10 +176,10 @@ static void write_bell(void *state, uint64_t offset, unsigned size, uint64_t val
 /* ---- machines ---- */
 
 /* Where it will be: a machine of nothing but tables has it at the same place. */
-static struct mv_device_desc place_bell(const struct mv_own_device *own)
+static struct mv_device_desc place_bell(const struct mv_custom_device *custom)
 {
     struct mv_config config = {
-        .size = sizeof(config), .tables_only = true, .devices = own, .device_count = 1};
+        .size = sizeof(config), .tables_only = true, .devices = custom, .device_count = 1};
     struct mv_machine *machine;
     struct mv_device_desc found;
 
@@ -202,7 +202,7 @@ static void create(const char *kernel, struct quick *quick, struct bell *bell,
     static const struct mv_device_ops bell_ops = {.read = read_bell, .write = write_bell};
     static const struct mv_device_desc bell_desc = {
         .name = "bell", .base = MV_ANY_BASE, .size = 8, .irq = MV_ANY_IRQ};
-    struct mv_own_device bells = {.desc = &bell_desc, .ops = &bell_ops, .state = bell};
+    struct mv_custom_device bells = {.desc = &bell_desc, .ops = &bell_ops, .state = bell};
     struct slow *slow = calloc(1, sizeof(*slow));
     struct mv_console console = {.in = -1, .out = 2};
     struct mv_device_desc found;
@@ -210,13 +210,13 @@ static void create(const char *kernel, struct quick *quick, struct bell *bell,
     char append[64];
 
     CHECK(slow);
-    struct mv_own_virtio own[] = {
-        {.size = sizeof(own[0]),
+    struct mv_custom_virtio custom[] = {
+        {.size = sizeof(custom[0]),
          .ops = &quick_ops,
          .state = quick,
          .queues = 1,
          .ret_virtio = &quick->virtio},
-        {.size = sizeof(own[0]),
+        {.size = sizeof(custom[0]),
          .ops = &slow_ops,
          .state = slow,
          .queues = 1,
@@ -229,7 +229,7 @@ static void create(const char *kernel, struct quick *quick, struct bell *bell,
                                .devices = &bells,
                                .device_count = 1,
                                .console = &console,
-                               .virtio = own,
+                               .virtio = custom,
                                .virtio_count = 2};
 
     found = place_bell(&bells);
