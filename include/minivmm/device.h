@@ -39,6 +39,7 @@ enum mv_space {
 
 /** What a device is and where.  A custom device gives it; what it points to is copied. */
 struct mv_device_desc {
+    size_t size;            /**< sizeof(struct mv_device_desc) */
     const char *name;       /**< unique on its machine, at most 15 characters: "serial0" */
     const char *compatible; /**< the device tree's name for the programming model; NULL: not
                              * listed */
@@ -48,7 +49,7 @@ struct mv_device_desc {
     const char *acpi_name;  /**< four characters, unique: "COM1"; NULL where hid is NULL */
     enum mv_space space;    /**< where its registers are; MV_SPACE_PORT is x86 only */
     uint64_t base;          /**< first address; or MV_ANY_BASE */
-    uint64_t size;          /**< bytes, at least 1; ranges of two devices never overlap */
+    uint64_t bytes; /**< of its registers, at least 1; ranges of two devices never overlap */
 
     /** Interrupt line, MV_NO_IRQ or MV_ANY_IRQ.  x86: global system interrupt n, 0 to 23, is pin n
      * of the I/O APIC at 0xfec00000; the timer's 0, the 8259s' 2 and serial0's 4 are taken, disks
@@ -61,12 +62,14 @@ struct mv_device_desc {
 /**
  * What a device does.  Every function is called with the device's lock held,
  * by the vCPU thread that made the access or by the loop thread; so a device
- * needs no lock of its own.  Offsets are always inside of [0, desc.size), and
+ * needs no lock of its own.  Offsets are always inside of [0, desc.bytes), and
  * offset + size reaches beyond the end only if the guest asked for that: a device
  * serves such an access from its own registers or not at all.  size is 1, 2, 4
  * or 8.
  */
 struct mv_device_ops {
+    size_t size; /**< sizeof(struct mv_device_ops) */
+
     /** Returns the register's value; only its low 8 * size bits count.  A
      * register that is not there reads as all ones. */
     uint64_t (*read)(void *state, uint64_t offset, unsigned size);
@@ -98,6 +101,7 @@ struct mv_device_ops {
 
 /** The state of a device whose ops->read is mv_device_read_into; its other ops get this, too. */
 struct mv_device_reader {
+    size_t size; /**< sizeof(struct mv_device_reader) */
     void (*read)(void *state, uint64_t offset, unsigned size, uint64_t *value); /**< sets *value */
     void *state; /**< what read gets */
 };

@@ -78,7 +78,8 @@ struct mv_end {
  * block on them hold up nothing else, and end with the machine.
  */
 struct mv_console {
-    int in;  /**< bytes for the guest are read from here, as fast as the guest takes them */
+    size_t size; /**< sizeof(struct mv_console) */
+    int in;      /**< bytes for the guest are read from here, as fast as the guest takes them */
     int out; /**< the guest's output is written here; while it blocks, the guest waits; when nobody
               * can read it any more (EPIPE), the machine is stopped; after another error (a full
               * disk) it goes on without output, see mv_machine_console_error */
@@ -170,6 +171,7 @@ struct mv_custom_virtio; /* virtio.h */
  * ops->destroy(state); if create fails, state stays the caller's, and destroy is not called.
  */
 struct mv_custom_device {
+    size_t size;                       /**< sizeof(struct mv_custom_device) */
     const struct mv_device_desc *desc; /**< what it is and where */
     const struct mv_device_ops *ops;   /**< what it does; `read` and `write` are required */
     void *state;                       /**< what ops get */

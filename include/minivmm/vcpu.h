@@ -93,6 +93,7 @@ struct mv_debug_stop {
 
 /** One exit of a vCPU: which member of the union holds goes by kind. */
 struct mv_exit {
+    size_t size;            /**< sizeof(struct mv_exit): set before mv_vcpu_run */
     enum mv_exit_kind kind; /**< why it stopped */
     bool handled;           /**< a hook or a device has served it */
     uint64_t pc; /**< guest-virtual address of the instruction, or 0 where finding it out takes a
@@ -116,6 +117,7 @@ typedef bool mv_hook_fn(void *context, struct mv_vcpu *vcpu, struct mv_exit *exi
 
 /** A hook: which exits it sees, and what it does. */
 struct mv_hook {
+    size_t size;            /**< sizeof(struct mv_hook) */
     enum mv_exit_kind kind; /**< up to and with MV_EXIT_DEBUG; or MV_EXIT_ANY */
     uint64_t first;         /**< MV_EXIT_PORT and MV_EXIT_MMIO: the lowest address */
     uint64_t last;          /**< and the highest, inclusive */
@@ -321,6 +323,7 @@ struct mv_debug_point {
 
 /** What makes the vCPU stop with MV_EXIT_DEBUG; all zero: nothing. */
 struct mv_debug {
+    size_t size;    /**< sizeof(struct mv_debug) */
     bool step;      /**< after each instruction */
     bool software;  /**< a breakpoint instruction is ours, not the guest's */
     unsigned count; /**< how many points there are, 0 to MV_DEBUG_POINTS */

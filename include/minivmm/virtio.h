@@ -21,7 +21,8 @@
  *       }
  *   }
  *
- *   static const struct mv_virtio_ops ops = {.id = 4, .notify = notify};
+ *   static const struct mv_virtio_ops ops = {
+ *       .size = sizeof(ops), .id = 4, .notify = notify};
  *   struct mv_custom_virtio entropy = {
  *       .size = sizeof(entropy), .ops = &ops, .queues = 1, .ret_virtio = &virtio};
  *   struct mv_config config = {..., .virtio = &entropy, .virtio_count = 1};
@@ -65,6 +66,7 @@ struct mv_chain {
 
 /** What a device does.  Of a custom device, id and notify are required, the others optional. */
 struct mv_virtio_ops {
+    size_t size; /**< sizeof(struct mv_virtio_ops) */
     uint32_t id; /**< the type of device: virtio 1.2, 5 */
 
     /** Reads the configuration (2.5): any offset, 1, 2, 4 or 8 bytes, little endian.  What is

@@ -181,7 +181,7 @@ static struct mv_device_desc place_bell(const struct mv_custom_device *custom)
     struct mv_config config = {
         .size = sizeof(config), .tables_only = true, .devices = custom, .device_count = 1};
     struct mv_machine *machine;
-    struct mv_device_desc found;
+    struct mv_device_desc found = {.size = sizeof(found)};
 
     CHECK(mv_machine_create(&config, &machine, NULL) == 0);
     CHECK(mv_machine_device(machine, "bell", &found) && found.irq >= 0);
@@ -192,20 +192,29 @@ static struct mv_device_desc place_bell(const struct mv_custom_device *custom)
 static void create(const char *kernel, struct quick *quick, struct bell *bell,
                    struct mv_machine **ret_machine)
 {
-    static const struct mv_virtio_ops quick_ops = {
-        .id = 4, .notify = notify_quick, .reset = reset_quick, .destroy = destroy_quick};
-    static const struct mv_virtio_ops slow_ops = {.id = 4,
+    static const struct mv_virtio_ops quick_ops = {.size = sizeof(quick_ops),
+                                                   .id = 4,
+                                                   .notify = notify_quick,
+                                                   .reset = reset_quick,
+                                                   .destroy = destroy_quick};
+    static const struct mv_virtio_ops slow_ops = {.size = sizeof(slow_ops),
+                                                  .id = 4,
                                                   .notify = notify_slow,
                                                   .stop = stop_slow,
                                                   .reset = reset_slow,
                                                   .destroy = destroy_slow};
-    static const struct mv_device_ops bell_ops = {.read = read_bell, .write = write_bell};
-    static const struct mv_device_desc bell_desc = {
-        .name = "bell", .base = MV_ANY_BASE, .size = 8, .irq = MV_ANY_IRQ};
-    struct mv_custom_device bells = {.desc = &bell_desc, .ops = &bell_ops, .state = bell};
+    static const struct mv_device_ops bell_ops = {
+        .size = sizeof(bell_ops), .read = read_bell, .write = write_bell};
+    static const struct mv_device_desc bell_desc = {.size = sizeof(bell_desc),
+                                                    .name = "bell",
+                                                    .base = MV_ANY_BASE,
+                                                    .bytes = 8,
+                                                    .irq = MV_ANY_IRQ};
+    struct mv_custom_device bells = {
+        .size = sizeof(bells), .desc = &bell_desc, .ops = &bell_ops, .state = bell};
     struct slow *slow = calloc(1, sizeof(*slow));
-    struct mv_console console = {.in = -1, .out = 2};
-    struct mv_device_desc found;
+    struct mv_console console = {.size = sizeof(console), .in = -1, .out = 2};
+    struct mv_device_desc found = {.size = sizeof(found)};
     struct mv_error err = {0};
     char append[64];
 

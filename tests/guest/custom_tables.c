@@ -27,20 +27,27 @@ static void notify(void *state)
 
 int main(int argc, char **argv)
 {
-    static const struct mv_device_ops ops = {.read = read_nothing, .write = write_nothing};
-    static const struct mv_virtio_ops virtio_ops = {.id = 4, .notify = notify};
-    static const struct mv_device_desc bell = {.name = "bell",
+    static const struct mv_device_ops ops = {
+        .size = sizeof(ops), .read = read_nothing, .write = write_nothing};
+    static const struct mv_virtio_ops virtio_ops = {
+        .size = sizeof(virtio_ops), .id = 4, .notify = notify};
+    static const struct mv_device_desc bell = {.size = sizeof(bell),
+                                               .name = "bell",
                                                .compatible = "minivmm,test",
                                                .node = "bell",
                                                .hid = "MVTS0001",
                                                .acpi_name = "BELL",
                                                .base = MV_ANY_BASE,
-                                               .size = 0x800,
+                                               .bytes = 0x800,
                                                .irq = MV_ANY_IRQ};
-    static const struct mv_device_desc secret = {
-        .name = "secret", .base = MV_ANY_BASE, .size = 8, .irq = MV_NO_IRQ};
-    static const struct mv_custom_device devices[] = {{.desc = &bell, .ops = &ops},
-                                                      {.desc = &secret, .ops = &ops}};
+    static const struct mv_device_desc secret = {.size = sizeof(secret),
+                                                 .name = "secret",
+                                                 .base = MV_ANY_BASE,
+                                                 .bytes = 8,
+                                                 .irq = MV_NO_IRQ};
+    static const struct mv_custom_device devices[] = {
+        {.size = sizeof(devices[0]), .desc = &bell, .ops = &ops},
+        {.size = sizeof(devices[0]), .desc = &secret, .ops = &ops}};
     struct mv_virtio *handle = NULL;
     const struct mv_custom_virtio virtio = {
         .size = sizeof(virtio), .ops = &virtio_ops, .queues = 1, .ret_virtio = &handle};
@@ -51,7 +58,7 @@ int main(int argc, char **argv)
                                      .virtio = &virtio,
                                      .virtio_count = 1};
     struct mv_machine *machine = NULL;
-    struct mv_device_desc found;
+    struct mv_device_desc found = {.size = sizeof(found)};
     struct mv_error err = {0};
     int status = 1;
 

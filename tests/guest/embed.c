@@ -75,8 +75,8 @@ static void create(struct job *job)
     struct mv_error err = {0};
 
     CHECK(pipe(job->pipe) == 0);
-    struct mv_console console = {.in = -1, .out = job->pipe[1]};
-    const struct mv_hook hook = {.fn = count_exit, .context = job};
+    struct mv_console console = {.size = sizeof(console), .in = -1, .out = job->pipe[1]};
+    const struct mv_hook hook = {.size = sizeof(hook), .fn = count_exit, .context = job};
     struct mv_config config = {.size = sizeof(config),
                                .hooks = &hook,
                                .hook_count = 1,
@@ -359,7 +359,7 @@ static void *pause_and_resume(void *context)
 static void drive_flood(const char *kernel)
 {
     struct job job = {.kernel = kernel, .append = "lines=100000000"};
-    struct mv_exit found = {0};
+    struct mv_exit found = {.size = sizeof(found)};
     size_t at = 0;
     struct mv_vcpu *vcpu;
 
@@ -419,7 +419,7 @@ static void *signal_thread(void *context)
 static void interrupt(struct job *job, unsigned times)
 {
     struct mv_vcpu *vcpu = mv_machine_vcpu(job->machine, 0);
-    struct mv_exit found = {0};
+    struct mv_exit found = {.size = sizeof(found)};
     pthread_t thread;
 
     job->over = false;
@@ -445,7 +445,7 @@ static void run_under_signals(const char *spin, const char *flood)
     struct job spins = {.kernel = spin, .append = "end=spin"};
     struct job floods = {.kernel = flood, .append = "lines=100000000"};
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, before;
-    struct mv_exit found = {0};
+    struct mv_exit found = {.size = sizeof(found)};
     sigset_t usr2, mask;
     pthread_t thread;
 
@@ -482,7 +482,7 @@ static void run_under_signals(const char *spin, const char *flood)
 static void end_by_signal(const char *kernel)
 {
     struct job job = {.kernel = kernel, .append = "end=spin"};
-    struct mv_exit found = {0};
+    struct mv_exit found = {.size = sizeof(found)};
     pid_t child = fork();
     int status;
 

@@ -14,10 +14,31 @@
 #define GPA  MV_ACPI_GPA
 
 static const struct mv_device devices[] = {
-    {.desc = {"serial0", "ns16550a", "serial", "PNP0501", "COM1", MV_SPACE_PORT, 0x3f8, 8, 4}},
-    {.desc = {"hidden", NULL, NULL, NULL, NULL, MV_SPACE_PORT, 0x600, 3, MV_NO_IRQ}},
-    {.desc = {"pvpanic", NULL, NULL, "QEMU0001", "PEVT", MV_SPACE_PORT, 0x505, 1, MV_NO_IRQ}},
-    {.desc = {"virtio0", NULL, NULL, "LNRO0005", "VR00", MV_SPACE_MMIO, 0xd0000000, 0x200, 5}},
+    {.desc = {.name = "serial0",
+              .compatible = "ns16550a",
+              .node = "serial",
+              .hid = "PNP0501",
+              .acpi_name = "COM1",
+              .space = MV_SPACE_PORT,
+              .base = 0x3f8,
+              .bytes = 8,
+              .irq = 4}},
+    {.desc =
+         {.name = "hidden", .space = MV_SPACE_PORT, .base = 0x600, .bytes = 3, .irq = MV_NO_IRQ}},
+    {.desc = {.name = "pvpanic",
+              .hid = "QEMU0001",
+              .acpi_name = "PEVT",
+              .space = MV_SPACE_PORT,
+              .base = 0x505,
+              .bytes = 1,
+              .irq = MV_NO_IRQ}},
+    {.desc = {.name = "virtio0",
+              .hid = "LNRO0005",
+              .acpi_name = "VR00",
+              .space = MV_SPACE_MMIO,
+              .base = 0xd0000000,
+              .bytes = 0x200,
+              .irq = 5}},
 };
 
 static uint8_t *bytes;
@@ -195,13 +216,14 @@ static void fill_slots(void)
 {
     for (unsigned i = 0; i < MV_COUNT(slots); i++) {
         snprintf(slot_names[i], sizeof(slot_names[i]), "VR%02u", i);
-        slots[i].desc = (struct mv_device_desc){.name = "vdx",
+        slots[i].desc = (struct mv_device_desc){.size = sizeof(struct mv_device_desc),
+                                                .name = "vdx",
                                                 .compatible = "virtio,mmio",
                                                 .hid = "LNRO0005",
                                                 .acpi_name = slot_names[i],
                                                 .space = MV_SPACE_MMIO,
                                                 .base = MV_VIRTIO_BASE + i * MV_VIRTIO_STRIDE,
-                                                .size = 0x200,
+                                                .bytes = 0x200,
                                                 .irq = mv_virtio_irq(i)};
     }
 }

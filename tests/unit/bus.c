@@ -55,9 +55,12 @@ static void hold_probe(void *state, pthread_mutex_t *lock)
     probe->holds++;
 }
 
-static const struct mv_device_ops ops = {.read = read_probe, .write = write_probe};
-static const struct mv_device_ops settling_ops = {
-    .read = read_probe, .write = write_probe, .backpressure = hold_probe};
+static const struct mv_device_ops ops = {
+    .size = sizeof(ops), .read = read_probe, .write = write_probe};
+static const struct mv_device_ops settling_ops = {.size = sizeof(settling_ops),
+                                                  .read = read_probe,
+                                                  .write = write_probe,
+                                                  .backpressure = hold_probe};
 
 static struct mv_bus bus;
 static struct probe probes[MV_BUS_DEVICES + 1];
@@ -66,7 +69,8 @@ static int add(unsigned index, uint64_t base, uint64_t size)
 {
     struct probe *probe = &probes[index];
 
-    probe->device.desc = (struct mv_device_desc){.name = "probe", .base = base, .size = size};
+    probe->device.desc = (struct mv_device_desc){
+        .size = sizeof(struct mv_device_desc), .name = "probe", .base = base, .bytes = size};
     probe->device.ops = &ops;
     probe->device.state = probe;
     pthread_mutex_init(&probe->device.lock, NULL);
@@ -137,8 +141,8 @@ static void read_some(void *state, uint64_t offset, unsigned size, uint64_t *val
 Test(bus, a_reader_that_gives_no_value_reads_as_all_ones)
 {
     uint64_t base = 1000;
-    struct mv_device_reader nothing = {.read = read_nothing};
-    struct mv_device_reader some = {.read = read_some, .state = &base};
+    struct mv_device_reader nothing = {.size = sizeof(nothing), .read = read_nothing};
+    struct mv_device_reader some = {.size = sizeof(some), .read = read_some, .state = &base};
 
     cr_expect_eq(mv_device_read_into(&nothing, 0, 8), UINT64_MAX);
     cr_expect_eq(mv_device_read_into(&some, 3, 8), 1011);

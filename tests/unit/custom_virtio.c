@@ -73,13 +73,14 @@ static void destroy(void *state)
     ((struct device *)state)->destructions++;
 }
 
-static const struct mv_virtio_ops full = {.id = 42,
+static const struct mv_virtio_ops full = {.size = sizeof(full),
+                                          .id = 42,
                                           .activate = activate,
                                           .notify = notify,
                                           .stop = stop_device,
                                           .reset = reset_device,
                                           .destroy = destroy};
-static const struct mv_virtio_ops least = {.id = 43, .notify = notify};
+static const struct mv_virtio_ops least = {.size = sizeof(least), .id = 43, .notify = notify};
 
 static struct mv_custom_virtio given = {.size = sizeof(given),
                                         .ops = &full,
@@ -378,7 +379,8 @@ static void notify_and_offer(void *state)
 
 Test(custom_virtio, no_driver_keeps_the_loop_for_itself)
 {
-    static const struct mv_virtio_ops ops = {.id = 1, .notify = notify_and_offer};
+    static const struct mv_virtio_ops ops = {
+        .size = sizeof(ops), .id = 1, .notify = notify_and_offer};
 
     begin(&ops, 0);
     offer(0);
@@ -413,7 +415,8 @@ Test(custom_virtio, chains_are_copied_from_any_offset)
 
 Test(custom_virtio, what_is_wrong_with_one_is_told)
 {
-    static const struct mv_virtio_ops no_id = {.notify = notify}, no_notify = {.id = 1};
+    static const struct mv_virtio_ops no_id = {.size = sizeof(no_id), .notify = notify},
+                                      no_notify = {.id = 1};
     struct mv_custom_virtio wrong[] = {given, given, given, given, given,
                                        given, given, given, given};
     struct mv_error err;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "bootrig.h"
+#include "machine/config.h"
 #include "minivmm/device.h"
 #include "minivmm/minivmm.h"
 
@@ -144,7 +145,7 @@ Test(machine, a_config_of_an_older_caller_is_taken)
     config.kernel = make_file(0, "kernel", image.bytes, image.size);
     expect_refused(-ENOMEM, "there are 256", true);
     config.size = 0;
-    expect_refused(-EINVAL, "no kernel", false);
+    expect_refused(-EINVAL, "the size of the struct is 0", true);
 }
 
 Test(machine, a_config_of_a_newer_caller_is_taken_as_far_as_it_is_known)
@@ -188,7 +189,7 @@ Test(machine, custom_memory_that_is_no_memory_is_refused)
     config.memories = NULL;
     expect_refused(-EINVAL, "no array", false);
     config.memory_count = MV_MEMORIES_MAX + 1;
-    expect_refused(-EINVAL, "more than", false);
+    expect_refused(-EINVAL, "at most 16", false);
 }
 
 Test(machine, custom_memory_lies_over_nothing_else)
@@ -204,10 +205,11 @@ Test(machine, custom_memory_lies_over_nothing_else)
         0xfffff000, /* KVM's own pages are near */
     };
     static const uint64_t open[] = {0x4000000, 0xcffff000, 0xe0001000, 0xfebff000, 1ull << 32};
-    static const struct mv_device_ops ops = {.read = read_nothing, .write = write_nothing};
+    static const struct mv_device_ops ops = {
+        .size = sizeof(ops), .read = read_nothing, .write = write_nothing};
     static const struct mv_device_desc desc = {
-        .name = "own", .base = 0xe0000ff8, .size = 8, .irq = MV_NO_IRQ};
-    const struct mv_custom_device device = {.desc = &desc, .ops = &ops};
+        .size = sizeof(desc), .name = "own", .base = 0xe0000ff8, .bytes = 8, .irq = MV_NO_IRQ};
+    const struct mv_custom_device device = {.size = sizeof(device), .desc = &desc, .ops = &ops};
     struct mv_custom_memory memories[2] = {
         {.size = sizeof(memories[0]), .address = 0xa0000000, .bytes = 4096, .host = mine},
         {.size = sizeof(memories[0]), .bytes = 4096, .host = mine}};
@@ -231,18 +233,89 @@ Test(machine, custom_memory_lies_over_nothing_else)
     }
 }
 
+static bool see(void *context, struct mv_vcpu *vcpu, struct mv_exit *exit)
+{
+    (void)context, (void)vcpu, (void)exit;
+    return false;
+}
+
+Test(machine, a_struct_whose_size_was_forgotten_is_named)
+{
+    const struct mv_console console = {.in = -1, .out = -1};
+    const struct mv_hook hooks[2] = {{.size = sizeof(hooks[0]), .fn = see}, {.fn = see}};
+    static const struct mv_device_ops ops[2] = {
+        {.read = read_nothing, .write = write_nothing},
+        {.size = sizeof(ops[0]), .read = read_nothing, .write = write_nothing}};
+    static const struct mv_device_desc desc[2] = {
+        {.size = sizeof(desc[0]), .name = "sized", .base = MV_ANY_BASE, .bytes = 8},
+        {.name = "sizeless", .base = MV_ANY_BASE, .bytes = 8}};
+    struct mv_custom_device device = {.desc = &desc[0], .ops = &ops[1]};
+
+    config.console = &console;
+    expect_refused(-EINVAL, "console: the size", true);
+    config.console = NULL;
+    config.hooks = hooks;
+    config.hook_count = 2;
+    expect_refused(-EINVAL, "hooks: the size", true);
+    config.hook_count = 0;
+    config.devices = &device;
+    config.device_count = 1;
+    expect_refused(-EINVAL, "custom devices: the size", true);
+    device.size = sizeof(device);
+    device.desc = &desc[1];
+    expect_refused(-EINVAL, "description: the size", true);
+    device.desc = &desc[0];
+    device.ops = &ops[0];
+    expect_refused(-EINVAL, "ops: the size", true);
+}
+
+/* What an older and a newer caller fill. */
+Test(machine, structs_of_other_sizes_are_taken)
+{
+    struct longer {
+        struct mv_hook hook;
+        uint64_t more;
+    };
+    const struct longer longer[2] = {
+        {.hook = {.size = sizeof(longer[0]), .kind = MV_EXIT_MMIO, .fn = see}, .more = 1},
+        {.hook = {.size = sizeof(longer[0]), .fn = see, .context = &err}, .more = 2}};
+    struct shorter {
+        size_t size;
+        const char *path, *serial;
+    } shorter[2] = {{sizeof(shorter[0]), "one", NULL}, {sizeof(shorter[0]), "two", "2"}};
+    static struct mv_setup setup;
+
+    config.hooks = &longer[0].hook;
+    config.hook_count = 2;
+    config.disks = (const struct mv_disk *)shorter;
+    config.disk_count = 2;
+    config.memory = 0;
+    cr_assert_eq(mv_config_take(&config, &setup, &err), 0, "%s", err.tried);
+    cr_expect_eq(setup.config.memory, MV_DEFAULT_MEMORY);
+    cr_expect_eq(setup.hooks[0].kind, MV_EXIT_MMIO);
+    cr_expect_eq(setup.config.hooks[1].context, &err);
+    cr_expect_str_eq(setup.config.disks[1].path, "two");
+    cr_expect_str_eq(setup.disks[1].serial, "2");
+    cr_expect_eq(setup.disks[1].queues, 0);
+}
+
 /* A custom device with this line, or the lines of several. */
 static void ask_for_lines(const int *lines, size_t count)
 {
-    static const struct mv_device_ops ops = {.read = read_nothing, .write = write_nothing};
+    static const struct mv_device_ops ops = {
+        .size = sizeof(ops), .read = read_nothing, .write = write_nothing};
     static const char *const names[] = {"one", "two", "three"};
     static struct mv_device_desc descs[3];
     static struct mv_custom_device devices[3];
 
     for (size_t i = 0; i < count; i++) {
-        descs[i] = (struct mv_device_desc){
-            .name = names[i], .base = MV_ANY_BASE, .size = 8, .irq = lines[i]};
-        devices[i] = (struct mv_custom_device){.desc = &descs[i], .ops = &ops};
+        descs[i] = (struct mv_device_desc){.size = sizeof(struct mv_device_desc),
+                                           .name = names[i],
+                                           .base = MV_ANY_BASE,
+                                           .bytes = 8,
+                                           .irq = lines[i]};
+        devices[i] = (struct mv_custom_device){
+            .size = sizeof(struct mv_custom_device), .desc = &descs[i], .ops = &ops};
     }
     config.devices = devices;
     config.device_count = count;
@@ -290,7 +363,7 @@ Test(machine, any_line_is_the_lowest_that_no_device_asks_for)
 {
     static const int lines[] = {MV_ANY_IRQ, 9, MV_ANY_IRQ};
     static const int expected[] = {10, 9, 11};
-    struct mv_device_desc found;
+    struct mv_device_desc found = {.size = sizeof(found)};
     struct mv_machine *machine;
 
     config.tables_only = true;

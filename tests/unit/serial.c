@@ -83,10 +83,14 @@ static int create(struct mv_device *serial)
 
 static void init(void)
 {
-    console = (struct mv_console){.in = -1, .out = -1};
+    console = (struct mv_console){.size = sizeof(struct mv_console), .in = -1, .out = -1};
     mv_log_init(&messages, on_log, NULL, MV_LOG_WARNING);
     wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    device.desc = (struct mv_device_desc){.name = "serial0", .base = BASE, .size = 8, .irq = 4};
+    device.desc = (struct mv_device_desc){.size = sizeof(struct mv_device_desc),
+                                          .name = "serial0",
+                                          .base = BASE,
+                                          .bytes = 8,
+                                          .irq = 4};
     pthread_mutex_init(&device.lock, NULL);
     cr_assert_eq(mv_loop_init(&loop), 0);
 }

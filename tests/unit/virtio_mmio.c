@@ -82,6 +82,7 @@ static void destroy(void *state)
 }
 
 static const struct mv_virtio_ops ops = {
+    .size = sizeof(ops),
     .id = 42,
     .config_read = config_read,
     .config_write = config_write,

@@ -156,10 +156,11 @@ void rig_attach(struct mv_virtio *virtio)
         .wake = -1,
     };
 
-    rig.device.desc = (struct mv_device_desc){.name = "vda",
+    rig.device.desc = (struct mv_device_desc){.size = sizeof(struct mv_device_desc),
+                                              .name = "vda",
                                               .space = MV_SPACE_MMIO,
                                               .base = RIG_DEVICE,
-                                              .size = MV_VIRTIO_MMIO_SIZE,
+                                              .bytes = MV_VIRTIO_MMIO_SIZE,
                                               .irq = RIG_LINE};
     pthread_mutex_init(&rig.device.lock, NULL);
     cr_assert_eq(mv_virtio_mmio_create(&rig.device, &env, virtio), 0);

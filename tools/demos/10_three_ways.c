@@ -72,7 +72,7 @@ static struct answer in_machine(void)
     struct mv_custom_memory memory = {.size = sizeof(memory), .address = AT, .host = data};
     struct mv_config config = {.size = sizeof(config), .bare = true, .memory = 1 << 17};
     struct mv_machine *machine;
-    struct mv_exit exit = {0};
+    struct mv_exit exit = {.size = sizeof(exit)};
     struct mv_error err;
     struct mv_vcpu *vcpu;
     uint64_t sum = 0;

@@ -51,7 +51,7 @@ int main(void)
     struct mv_config config = {
         .size = sizeof(config), .bare = true, .memory = 2 << 20, .flat = &flat};
     struct mv_machine *machine;
-    struct mv_exit exit = {0};
+    struct mv_exit exit = {.size = sizeof(exit)};
     struct mv_vcpu *vcpu;
     struct mv_error err;
     uint64_t *tables;

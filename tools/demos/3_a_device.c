@@ -38,9 +38,13 @@ static void write_die(void *state, uint64_t offset, unsigned size, uint64_t valu
     die->seed = (uint32_t)value;
 }
 
-static const struct mv_device_ops ops = {.read = read_die, .write = write_die};
-static const struct mv_device_desc desc = {
-    .name = "die", .space = MV_SPACE_PORT, .base = 0x100, .size = 1, .irq = MV_NO_IRQ};
+static const struct mv_device_ops ops = {.size = sizeof(ops), .read = read_die, .write = write_die};
+static const struct mv_device_desc desc = {.size = sizeof(desc),
+                                           .name = "die",
+                                           .space = MV_SPACE_PORT,
+                                           .base = 0x100,
+                                           .bytes = 1,
+                                           .irq = MV_NO_IRQ};
 
 /* ---- a guest that throws it until there is a six ---- */
 
@@ -56,7 +60,7 @@ static const uint8_t code[] = {
 int main(void)
 {
     struct die die = {.seed = 2026};
-    struct mv_custom_device own = {.desc = &desc, .ops = &ops, .state = &die};
+    struct mv_custom_device own = {.size = sizeof(own), .desc = &desc, .ops = &ops, .state = &die};
     struct mv_flat flat = {
         .size = sizeof(flat), .mode = MV_MODE_32, .code = code, .bytes = sizeof(code)};
     struct mv_config config = {.size = sizeof(config),
@@ -66,7 +70,7 @@ int main(void)
                                .devices = &own,
                                .device_count = 1};
     struct mv_machine *machine;
-    struct mv_exit exit = {0};
+    struct mv_exit exit = {.size = sizeof(exit)};
     struct mv_error err;
 
     if (mv_machine_create(&config, &machine, &err) < 0) {

@@ -38,7 +38,8 @@ static bool count(void *context, struct mv_vcpu *vcpu, struct mv_exit *exit)
 /* Nanoseconds for one round of the loop; *ret_exits is how many there were in all. */
 static double measure(const uint8_t *code, size_t bytes, unsigned *ret_exits)
 {
-    struct mv_hook hook = {.kind = MV_EXIT_ANY, .fn = count, .context = ret_exits};
+    struct mv_hook hook = {
+        .size = sizeof(hook), .kind = MV_EXIT_ANY, .fn = count, .context = ret_exits};
     struct mv_flat flat = {.size = sizeof(flat), .mode = MV_MODE_32, .code = code, .bytes = bytes};
     struct mv_config config = {.size = sizeof(config),
                                .bare = true,
@@ -47,7 +48,7 @@ static double measure(const uint8_t *code, size_t bytes, unsigned *ret_exits)
                                .hooks = &hook,
                                .hook_count = 1};
     struct mv_machine *machine;
-    struct mv_exit exit = {0};
+    struct mv_exit exit = {.size = sizeof(exit)};
     struct mv_error err;
     double began;
 

@@ -98,7 +98,7 @@ void start(void)
 int main(int argc, char **argv)
 {
     struct mv_disk disk = {.size = sizeof(disk), .path = argc > 2 ? argv[2] : NULL};
-    struct mv_console console = {.in = -1, .out = STDOUT_FILENO};
+    struct mv_console console = {.size = sizeof(console), .in = -1, .out = STDOUT_FILENO};
     struct mv_config config = {.size = sizeof(config), .kernel = argc > 1 ? argv[1] : NULL};
     struct mv_machine *machine;
     struct mv_end end;

@@ -64,7 +64,7 @@ int main(void)
                                  .bytes = (size_t)(guest_end - guest)};
     const struct mv_config config = {.size = sizeof(config), .memory = 16 << 20, .flat = &flat};
     struct mv_machine *machine;
-    struct mv_exit exit = {0};
+    struct mv_exit exit = {.size = sizeof(exit)};
     struct mv_error err;
     unsigned ticks = 0;
     double began;

@@ -62,8 +62,12 @@ static bool create(struct side *side, struct side *other, char letter, uint64_t 
 {
     const struct mv_custom_memory page = {
         .size = sizeof(page), .address = address, .bytes = sizeof(shared), .host = &shared};
-    const struct mv_hook hook = {
-        .kind = MV_EXIT_PORT, .first = WAIT, .last = RING, .fn = on_bell, .context = side};
+    const struct mv_hook hook = {.size = sizeof(hook),
+                                 .kind = MV_EXIT_PORT,
+                                 .first = WAIT,
+                                 .last = RING,
+                                 .fn = on_bell,
+                                 .context = side};
     const struct mv_flat flat = {
         .size = sizeof(flat), .mode = MV_MODE_64, .code = code, .bytes = sizeof(code)};
     const struct mv_config config = {.size = sizeof(config),

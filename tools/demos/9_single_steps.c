@@ -52,7 +52,7 @@ int main(void)
     struct mv_config config = {
         .size = sizeof(config), .bare = true, .memory = 1 << 20, .flat = &flat};
     struct mv_machine *machine;
-    struct mv_exit exit = {0};
+    struct mv_exit exit = {.size = sizeof(exit)};
     struct mv_vcpu *vcpu;
     struct mv_error err;
     uint64_t found;

@@ -52,7 +52,7 @@ static void write_header(FILE *to, const struct mv_trace_run *run, unsigned devi
 
 static void write_devices(FILE *to, const struct mv_machine *machine, unsigned count)
 {
-    struct mv_device_desc desc;
+    struct mv_device_desc desc = {.size = sizeof(desc)};
 
     for (unsigned i = 0; i < count; i++) {
         struct mv_trace_device device = {0};
@@ -60,7 +60,7 @@ static void write_devices(FILE *to, const struct mv_machine *machine, unsigned c
         mv_machine_devices(machine, i, &desc);
         put_text(device.name, sizeof(device.name), desc.name);
         device.base = desc.base;
-        device.size = desc.size;
+        device.size = desc.bytes;
         device.space = desc.space;
         fwrite(&device, sizeof(device), 1, to);
     }

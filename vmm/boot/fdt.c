@@ -237,7 +237,7 @@ static void write_device(struct writer *w, const struct mv_device_desc *desc)
         write_primecell(w);
     else
         put_string(w, "compatible", desc->compatible);
-    put_reg(w, (const uint64_t[]){desc->base, desc->size}, 2);
+    put_reg(w, (const uint64_t[]){desc->base, desc->bytes}, 2);
     if (desc->irq >= 0)
         put_cells(w, "interrupts", (const uint32_t[]){IRQ_SPI, (uint32_t)desc->irq, IRQ_EDGE}, 3);
     if (strcmp(desc->compatible, "ns16550a") == 0)

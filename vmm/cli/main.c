@@ -406,6 +406,7 @@ static int explain_by_steps(struct mv_config *config, struct mv_end *end, struct
 static int run(const struct mv_options *options, uint64_t began)
 {
     struct mv_console console = {
+        .size = sizeof(console),
         .in = STDIN_FILENO,
         .out = STDOUT_FILENO,
         .interactive = isatty(STDIN_FILENO),

@@ -29,7 +29,7 @@ bool mv_bus_is_free(const struct mv_bus *bus, uint64_t base, uint64_t size)
     unsigned at = above(bus, base);
     const struct mv_device_desc *before = at > 0 ? &bus->devices[at - 1]->desc : NULL;
 
-    return size > 0 && (!before || base - before->base >= before->size) &&
+    return size > 0 && (!before || base - before->base >= before->bytes) &&
            (at == bus->count || bus->devices[at]->desc.base - base >= size);
 }
 
@@ -40,9 +40,9 @@ int mv_bus_add(struct mv_bus *bus, struct mv_device *device)
     uint64_t last;
 
     assert(!bus->frozen);
-    if (desc->size == 0 || mv_add_overflows(desc->base, desc->size - 1, &last))
+    if (desc->bytes == 0 || mv_add_overflows(desc->base, desc->bytes - 1, &last))
         return -EINVAL;
-    if (!mv_bus_is_free(bus, desc->base, desc->size))
+    if (!mv_bus_is_free(bus, desc->base, desc->bytes))
         return -EEXIST;
     if (bus->count == MV_BUS_DEVICES)
         return -ENOSPC;
@@ -62,7 +62,7 @@ struct mv_device *mv_bus_find(const struct mv_bus *bus, uint64_t address)
     unsigned at = above(bus, address);
     struct mv_device *device = at > 0 ? bus->devices[at - 1] : NULL;
 
-    return device && address - device->desc.base < device->desc.size ? device : NULL;
+    return device && address - device->desc.base < device->desc.bytes ? device : NULL;
 }
 
 /* The device that answers.  What crosses a page reaches us in parts, of 3 bytes

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -54,6 +55,26 @@ static inline uint64_t mv_max(uint64_t a, uint64_t b)
 static inline uint64_t mv_size_mask(unsigned size)
 {
     return size >= 8 ? UINT64_MAX : (1ull << (8 * size)) - 1;
+}
+
+/* Copies a struct that begins with its size, which the caller may have built shorter or longer than
+ * ours of `size` bytes; what it lacks is 0.  Returns the caller's size; 0: it was not set. */
+static inline size_t mv_take(const void *given, void *ret_copy, size_t size)
+{
+    size_t theirs = *(const size_t *)given;
+
+    memset(ret_copy, 0, size);
+    memcpy(ret_copy, given, mv_min(theirs, size));
+    return theirs;
+}
+
+/* The other way: into the caller's struct, whose size is set, as much as that has room for. */
+static inline void mv_give(const void *ours, size_t size, void *ret_copy)
+{
+    size_t theirs = *(size_t *)ret_copy;
+
+    memcpy(ret_copy, ours, mv_min(theirs, size));
+    *(size_t *)ret_copy = theirs;
 }
 
 /* All signals but those that a thread causes itself by a fault: blocked, these would kill past the

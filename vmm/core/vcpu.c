@@ -84,7 +84,8 @@ void mv_vcpu_give_back(struct mv_vcpu *const *vcpu)
 
 int mv_vcpu_single_step(struct mv_vcpu *vcpu, struct mv_error *err)
 {
-    int error = mv_vcpu_debug(vcpu, &(struct mv_debug){.step = true});
+    int error =
+        mv_vcpu_debug(vcpu, &(struct mv_debug){.size = sizeof(struct mv_debug), .step = true});
 
     if (error)
         return mv_fail(err, error, "KVM_SET_GUEST_DEBUG", "leave out the single steps",
@@ -361,7 +362,7 @@ bool mv_vcpu_next(struct mv_vcpu *vcpu, struct mv_exit *exit)
 {
     if (!vcpu->left)
         return false;
-    *exit = (struct mv_exit){.pc = vcpu->last_pc};
+    *exit = (struct mv_exit){.size = sizeof(*exit), .pc = vcpu->last_pc};
     switch (vcpu->run->exit_reason) {
     case KVM_EXIT_IO:
     case KVM_EXIT_MMIO: take_access(vcpu, exit); break;
@@ -387,7 +388,7 @@ bool mv_vcpu_next(struct mv_vcpu *vcpu, struct mv_exit *exit)
 
 int mv_vcpu_complete_io(struct mv_vcpu *vcpu)
 {
-    struct mv_exit exit;
+    struct mv_exit exit = {.size = sizeof(exit)};
     int error = 0;
 
     if (vcpu->serving || !vcpu->pending)
@@ -511,7 +512,7 @@ static void run(struct mv_vcpu *vcpu)
 {
     const struct mv_vcpu_host *host = vcpu->host;
     bool first = vcpu->index == 0;
-    struct mv_exit exit;
+    struct mv_exit exit = {.size = sizeof(exit)};
 
     /* Pairs with the store in the machine's end function. */
     while (!atomic_load(host->ended)) {

@@ -291,13 +291,16 @@ int mv_vcpu_write(struct mv_vcpu *vcpu, uint64_t address, const void *data, size
 
 /* ---- debugging ---- */
 
-int mv_vcpu_debug(struct mv_vcpu *vcpu, const struct mv_debug *debug)
+int mv_vcpu_debug(struct mv_vcpu *vcpu, const struct mv_debug *given)
 {
     MV_BORROWED borrowed = mv_vcpu_borrow(vcpu);
-    int error = borrowed ? mv_arch_set_debug(vcpu, debug) : -EBUSY;
+    struct mv_debug debug;
+    int error = mv_take(given, &debug, sizeof(debug)) ? 0 : -EINVAL;
 
     if (!error)
-        vcpu->debug = *debug;
+        error = borrowed ? mv_arch_set_debug(vcpu, &debug) : -EBUSY;
+    if (!error)
+        vcpu->debug = debug;
     return error;
 }
 

@@ -527,6 +527,7 @@ static void destroy(void *state)
 }
 
 static const struct mv_device_ops ops = {
+    .size = sizeof(ops),
     .read = read_register,
     .write = write_register,
     .quiesce = quiesce,
@@ -570,7 +571,9 @@ int mv_serial_create(struct mv_device *device, const struct mv_device_env *env)
     serial->log = env->log;
     serial->wake = env->wake;
     serial->backpressure = env->backpressure;
-    serial->console = env->console ? *env->console : (struct mv_console){.in = -1, .out = -1};
+    serial->console =
+        env->console ? *env->console
+                     : (struct mv_console){.size = sizeof(struct mv_console), .in = -1, .out = -1};
     serial->lock = &device->lock;
     serial->nudge.fd = -1;
     init_pump(&serial->writer);

@@ -24,7 +24,7 @@ struct taken {
 struct custom {
     struct mv_virtio virtio; /* its state is this */
     struct mv_virtio_ops between;
-    const struct mv_virtio_ops *ops; /* the embedder's */
+    struct mv_virtio_ops ops; /* the embedder's */
     void *state;
     bool keep;
     uint8_t config[MV_VIRTIO_CONFIG_MAX];
@@ -155,8 +155,8 @@ static uint64_t config_read(void *state, uint64_t offset, unsigned size)
     const struct custom *custom = state;
     uint64_t value = UINT64_MAX;
 
-    if (custom->ops->config_read)
-        return custom->ops->config_read(custom->state, offset, size);
+    if (custom->ops.config_read)
+        return custom->ops.config_read(custom->state, offset, size);
     if (offset < custom->config_size)
         memcpy(&value, custom->config + offset, mv_min(size, custom->config_size - offset));
     return value;
@@ -166,8 +166,8 @@ static void config_write(void *state, uint64_t offset, unsigned size, uint64_t v
 {
     const struct custom *custom = state;
 
-    if (custom->ops->config_write)
-        custom->ops->config_write(custom->state, offset, size, value);
+    if (custom->ops.config_write)
+        custom->ops.config_write(custom->state, offset, size, value);
 }
 
 /* Lets the device work, and shows the driver what it has pushed. */
@@ -190,15 +190,15 @@ static void activate(void *state)
     struct custom *custom = state;
 
     custom->live = true;
-    if (custom->ops->activate)
-        turn(custom, custom->ops->activate);
+    if (custom->ops.activate)
+        turn(custom, custom->ops.activate);
 }
 
 static void notify(void *state)
 {
     struct custom *custom = state;
 
-    turn(custom, custom->ops->notify);
+    turn(custom, custom->ops.notify);
 }
 
 static void stop(void *state)
@@ -212,8 +212,8 @@ static void stop(void *state)
     }
     custom->live = false;
     custom->stopping = true;
-    if (custom->ops->stop)
-        custom->ops->stop(custom->state);
+    if (custom->ops.stop)
+        custom->ops.stop(custom->state);
     else
         mv_virtio_stopped(&custom->virtio);
 }
@@ -222,23 +222,23 @@ static void reset(void *state)
 {
     const struct custom *custom = state;
 
-    if (custom->ops->reset)
-        custom->ops->reset(custom->state);
+    if (custom->ops.reset)
+        custom->ops.reset(custom->state);
 }
 
 static bool rescan(void *state)
 {
     const struct custom *custom = state;
 
-    return custom->ops->rescan && custom->ops->rescan(custom->state);
+    return custom->ops.rescan && custom->ops.rescan(custom->state);
 }
 
 static void destroy(void *state)
 {
     struct custom *custom = state;
 
-    if (custom->keep && custom->ops->destroy)
-        custom->ops->destroy(custom->state);
+    if (custom->keep && custom->ops.destroy)
+        custom->ops.destroy(custom->state);
     free(custom->virtio.queues);
     free(custom->taken);
     free(custom);
@@ -281,7 +281,7 @@ int mv_custom_virtio_create(const struct mv_custom_virtio *given, struct mv_virt
         free(taken);
         return -ENOMEM;
     }
-    custom->ops = given->ops;
+    custom->ops = *given->ops;
     custom->state = given->state;
     custom->taken = taken;
     custom->config_size = given->config_size;

@@ -123,7 +123,7 @@ static int come_out(const struct drive *drive, struct mv_exit *exit)
 {
     struct mv_vcpu *vcpu = drive->vcpu;
 
-    *exit = (struct mv_exit){.kind = MV_EXIT_INTERRUPTED};
+    *exit = (struct mv_exit){.size = sizeof(*exit), .kind = MV_EXIT_INTERRUPTED};
     if (atomic_load(vcpu->host->ended))
         exit->kind = MV_EXIT_END;
     else if (is_late(drive))
@@ -196,18 +196,22 @@ static int step(struct mv_vcpu *vcpu, bool on)
     return mv_arch_set_debug(vcpu, &debug);
 }
 
-int mv_vcpu_run(struct mv_vcpu *vcpu, enum mv_until until, int64_t timeout, struct mv_exit *exit)
+int mv_vcpu_run(struct mv_vcpu *vcpu, enum mv_until until, int64_t timeout,
+                struct mv_exit *ret_exit)
 {
     struct drive drive = {.vcpu = vcpu, .until = until, .deadline = UINT64_MAX};
+    struct mv_exit exit;
     int error;
 
+    if (!mv_take(ret_exit, &exit, sizeof(exit)))
+        return -EINVAL;
     if (timeout >= 0 && mv_add_overflows(mv_monotonic_ns(), (uint64_t)timeout, &drive.deadline))
         drive.deadline = UINT64_MAX;
     error = begin(&drive);
     if (error)
         return error;
     if (vcpu->told) {
-        vcpu->answer = *exit;
+        vcpu->answer = exit;
         vcpu->owed = true;
     }
     vcpu->told = false;
@@ -215,11 +219,13 @@ int mv_vcpu_run(struct mv_vcpu *vcpu, enum mv_until until, int64_t timeout, stru
     if (!error && until == MV_UNTIL_STEP)
         error = step(vcpu, true);
     if (!error)
-        error = run(&drive, exit);
+        error = run(&drive, &exit);
     if (until == MV_UNTIL_STEP && !atomic_load(vcpu->host->ended))
         step(vcpu, false);
-    if (!error && exit->kind == MV_EXIT_END)
-        exit->end = *vcpu->host->how;
+    if (!error && exit.kind == MV_EXIT_END)
+        exit.end = *vcpu->host->how;
+    if (!error)
+        mv_give(&exit, sizeof(exit), ret_exit);
     finish(&drive);
     return error;
 }

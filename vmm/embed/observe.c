@@ -121,7 +121,7 @@ bool mv_machine_device(const struct mv_machine *machine, const char *name,
         const struct mv_device_desc *desc = &machine->board.devices[i].desc;
 
         if (strcmp(desc->name, name) == 0) {
-            *ret_desc = *desc;
+            mv_give(desc, sizeof(*desc), ret_desc);
             return true;
         }
     }
@@ -132,7 +132,7 @@ unsigned mv_machine_devices(const struct mv_machine *machine, unsigned index,
                             struct mv_device_desc *ret_desc)
 {
     if (index < machine->board.count)
-        *ret_desc = machine->board.devices[index].desc;
+        mv_give(&machine->board.devices[index].desc, sizeof(*ret_desc), ret_desc);
     return machine->board.count;
 }
 

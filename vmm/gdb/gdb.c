@@ -200,7 +200,8 @@ static bool on_stop(void *context, struct mv_vcpu *vcpu, struct mv_exit *exit)
 
 struct mv_hook mv_gdb_hook(struct mv_gdb *gdb)
 {
-    return (struct mv_hook){.kind = MV_EXIT_DEBUG, .fn = on_stop, .context = gdb};
+    return (struct mv_hook){
+        .size = sizeof(struct mv_hook), .kind = MV_EXIT_DEBUG, .fn = on_stop, .context = gdb};
 }
 
 /* Waits until none runs any more; the hold is there already. */
@@ -299,7 +300,7 @@ static bool can_stand_in(const struct mv_debug *debug)
 static int set_debug(void *context, unsigned cpu, const struct mv_debug *debug)
 {
     struct mv_gdb *gdb = context;
-    struct mv_debug steps = {.step = debug->step || debug->count > 0};
+    struct mv_debug steps = {.size = sizeof(steps), .step = debug->step || debug->count > 0};
 
     if (debug->step) {
         gdb->stepping = (int)cpu;

@@ -817,7 +817,7 @@ void mv_gdb_protocol_attach(struct mv_gdb_protocol *protocol)
     protocol->no_acks = false;
     protocol->current = protocol->stopped_cpu = 0;
     protocol->stop = (struct mv_debug_stop){.reason = MV_DEBUG_STEP};
-    protocol->debug = (struct mv_debug){.software = true};
+    protocol->debug = (struct mv_debug){.size = sizeof(struct mv_debug), .software = true};
     protocol->input.state = MV_GDB_OUTSIDE;
     protocol->input.noise = 0;
 }
@@ -858,7 +858,7 @@ void mv_gdb_protocol_detach(struct mv_gdb_protocol *protocol)
     protocol->stopped = true;
     while (protocol->point_count > 0)
         remove_from_memory(protocol, protocol->point_count - 1);
-    protocol->debug = (struct mv_debug){0};
+    protocol->debug = (struct mv_debug){.size = sizeof(struct mv_debug)};
     go_on(protocol, -1);
 }
 

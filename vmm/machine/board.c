@@ -16,15 +16,17 @@
 
 /* clang-format off */
 static const struct mv_device_entry entries[] = {
-    /* name, compatible, node, ACPI _HID and name, space, base, size, interrupt */
-    {{"serial0", "ns16550a", "serial", "PNP0501", "COM1",
-      MV_LAYOUT_SPACE, MV_SERIAL_BASE, 8, MV_SERIAL_IRQ}, mv_serial_create},
-    {{"exit", "minivmm,exit", "exit", NULL, NULL,
-      MV_LAYOUT_SPACE, MV_EXIT_BASE, 1, MV_NO_IRQ}, mv_exit_create},
-    {{"boot-timer", "minivmm,boot-timer", "boot-timer", NULL, NULL,
-      MV_LAYOUT_SPACE, MV_BOOT_TIMER_BASE, 1, MV_NO_IRQ}, mv_boot_timer_create},
-    {{"pvpanic", "qemu,pvpanic-mmio", "pvpanic", "QEMU0001", "PEVT",
-      MV_LAYOUT_SPACE, MV_PANIC_BASE, 1, MV_NO_IRQ}, mv_panic_create},
+    {{.name = "serial0", .compatible = "ns16550a", .node = "serial", .hid = "PNP0501",
+      .acpi_name = "COM1", .space = MV_LAYOUT_SPACE, .base = MV_SERIAL_BASE, .bytes = 8,
+      .irq = MV_SERIAL_IRQ}, mv_serial_create},
+    {{.name = "exit", .compatible = "minivmm,exit", .node = "exit", .space = MV_LAYOUT_SPACE,
+      .base = MV_EXIT_BASE, .bytes = 1, .irq = MV_NO_IRQ}, mv_exit_create},
+    {{.name = "boot-timer", .compatible = "minivmm,boot-timer", .node = "boot-timer",
+      .space = MV_LAYOUT_SPACE, .base = MV_BOOT_TIMER_BASE, .bytes = 1, .irq = MV_NO_IRQ},
+     mv_boot_timer_create},
+    {{.name = "pvpanic", .compatible = "qemu,pvpanic-mmio", .node = "pvpanic", .hid = "QEMU0001",
+      .acpi_name = "PEVT", .space = MV_LAYOUT_SPACE, .base = MV_PANIC_BASE, .bytes = 1,
+      .irq = MV_NO_IRQ}, mv_panic_create},
 };
 /* clang-format on */
 
@@ -38,6 +40,7 @@ static struct mv_device *prepare(struct mv_board *board, const struct mv_device_
     struct mv_device *device = &board->devices[board->count];
 
     device->desc = *desc;
+    device->desc.size = sizeof(*desc);
     pthread_mutex_init(&device->lock, NULL);
     return device;
 }
@@ -100,7 +103,7 @@ int mv_board_add_late(struct mv_board *board, const struct mv_arch *arch,
     for (unsigned i = 0; !error && i < count; i++) {
         const struct mv_device_desc *desc = &late[i].desc;
 
-        if (mv_bus_is_free(desc->space == MV_SPACE_PORT ? ports : mmio, desc->base, desc->size))
+        if (mv_bus_is_free(desc->space == MV_SPACE_PORT ? ports : mmio, desc->base, desc->bytes))
             error = add_entries(board, &late[i], 1, env, mmio, ports, err);
     }
     return error;
@@ -125,7 +128,7 @@ static struct mv_device_desc take_slot(struct mv_board *board, bool is_custom)
         .acpi_name = slot->acpi_name,
         .space = MV_SPACE_MMIO,
         .base = MV_VIRTIO_BASE + index * MV_VIRTIO_STRIDE,
-        .size = MV_VIRTIO_MMIO_SIZE,
+        .bytes = MV_VIRTIO_MMIO_SIZE,
         .irq = mv_virtio_irq(index),
     };
 }
@@ -250,7 +253,7 @@ static int check_custom(const struct mv_board *board, const struct mv_custom_dev
         !custom->ops->write)
         return mv_fail(err, -EINVAL, NULL, "give it a name, and functions that read and write",
                        "custom device %u is incomplete", board->custom_count);
-    if (desc->size == 0)
+    if (desc->bytes == 0)
         return mv_fail(err, -EINVAL, NULL, "give its registers a size",
                        "the device %s has no registers", desc->name);
     if ((desc->compatible && !desc->node) ||
@@ -365,14 +368,14 @@ static int place_custom(const struct mv_mem *mem, const struct mv_bus *bus,
                         struct mv_device_desc *desc, struct mv_error *err)
 {
     if (desc->base == MV_ANY_BASE)
-        desc->base = find_base(bus, desc->space, desc->size);
+        desc->base = find_base(bus, desc->space, desc->bytes);
     if (desc->base == MV_ANY_BASE)
         return mv_fail(err, -ENOSPC, NULL, "use fewer or smaller ones",
                        "there is no room for the device %s", desc->name);
     if (desc->space == MV_SPACE_MMIO)
         for (unsigned i = 0; i < mem->count; i++)
             if (desc->base < mem->regions[i].base + mem->regions[i].size &&
-                mem->regions[i].base < desc->base + desc->size)
+                mem->regions[i].base < desc->base + desc->bytes)
                 return mv_fail(err, -EEXIST, NULL, "leave it to the machine to place it (ANY_BASE)",
                                "the device %s at %#llx would lie in memory", desc->name,
                                (unsigned long long)desc->base);
@@ -404,7 +407,8 @@ static int add_custom(struct mv_board *board, const struct mv_device_env *env,
     if (error)
         return error;
     device = prepare(board, &desc);
-    device->ops = custom->ops;
+    board->custom[board->custom_count].ops = *custom->ops;
+    device->ops = &board->custom[board->custom_count].ops;
     device->state = custom->state;
     device->is_custom = true;
     board->custom_count++;
@@ -412,7 +416,7 @@ static int add_custom(struct mv_board *board, const struct mv_device_env *env,
     if (error)
         return mv_fail(err, error, NULL, "leave it to the machine to place it (ANY_BASE)",
                        "the device %s, %llu bytes at %#llx, does not fit between the others",
-                       desc.name, (unsigned long long)desc.size, (unsigned long long)desc.base);
+                       desc.name, (unsigned long long)desc.bytes, (unsigned long long)desc.base);
     return 0;
 }
 

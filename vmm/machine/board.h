@@ -15,8 +15,9 @@ struct mv_slot {
     char name[12], acpi_name[5];
 };
 
-/* The words of the description of a custom device. */
+/* What is kept of a custom device: its ops, and the words of its description. */
 struct mv_custom_words {
+    struct mv_device_ops ops;
     char name[16], compatible[48], node[32], hid[9], acpi_name[5];
 };
 

@@ -11,12 +11,9 @@
 #include <unistd.h>
 
 #include "boot/boot.h"
-#include "embed/custom_virtio.h"
+#include "config.h"
 
-_Static_assert(MV_MEMORIES_MAX == MV_MEM_CUSTOM, "memory.h keeps them");
-
-#define LINUX_LEAST      (512 * MV_KIB) /* bytes of a kernel */
-#define STOPPED_FLUSH_MS 100 /* how long a stopped machine may try to deliver its output */
+#define LINUX_LEAST (512 * MV_KIB) /* bytes of a kernel */
 
 const char *mv_version(void)
 {
@@ -56,11 +53,9 @@ static void on_rescan(void *context, uint32_t events)
 
 static int load_flat(struct mv_machine *machine, const struct mv_flat *given, struct mv_error *err)
 {
-    struct mv_flat flat = {0};
-    int error;
+    struct mv_flat flat = *given;
+    int error = mv_arch_flat(machine->arch, &machine->mem, &flat, err);
 
-    memcpy(&flat, given, mv_min(given->size, sizeof(flat)));
-    error = mv_arch_flat(machine->arch, &machine->mem, &flat, err);
     if (error)
         return error;
     if (!mv_mem_write(&machine->mem, flat.address, flat.code, flat.bytes))
@@ -78,11 +73,6 @@ static char *linux_command_line(const struct mv_config *config)
     char *line;
 
     return asprintf(&line, "%s%s%s", before, *before && *own ? " " : "", own) < 0 ? NULL : line;
-}
-
-static uint64_t memory_of(const struct mv_config *config)
-{
-    return config->memory ? config->memory : MV_DEFAULT_MEMORY;
 }
 
 /* All of them, in their order; returns how many. */
@@ -122,17 +112,17 @@ static int load_guest(struct mv_machine *machine, const struct mv_config *config
     const char *initrds[1 + MV_INITRDS_MAX];
     MV_CLEANUP_FD int kernel = -1;
     MV_CLEANUP_FD int initrd = -1;
-    uint64_t memory = memory_of(config);
     size_t count = list_initrds(config, initrds);
     int error = 0;
 
     if (!line)
         return mv_fail(err, -ENOMEM, NULL, NULL, "no memory for the command line");
     if (config->kernel)
-        error =
-            mv_boot_open("kernel", &config->kernel, 1, memory, &kernel, &files.kernel_size, err);
+        error = mv_boot_open("kernel", &config->kernel, 1, config->memory, &kernel,
+                             &files.kernel_size, err);
     if (!error && count)
-        error = mv_boot_open("initrd", initrds, count, memory, &initrd, &files.initrd_size, err);
+        error = mv_boot_open("initrd", initrds, count, config->memory, &initrd, &files.initrd_size,
+                             err);
     if (error)
         return error;
     if (!config->tables_only)
@@ -145,189 +135,6 @@ static int load_guest(struct mv_machine *machine, const struct mv_config *config
                              machine->board.count, err);
     if (!error && config->flat)
         error = load_flat(machine, config->flat, err);
-    return error;
-}
-
-/* ---- the configuration ---- */
-
-static int check_memory(const struct mv_config *config, struct mv_error *err)
-{
-    uint64_t least = config->bare ? MV_BARE_MINIMUM : MV_MINIMUM_MEMORY;
-
-    if (config->memory % MV_PAGE_SIZE)
-        return mv_fail(err, -EINVAL, NULL, "memory comes in pages of 4 KiB",
-                       "%llu bytes of memory are no whole number of pages",
-                       (unsigned long long)config->memory);
-    if (config->memory && config->memory < least)
-        return mv_fail(err, -EINVAL, NULL,
-                       config->bare ? "give it at least 64K" : "give it at least 16M",
-                       "%llu bytes are too little memory", (unsigned long long)config->memory);
-    return 0;
-}
-
-static int check_guest(const struct mv_config *config, struct mv_error *err)
-{
-    if (!config->kernel && !config->flat && !config->bare && !config->tables_only)
-        return mv_fail(err, -EINVAL, NULL, "name one, or do without on a bare machine",
-                       "no kernel is named");
-    if (config->kernel && (config->flat || config->bare))
-        return mv_fail(err, -EINVAL, NULL, "give a flat binary to a bare machine",
-                       "a kernel needs a whole machine, and goes with no flat binary");
-    if (config->flat && (!config->flat->code || config->flat->bytes == 0))
-        return mv_fail(err, -EINVAL, NULL, "give it at least one byte of code",
-                       "a flat binary without code");
-    if (config->bare &&
-        (config->disk_count || config->virtio_count || config->console || config->tables_only))
-        return mv_fail(err, -EINVAL, NULL, "take a machine that is not bare",
-                       "a bare machine has no disks, virtio devices, console and tables");
-    return 0;
-}
-
-static int check_counts(const struct mv_config *config, struct mv_error *err)
-{
-    const struct {
-        size_t count;
-        const void *array;
-        size_t most;
-        const char *what;
-    } all[] = {{config->disk_count, config->disks, MV_DISKS_MAX, "disks"},
-               {config->device_count, config->devices, MV_CUSTOM_MAX, "custom devices"},
-               {config->hook_count, config->hooks, MV_HOOKS_MAX, "hooks"},
-               {config->virtio_count, config->virtio, MV_DISKS_MAX, "custom virtio devices"},
-               {config->memory_count, config->memories, MV_MEMORIES_MAX, "custom memory regions"},
-               {config->initrd_count, config->initrds, MV_INITRDS_MAX, "more initrds"}};
-
-    for (unsigned i = 0; i < MV_COUNT(all); i++) {
-        if (all[i].count > all[i].most)
-            return mv_fail(err, -EINVAL, NULL, NULL,
-                           "%zu %s are more than the %zu that there can be", all[i].count,
-                           all[i].what, all[i].most);
-        if (all[i].count && !all[i].array)
-            return mv_fail(err, -EINVAL, NULL, NULL, "%zu %s, and no array of them", all[i].count,
-                           all[i].what);
-    }
-    if (config->disk_count + config->virtio_count > MV_DISKS_MAX)
-        return mv_fail(err, -EINVAL, NULL, NULL,
-                       "%zu disks and %zu custom virtio devices are more than the %d that "
-                       "there can be together",
-                       config->disk_count, config->virtio_count, MV_DISKS_MAX);
-    for (size_t i = 0; i < config->initrd_count; i++)
-        if (!config->initrds[i])
-            return mv_fail(err, -EINVAL, NULL, NULL, "initrds[%zu] is NULL", i);
-    for (size_t i = 0; i < config->hook_count; i++)
-        if (!config->hooks[i].fn || config->hooks[i].kind > MV_EXIT_DEBUG)
-            return mv_fail(err, -EINVAL, NULL, NULL,
-                           "hook %zu has no function, or a kind of exit "
-                           "that is none of the guest's",
-                           i);
-    return 0;
-}
-
-static int check_config(const struct mv_config *config, struct mv_error *err)
-{
-    int error = check_guest(config, err);
-
-    if (!error && config->trace_records > MV_TRACE_MAX)
-        error = mv_fail(err, -EINVAL, NULL, NULL, "a trace of %zu records is more than %u",
-                        config->trace_records, MV_TRACE_MAX);
-    if (!error)
-        error = check_memory(config, err);
-    return error ? error : check_counts(config, err);
-}
-
-static int check_disk(const struct mv_disk *disk, struct mv_error *err)
-{
-    if (!disk->path)
-        return mv_fail(err, -EINVAL, NULL, NULL, "a disk without a path");
-    if (disk->queues > MV_QUEUES_MAX)
-        return mv_fail(err, -EINVAL, NULL, NULL, "the disk %s: %u queues are more than %d",
-                       disk->path, disk->queues, MV_QUEUES_MAX);
-    if (disk->serial && strlen(disk->serial) > MV_SERIAL_MAX)
-        return mv_fail(err, -EINVAL, NULL, NULL,
-                       "the disk %s: the serial number %s has more than %d bytes", disk->path,
-                       disk->serial, MV_SERIAL_MAX);
-    return 0;
-}
-
-/* A caller that was built against an older, shorter struct. */
-static struct mv_config take_config(const struct mv_config *given)
-{
-    struct mv_config config = {0};
-
-    memcpy(&config, given, mv_min(given->size, sizeof(config)));
-    return config;
-}
-
-/* The same of an array's elements, which are all of their first one's size. */
-static void take(const void *array, size_t index, size_t size, void *ret_element, size_t most)
-{
-    memcpy(ret_element, (const uint8_t *)array + index * size, mv_min(size, most));
-}
-
-static struct mv_disk take_disk(const struct mv_config *config, size_t index)
-{
-    struct mv_disk disk = {0};
-
-    take(config->disks, index, config->disks->size, &disk, sizeof(disk));
-    return disk;
-}
-
-static struct mv_custom_virtio take_virtio(const struct mv_config *config, size_t index)
-{
-    struct mv_custom_virtio virtio = {0};
-
-    take(config->virtio, index, config->virtio->size, &virtio, sizeof(virtio));
-    return virtio;
-}
-
-static struct mv_custom_memory take_memory(const struct mv_config *config, size_t index)
-{
-    struct mv_custom_memory memory = {0};
-
-    take(config->memories, index, config->memories->size, &memory, sizeof(memory));
-    return memory;
-}
-
-static int check_custom_memory(const struct mv_custom_memory *memory, struct mv_error *err)
-{
-    uint64_t last;
-
-    if (!memory->host || memory->bytes == 0)
-        return mv_fail(err, -EINVAL, NULL, "give it at least a page, and where that is mapped",
-                       "custom memory at %#llx has no host mapping, or no bytes",
-                       (unsigned long long)memory->address);
-    if ((memory->address | memory->bytes | (uintptr_t)memory->host) % MV_PAGE_SIZE)
-        return mv_fail(err, -EINVAL, NULL, "memory comes in pages of 4 KiB: mmap gives such",
-                       "custom memory, %llu bytes at %#llx, is not whole pages",
-                       (unsigned long long)memory->bytes, (unsigned long long)memory->address);
-    if (mv_add_overflows(memory->address, memory->bytes - 1, &last))
-        return mv_fail(
-            err, -EINVAL, NULL, "choose a lower address",
-            "custom memory, %llu bytes at %#llx, wraps around the end of the address space",
-            (unsigned long long)memory->bytes, (unsigned long long)memory->address);
-    return 0;
-}
-
-int mv_config_validate(const struct mv_config *given, struct mv_error *err)
-{
-    struct mv_config config = take_config(given);
-    int error = check_config(&config, err);
-
-    for (size_t i = 0; !error && i < config.disk_count; i++) {
-        struct mv_disk disk = take_disk(&config, i);
-
-        error = check_disk(&disk, err);
-    }
-    for (size_t i = 0; !error && i < config.virtio_count; i++) {
-        struct mv_custom_virtio virtio = take_virtio(&config, i);
-
-        error = mv_custom_virtio_check(&virtio, err);
-    }
-    for (size_t i = 0; !error && i < config.memory_count; i++) {
-        struct mv_custom_memory memory = take_memory(&config, i);
-
-        error = check_custom_memory(&memory, err);
-    }
     return error;
 }
 
@@ -349,17 +156,11 @@ static int init_virtio(struct mv_machine *machine, const struct mv_config *confi
 {
     int error = 0;
 
-    for (size_t i = 0; !error && i < config->disk_count; i++) {
-        struct mv_disk disk = take_disk(config, i);
-
-        error = mv_board_add_disk(&machine->board, env, &disk, config->disk_count, machine->cpus,
-                                  &machine->mmio, err);
-    }
-    for (size_t i = 0; !error && i < config->virtio_count; i++) {
-        struct mv_custom_virtio virtio = take_virtio(config, i);
-
-        error = mv_board_add_virtio(&machine->board, env, &virtio, &machine->mmio, err);
-    }
+    for (size_t i = 0; !error && i < config->disk_count; i++)
+        error = mv_board_add_disk(&machine->board, env, &config->disks[i], config->disk_count,
+                                  machine->cpus, &machine->mmio, err);
+    for (size_t i = 0; !error && i < config->virtio_count; i++)
+        error = mv_board_add_virtio(&machine->board, env, &config->virtio[i], &machine->mmio, err);
     if (error || config->disk_count + config->virtio_count == 0)
         return error;
     machine->rescan = (struct mv_loop_source){
@@ -424,11 +225,11 @@ static int add_memories(struct mv_machine *machine, const struct mv_config *conf
                         struct mv_error *err)
 {
     for (size_t i = 0; i < config->memory_count; i++) {
-        struct mv_custom_memory memory = take_memory(config, i);
-        struct mv_region region = {.base = memory.address,
-                                   .size = memory.bytes,
-                                   .host = memory.host,
-                                   .read_only = memory.read_only};
+        const struct mv_custom_memory *memory = &config->memories[i];
+        struct mv_region region = {.base = memory->address,
+                                   .size = memory->bytes,
+                                   .host = memory->host,
+                                   .read_only = memory->read_only};
         int error = mv_board_is_free(&machine->board, &machine->mmio, region.base, region.size)
                         ? mv_mem_add(&machine->mem, &region)
                         : -EEXIST;
@@ -571,7 +372,7 @@ static void log_machine(struct mv_machine *machine, const struct mv_config *conf
 
         mv_log(log, MV_LOG_INFO, "device %-10s %s %#llx, %llu bytes, interrupt %d", desc->name,
                desc->space == MV_SPACE_PORT ? "port" : "MMIO", (unsigned long long)desc->base,
-               (unsigned long long)desc->size, desc->irq);
+               (unsigned long long)desc->bytes, desc->irq);
     }
     mv_log(log, MV_LOG_INFO, "%u vCPUs of KVM's", machine->cpus);
 }
@@ -579,7 +380,7 @@ static void log_machine(struct mv_machine *machine, const struct mv_config *conf
 /* First all that needs no KVM, so that its errors show on any computer. */
 static int build(struct mv_machine *machine, const struct mv_config *config, struct mv_error *err)
 {
-    int error = init_memory(machine, memory_of(config), err);
+    int error = init_memory(machine, config->memory, err);
 
     if (!error)
         error = init_devices(machine, config, err);
@@ -612,23 +413,23 @@ static int build(struct mv_machine *machine, const struct mv_config *config, str
 int mv_machine_create(const struct mv_config *given, struct mv_machine **ret_machine,
                       struct mv_error *err)
 {
-    struct mv_config config = take_config(given);
+    struct mv_setup setup;
+    const struct mv_config *config = &setup.config;
     struct mv_machine *machine;
-    int error = mv_config_validate(given, err);
+    int error = mv_config_take(given, &setup, err);
 
     if (error)
         return error;
     machine = calloc(1, sizeof(*machine));
     if (!machine)
         return mv_fail(err, -ENOMEM, NULL, NULL, "no memory for a machine");
-    mv_log_init(&machine->log, config.log, config.log_context, config.log_level);
-    machine->timeline.on = config.timeline;
-    machine->bare = config.bare;
-    machine->cpus = config.cpus ? config.cpus : 1;
-    machine->mode = config.tables_only ? MV_RUN_NEVER : MV_RUN_NOT;
+    mv_log_init(&machine->log, config->log, config->log_context, config->log_level);
+    machine->timeline.on = config->timeline;
+    machine->bare = config->bare;
+    machine->cpus = config->cpus;
+    machine->mode = config->tables_only ? MV_RUN_NEVER : MV_RUN_NOT;
     mv_pause_init(&machine->pause, &machine->ended);
-    if (config.hook_count)
-        memcpy(machine->hooks, config.hooks, config.hook_count * sizeof(machine->hooks[0]));
+    memcpy(machine->hooks, setup.hooks, sizeof(machine->hooks));
     machine->loop = (struct mv_loop){.epoll = -1, .wake = -1};
     machine->rescan.fd = machine->sleep_timer.fd = -1;
     machine->kvm = (struct mv_kvm){.dev = -1, .vm = -1};
@@ -637,7 +438,7 @@ int mv_machine_create(const struct mv_config *given, struct mv_machine **ret_mac
     error =
         machine->wake < 0 || machine->end_source.fd < 0
             ? mv_fail(err, -errno, "eventfd", NULL, "cannot create an eventfd: %s", strerror(errno))
-            : build(machine, &config, err);
+            : build(machine, config, err);
     if (error) {
         mv_board_disown(&machine->board); /* what is the caller's stays so */
         mv_machine_destroy(machine);

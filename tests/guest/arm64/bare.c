@@ -80,7 +80,7 @@ static void exits_one_at_a_time(enum mv_mode mode)
 {
     struct mv_machine *machine = CREATE(mode, speak);
     struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
-    struct mv_exit exit = {0};
+    struct mv_exit exit = {.size = sizeof(exit)};
 
     CHECK(mv_vcpu_run(vcpu, MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
     CHECK(exit.kind == MV_EXIT_MMIO && exit.access.write && exit.access.address == 0x03000000);
@@ -104,10 +104,10 @@ static bool add_number(void *context, struct mv_vcpu *vcpu, struct mv_exit *exit
 
 static void hypercalls(void)
 {
-    const struct mv_hook hook = {.kind = MV_EXIT_HYPERCALL, .fn = add_number};
+    const struct mv_hook hook = {.size = sizeof(hook), .kind = MV_EXIT_HYPERCALL, .fn = add_number};
     struct mv_machine *machine =
         create(MV_MODE_EL1, call, call_end, (struct mv_config){.hooks = &hook, .hook_count = 1});
-    struct mv_exit exit = {0};
+    struct mv_exit exit = {.size = sizeof(exit)};
 
     CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_UNKNOWN, MV_FOREVER, &exit) == 0);
     CHECK(exit.kind == MV_EXIT_MMIO && exit.access.value == 35);
@@ -147,8 +147,9 @@ static void hooks_serve(void)
 {
     struct seen some = {0}, all = {0};
     const struct mv_hook hooks[] = {
-        {.kind = MV_EXIT_NONE, .fn = count_all, .context = &all},
-        {.kind = MV_EXIT_MMIO,
+        {.size = sizeof(struct mv_hook), .kind = MV_EXIT_NONE, .fn = count_all, .context = &all},
+        {.size = sizeof(struct mv_hook),
+         .kind = MV_EXIT_MMIO,
          .first = 0x03000001,
          .last = 0x03000002,
          .fn = answer_seven,
@@ -196,16 +197,19 @@ static void destroy_counter(void *state)
 
 static void custom_devices(void)
 {
-    static const struct mv_device_ops ops = {
-        .read = read_counter, .write = write_counter, .destroy = destroy_counter};
+    static const struct mv_device_ops ops = {.size = sizeof(ops),
+                                             .read = read_counter,
+                                             .write = write_counter,
+                                             .destroy = destroy_counter};
     const struct mv_device_desc desc = {
-        .name = "counter", .base = MV_ANY_BASE, .size = 8, .irq = MV_NO_IRQ};
+        .size = sizeof(desc), .name = "counter", .base = MV_ANY_BASE, .bytes = 8, .irq = MV_NO_IRQ};
     uint32_t counter = 0;
-    struct mv_custom_device own = {.desc = &desc, .ops = &ops, .state = &counter};
+    struct mv_custom_device own = {
+        .size = sizeof(own), .desc = &desc, .ops = &ops, .state = &counter};
     struct mv_machine *machine = create(MV_MODE_EL1, speak, speak_end,
                                         (struct mv_config){.devices = &own, .device_count = 1});
-    struct mv_device_desc found;
-    struct mv_exit exit = {0};
+    struct mv_device_desc found = {.size = sizeof(found)};
+    struct mv_exit exit = {.size = sizeof(exit)};
 
     CHECK(mv_machine_device(machine, "counter", &found) && found.base == 0x03000000);
     CHECK(!mv_machine_device(machine, "serial0", &found));
@@ -227,19 +231,23 @@ static void interrupt_lines_are_told_apart(void)
                 {true, 40, -EINVAL, "no interrupt line"},
                 {true, MV_ANY_IRQ, -EINVAL, "no interrupt line"},
                 {false, MV_ANY_IRQ, 0, ""}};
-    static const struct mv_device_ops ops = {.read = read_counter, .write = write_counter};
+    static const struct mv_device_ops ops = {
+        .size = sizeof(ops), .read = read_counter, .write = write_counter};
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        const struct mv_device_desc desc = {
-            .name = "own", .base = MV_ANY_BASE, .size = 8, .irq = rows[i].irq};
-        const struct mv_custom_device own = {.desc = &desc, .ops = &ops};
+        const struct mv_device_desc desc = {.size = sizeof(desc),
+                                            .name = "own",
+                                            .base = MV_ANY_BASE,
+                                            .bytes = 8,
+                                            .irq = rows[i].irq};
+        const struct mv_custom_device own = {.size = sizeof(own), .desc = &desc, .ops = &ops};
         struct mv_config config = {.size = sizeof(config),
                                    .tables_only = !rows[i].bare,
                                    .bare = rows[i].bare,
                                    .devices = &own,
                                    .device_count = 1};
         struct mv_machine *machine = NULL;
-        struct mv_device_desc found;
+        struct mv_device_desc found = {.size = sizeof(found)};
         struct mv_error err = {0};
 
         CHECK(mv_machine_create(&config, &machine, &err) == rows[i].error);
@@ -283,7 +291,7 @@ static void registers_move_to_another_machine(void)
     struct mv_register_value saved[MV_REGISTERS_MAX], wanted[MV_REGISTERS_MAX];
     int count = mv_vcpu_get_registers(vcpu, saved, MV_REGISTERS_MAX);
     struct mv_error err = {0};
-    struct mv_exit exit = {0};
+    struct mv_exit exit = {.size = sizeof(exit)};
 
     CHECK(count > 60 && mv_machine_create(&config, &copy, &err) == 0);
     for (int i = 0; i < count; i++)
@@ -341,7 +349,7 @@ static void registers_are_set_whole_or_not_at_all(void)
 static void floating_point_is_on(enum mv_mode mode)
 {
     struct mv_machine *machine = CREATE(mode, compute);
-    struct mv_exit exit = {0};
+    struct mv_exit exit = {.size = sizeof(exit)};
 
     CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
     CHECK(exit.kind == MV_EXIT_MMIO && exit.access.write && exit.access.value == 5);
@@ -352,12 +360,14 @@ static void floating_point_is_on(enum mv_mode mode)
 static void hypercalls_nobody_wants(void)
 {
     struct seen all = {0};
-    const struct mv_hook hooks[] = {{.kind = MV_EXIT_MMIO,
+    const struct mv_hook hooks[] = {{.size = sizeof(struct mv_hook),
+                                     .kind = MV_EXIT_MMIO,
                                      .first = MV_HYPERCALL_ADDRESS,
                                      .last = MV_HYPERCALL_ADDRESS,
                                      .fn = count_all,
                                      .context = &all},
-                                    {.kind = MV_EXIT_MMIO,
+                                    {.size = sizeof(struct mv_hook),
+                                     .kind = MV_EXIT_MMIO,
                                      .first = 0x03000000,
                                      .last = 0x03000000,
                                      .fn = stop_at,
@@ -396,7 +406,7 @@ static void breakpoint_is_the_guests(struct mv_machine *machine)
     const uint64_t vectors = RAM + 0x20000, at = get(machine, "pc"),
                    before = get(machine, "pstate");
     struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
-    struct mv_exit exit = {0};
+    struct mv_exit exit = {.size = sizeof(exit)};
 
     CHECK(mv_machine_write(machine, vectors + 0x200, speak, (size_t)(speak_end - speak)) == 0);
     CHECK(mv_vcpu_set(vcpu, "vbar_el1", vectors) == 0);
@@ -414,10 +424,11 @@ static void stops(void)
     struct mv_machine *machine = CREATE(MV_MODE_64, points);
     struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
     const struct mv_debug debug = {
+        .size = sizeof(debug),
         .software = true,
         .count = 2,
         .points = {{MV_BREAK_EXECUTE, start + 8, 4}, {MV_WATCH_WRITE, RAM + 0x40000, 4}}};
-    struct mv_exit exit = {0};
+    struct mv_exit exit = {.size = sizeof(exit)};
 
     CHECK(mv_machine_breakpoints_work(machine));
     CHECK(mv_vcpu_run(vcpu, MV_UNTIL_STEP, MV_FOREVER, &exit) == 0);
@@ -427,12 +438,15 @@ static void stops(void)
     CHECK(mv_vcpu_run(vcpu, MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
     CHECK(exit.kind == MV_EXIT_DEBUG && exit.debug.reason == MV_DEBUG_BREAKPOINT);
     CHECK(exit.debug.address == start + 8);
-    CHECK(mv_vcpu_debug(vcpu, &(struct mv_debug){
-                                  .software = true, .count = 1, .points = {debug.points[1]}}) == 0);
+    CHECK(mv_vcpu_debug(vcpu, &(struct mv_debug){.size = sizeof(struct mv_debug),
+                                                 .software = true,
+                                                 .count = 1,
+                                                 .points = {debug.points[1]}}) == 0);
     CHECK(mv_vcpu_run(vcpu, MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
     CHECK(exit.kind == MV_EXIT_DEBUG && exit.debug.reason == MV_DEBUG_WATCHPOINT);
     CHECK(exit.debug.address == RAM + 0x40000);
-    CHECK(mv_vcpu_debug(vcpu, &(struct mv_debug){.software = true}) == 0);
+    CHECK(mv_vcpu_debug(
+              vcpu, &(struct mv_debug){.size = sizeof(struct mv_debug), .software = true}) == 0);
     CHECK(mv_vcpu_run(vcpu, MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
     CHECK(exit.kind == MV_EXIT_DEBUG && exit.debug.reason == MV_DEBUG_SOFTWARE);
     CHECK(exit.debug.address == start + 20);
@@ -443,7 +457,7 @@ static void stops(void)
 static void time_is_over(void)
 {
     struct mv_machine *machine = CREATE(MV_MODE_EL1, spin);
-    struct mv_exit exit = {0};
+    struct mv_exit exit = {.size = sizeof(exit)};
 
     CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_EXIT, 5000000, &exit) == 0);
     CHECK(exit.kind == MV_EXIT_TIMEOUT);
@@ -469,7 +483,7 @@ static void expect_words(struct mv_machine *machine, const char *words)
 static void what_reaches_no_memory_is_explained(void)
 {
     struct mv_machine *machine = CREATE(MV_MODE_64, pair);
-    struct mv_exit exit = {0};
+    struct mv_exit exit = {.size = sizeof(exit)};
     int error = mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_EXIT, MV_FOREVER, &exit);
 
     CHECK(error == 0 && exit.kind == MV_EXIT_END && exit.end.reason == MV_END_INTERNAL_ERROR);

@@ -55,7 +55,7 @@ static struct mv_machine *create(struct mv_config config)
 
 static struct mv_exit next(struct mv_machine *machine)
 {
-    static struct mv_exit exit;
+    static struct mv_exit exit = {.size = sizeof(exit)};
 
     CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
     return exit;
@@ -77,7 +77,7 @@ static void exits_one_at_a_time(enum mv_mode mode)
     struct mv_config config = {.flat = FLAT(mode, SPEAK)};
     struct mv_machine *machine = create(config);
     struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
-    struct mv_exit exit = {0};
+    struct mv_exit exit = {.size = sizeof(exit)};
 
     CHECK(mv_vcpu_run(vcpu, MV_UNTIL_UNKNOWN, MV_FOREVER, &exit) == 0);
     CHECK(exit.kind == MV_EXIT_PORT && exit.access.write && exit.access.address == 0x10);
@@ -156,9 +156,14 @@ static void hooks_serve(void)
 {
     struct seen ports = {0}, all = {0};
     const struct mv_hook hooks[] = {
-        {.kind = MV_EXIT_NONE, .fn = count_all, .context = &all},
-        {.kind = MV_EXIT_PORT, .first = 0x20, .last = 0x21, .fn = answer_seven, .context = &ports},
-        {.kind = MV_EXIT_HYPERCALL, .fn = call},
+        {.size = sizeof(struct mv_hook), .kind = MV_EXIT_NONE, .fn = count_all, .context = &all},
+        {.size = sizeof(struct mv_hook),
+         .kind = MV_EXIT_PORT,
+         .first = 0x20,
+         .last = 0x21,
+         .fn = answer_seven,
+         .context = &ports},
+        {.size = sizeof(struct mv_hook), .kind = MV_EXIT_HYPERCALL, .fn = call},
     };
     struct mv_config config = {.flat = FLAT(MV_MODE_64, CALL), .hooks = hooks, .hook_count = 3};
     struct mv_machine *machine = create(config);
@@ -193,12 +198,15 @@ static bool spoil(void *context, struct mv_vcpu *vcpu, struct mv_exit *exit)
 static void hooks_spoil_no_more_than_the_value(void)
 {
     for (unsigned how = 0; how < 4; how++) {
-        const struct mv_hook hook = {
-            .kind = MV_EXIT_PORT, .last = 0xffff, .fn = spoil, .context = &how};
+        const struct mv_hook hook = {.size = sizeof(hook),
+                                     .kind = MV_EXIT_PORT,
+                                     .last = 0xffff,
+                                     .fn = spoil,
+                                     .context = &how};
         struct mv_config config = {
             .flat = FLAT(MV_MODE_64, SPEAK), .hooks = &hook, .hook_count = 1};
         struct mv_machine *machine = create(config);
-        struct mv_exit exit = {0};
+        struct mv_exit exit = {.size = sizeof(exit)};
 
         for (int i = 0; i < 2; i++)
             CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_UNKNOWN, MV_FOREVER, &exit) ==
@@ -217,7 +225,8 @@ static void hooks_spoil_no_more_than_the_value(void)
 static void hypercalls_nobody_wants(void)
 {
     struct seen all = {0};
-    const struct mv_hook hook = {.kind = MV_EXIT_PORT,
+    const struct mv_hook hook = {.size = sizeof(hook),
+                                 .kind = MV_EXIT_PORT,
                                  .first = MV_HYPERCALL_PORT,
                                  .last = MV_HYPERCALL_PORT,
                                  .fn = answer_seven,
@@ -238,7 +247,7 @@ static void hypercalls_nobody_wants(void)
         struct mv_machine *machine = create(
             (struct mv_config){.flat = FLAT(MV_MODE_64, 0xb8, 5, 1, 0, 0, 0xe7, 0xf8, 0xf4)});
         struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
-        struct mv_exit exit = {0};
+        struct mv_exit exit = {.size = sizeof(exit)};
 
         CHECK(mv_vcpu_run(vcpu, until ? MV_UNTIL_END : MV_UNTIL_EXIT, 2000000000, &exit) == 0);
         if (until == 0) {
@@ -254,14 +263,15 @@ static void hypercalls_nobody_wants(void)
 static void hooks_serve_addresses(void)
 {
     struct seen seen = {0};
-    const struct mv_hook hook = {.kind = MV_EXIT_MMIO,
+    const struct mv_hook hook = {.size = sizeof(hook),
+                                 .kind = MV_EXIT_MMIO,
                                  .first = 0xe0001000,
                                  .last = 0xe0001003,
                                  .fn = answer_seven,
                                  .context = &seen};
     struct mv_config config = {.flat = FLAT(MV_MODE_64, STORE), .hooks = &hook, .hook_count = 1};
     struct mv_machine *machine = create(config);
-    struct mv_exit exit = {0};
+    struct mv_exit exit = {.size = sizeof(exit)};
 
     CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_UNKNOWN, MV_FOREVER, &exit) == 0);
     CHECK(exit.kind == MV_EXIT_MMIO && exit.access.address == 0xe0000ffc); /* just before */
@@ -277,7 +287,7 @@ static void hypercalls_by_hand(void)
 {
     struct mv_config config = {.flat = FLAT(MV_MODE_64, CALL)};
     struct mv_machine *machine = create(config);
-    struct mv_exit exit = {0};
+    struct mv_exit exit = {.size = sizeof(exit)};
 
     CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
     CHECK(exit.kind == MV_EXIT_HYPERCALL && exit.hypercall.number == 5);
@@ -312,16 +322,19 @@ static void destroy_counter(void *state)
 
 static void custom_devices(void)
 {
-    static const struct mv_device_ops ops = {
-        .read = read_counter, .write = write_counter, .destroy = destroy_counter};
+    static const struct mv_device_ops ops = {.size = sizeof(ops),
+                                             .read = read_counter,
+                                             .write = write_counter,
+                                             .destroy = destroy_counter};
     const struct mv_device_desc desc = {
-        .name = "counter", .base = MV_ANY_BASE, .size = 8, .irq = MV_NO_IRQ};
+        .size = sizeof(desc), .name = "counter", .base = MV_ANY_BASE, .bytes = 8, .irq = MV_NO_IRQ};
     uint32_t counter = 0;
-    struct mv_custom_device own = {.desc = &desc, .ops = &ops, .state = &counter};
+    struct mv_custom_device own = {
+        .size = sizeof(own), .desc = &desc, .ops = &ops, .state = &counter};
     struct mv_config config = {.flat = FLAT(MV_MODE_64, COUNT), .devices = &own, .device_count = 1};
     struct mv_machine *machine = create(config);
-    struct mv_device_desc found;
-    struct mv_exit exit = {0};
+    struct mv_device_desc found = {.size = sizeof(found)};
+    struct mv_exit exit = {.size = sizeof(exit)};
 
     CHECK(mv_machine_device(machine, "counter", &found) && found.base == 0xe0000000);
     CHECK(!mv_machine_device(machine, "serial0", &found));
@@ -366,7 +379,7 @@ static void memory_is_shared(void)
     uint8_t byte = 3;
 
     for (unsigned i = 0; i < 2; i++) {
-        struct mv_exit exit = {0};
+        struct mv_exit exit = {.size = sizeof(exit)};
 
         CHECK(next(machines[i]).access.address == 0x10);
         CHECK(mv_vcpu_run(mv_machine_vcpu(machines[i], 0), MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
@@ -546,7 +559,7 @@ static void floating_point_is_on(enum mv_mode mode)
     for (unsigned i = 0; i < 4; i++) {
         struct mv_machine *machine = create((struct mv_config){.flat = flats[i / 2], .cpus = 2});
         struct mv_vcpu *vcpu = mv_machine_vcpu(machine, i % 2);
-        struct mv_exit exit = {0};
+        struct mv_exit exit = {.size = sizeof(exit)};
         uint64_t eax, mxcsr;
 
         CHECK(mv_vcpu_get(vcpu, "mxcsr", &mxcsr) == 0 && mxcsr == 0x1f80);
@@ -621,7 +634,7 @@ static struct mv_exit step_by(struct mv_machine *machine, enum mv_until until)
 {
     const char *emulator = getenv("LAB_EMULATOR");
     uint64_t before = get(machine, "rip");
-    struct mv_exit exit = {0};
+    struct mv_exit exit = {.size = sizeof(exit)};
 
     do
         CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), until, MV_FOREVER, &exit) == 0);
@@ -643,8 +656,10 @@ static void points_stop(void)
     struct mv_machine *machine = create(config);
     struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
     const struct mv_debug debug = {
-        .count = 2, .points = {{MV_BREAK_EXECUTE, 0x10001, 1}, {MV_WATCH_WRITE, 0x18000, 1}}};
-    struct mv_exit exit = {0};
+        .size = sizeof(debug),
+        .count = 2,
+        .points = {{MV_BREAK_EXECUTE, 0x10001, 1}, {MV_WATCH_WRITE, 0x18000, 1}}};
+    struct mv_exit exit = {.size = sizeof(exit)};
 
     if (!mv_machine_breakpoints_work(machine)) {
         mv_machine_destroy(machine);
@@ -654,7 +669,9 @@ static void points_stop(void)
     exit = next(machine);
     CHECK(exit.kind == MV_EXIT_DEBUG && exit.debug.reason == MV_DEBUG_BREAKPOINT);
     CHECK(exit.debug.address == 0x10001);
-    CHECK(mv_vcpu_debug(vcpu, &(struct mv_debug){.count = 1, .points = {debug.points[1]}}) == 0);
+    CHECK(mv_vcpu_debug(vcpu, &(struct mv_debug){.size = sizeof(struct mv_debug),
+                                                 .count = 1,
+                                                 .points = {debug.points[1]}}) == 0);
     exit = next(machine);
     CHECK(exit.kind == MV_EXIT_DEBUG && exit.debug.reason == MV_DEBUG_WATCHPOINT);
     CHECK(exit.debug.address == 0x18000 && get(machine, "rip") == 0x1000a);
@@ -669,13 +686,14 @@ static void breakpoints_in_memory_stop_or_are_the_guests(void)
     struct mv_machine *machine = create(config);
     struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
     uint64_t start = get(machine, "rip");
-    struct mv_exit exit = {0};
+    struct mv_exit exit = {.size = sizeof(exit)};
 
     if (mv_machine_breakpoints_work(machine)) {
         CHECK(mv_machine_write(machine, 4 * 3, BYTES(0x00, 0x06, 0x00, 0x00), 4) == 0);
         CHECK(mv_machine_write(machine, 0x600, BYTES(0x43, 0xcf), 2) == 0);
         CHECK(mv_vcpu_pass_breakpoint(vcpu) == -EINVAL);
-        CHECK(mv_vcpu_debug(vcpu, &(struct mv_debug){.software = true}) == 0);
+        CHECK(mv_vcpu_debug(vcpu, &(struct mv_debug){.size = sizeof(struct mv_debug),
+                                                     .software = true}) == 0);
         for (int i = 0; i < 2; i++) { /* again and again, until it is passed on */
             exit = next(machine);
             CHECK(exit.kind == MV_EXIT_DEBUG && exit.debug.reason == MV_DEBUG_SOFTWARE);
@@ -694,7 +712,7 @@ static void steps(void)
     struct mv_config config = {.flat = FLAT(MV_MODE_64, 0x90, 0x90, SPEAK)};
     struct mv_machine *machine = create(config);
     static const unsigned at[] = {1, 2, 4};
-    struct mv_exit exit = {0};
+    struct mv_exit exit = {.size = sizeof(exit)};
 
     for (unsigned i = 0; i < 3; i++) {
         exit = step(machine);
@@ -718,7 +736,8 @@ static void a_step_over_hlt_is_a_halt(enum mv_mode mode)
     CHECK(step(machine).kind == MV_EXIT_DEBUG);
     mv_machine_destroy(machine);
     machine = create(config);
-    CHECK(mv_vcpu_debug(mv_machine_vcpu(machine, 0), &(struct mv_debug){.step = true}) == 0);
+    CHECK(mv_vcpu_debug(mv_machine_vcpu(machine, 0),
+                        &(struct mv_debug){.size = sizeof(struct mv_debug), .step = true}) == 0);
     CHECK(step_by(machine, MV_UNTIL_EXIT).kind == MV_EXIT_DEBUG);
     CHECK(next(machine).kind == MV_EXIT_HALT);
     mv_machine_destroy(machine);
@@ -738,7 +757,7 @@ static void time_is_over(void)
 {
     struct mv_config config = {.flat = FLAT(MV_MODE_32, LOOP)};
     struct mv_machine *machine = create(config);
-    struct mv_exit exit = {0};
+    struct mv_exit exit = {.size = sizeof(exit)};
 
     for (int i = 0; i < 3; i++) {
         CHECK(mv_vcpu_run(mv_machine_vcpu(machine, 0), MV_UNTIL_EXIT, 5000000, &exit) == 0);
@@ -869,12 +888,19 @@ static void hold_stubborn(void *state, pthread_mutex_t *lock)
 
 static void a_device_that_waits_is_no_obstacle_to_a_pause(void)
 {
-    static const struct mv_device_ops ops = {
-        .read = read_counter, .write = write_stubborn, .backpressure = hold_stubborn};
-    const struct mv_device_desc desc = {
-        .name = "stubborn", .space = MV_SPACE_PORT, .base = 0x10, .size = 1, .irq = MV_NO_IRQ};
+    static const struct mv_device_ops ops = {.size = sizeof(ops),
+                                             .read = read_counter,
+                                             .write = write_stubborn,
+                                             .backpressure = hold_stubborn};
+    const struct mv_device_desc desc = {.size = sizeof(desc),
+                                        .name = "stubborn",
+                                        .space = MV_SPACE_PORT,
+                                        .base = 0x10,
+                                        .bytes = 1,
+                                        .irq = MV_NO_IRQ};
     struct stubborn stubborn = {.changed = PTHREAD_COND_INITIALIZER};
-    struct mv_custom_device own = {.desc = &desc, .ops = &ops, .state = &stubborn};
+    struct mv_custom_device own = {
+        .size = sizeof(own), .desc = &desc, .ops = &ops, .state = &stubborn};
     struct mv_config config = {.flat = FLAT(MV_MODE_64, WRITE), .devices = &own, .device_count = 1};
     struct mv_machine *machine = create(config);
     struct mv_error err = {0};
@@ -916,7 +942,7 @@ static void *drive(void *context)
 static void stopped_from_outside(void)
 {
     struct mv_config config = {.flat = FLAT(MV_MODE_32, INCREMENT)};
-    struct driver driver = {.machine = create(config)};
+    struct driver driver = {.machine = create(config), .exit.size = sizeof(driver.exit)};
     volatile uint32_t *counter = mv_machine_memory(driver.machine, 0x20000, 4);
 
     CHECK(pthread_create(&driver.thread, NULL, drive, &driver) == 0);
@@ -934,8 +960,8 @@ static void stopped_from_outside(void)
 static void expect_busy(struct mv_machine *machine)
 {
     struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
-    struct mv_debug debug = {.step = true};
-    struct mv_exit exit = {0};
+    struct mv_debug debug = {.size = sizeof(debug), .step = true};
+    struct mv_exit exit = {.size = sizeof(exit)};
     struct mv_walk walk;
     uint64_t value;
     char *text;
@@ -965,10 +991,10 @@ static bool run_from_hook(void *context, struct mv_vcpu *vcpu, struct mv_exit *e
 static void vcpus_that_run_are_busy(void)
 {
     struct mv_config config = {.flat = FLAT(MV_MODE_32, INCREMENT)};
-    struct driver driver = {.machine = create(config)};
+    struct driver driver = {.machine = create(config), .exit.size = sizeof(driver.exit)};
     struct mv_machine *started = create(config);
     int result = 0;
-    const struct mv_hook hook = {.fn = run_from_hook, .context = &result};
+    const struct mv_hook hook = {.size = sizeof(hook), .fn = run_from_hook, .context = &result};
     struct mv_config hooked = {.flat = FLAT(MV_MODE_64, SPEAK), .hooks = &hook, .hook_count = 1};
     struct mv_machine *own = create(hooked);
     volatile uint32_t *counters[] = {mv_machine_memory(driver.machine, 0x20000, 4),
@@ -1018,8 +1044,8 @@ static void exits_are_traced(void)
     struct mv_config config = {.flat = FLAT(MV_MODE_64, SPEAK), .trace_records = 2};
     struct mv_machine *machine = create(config);
     struct mv_trace_record records[4] = {0};
-    struct mv_device_desc desc;
-    struct mv_exit exit = {0};
+    struct mv_device_desc desc = {.size = sizeof(desc)};
+    struct mv_exit exit = {.size = sizeof(exit)};
     uint64_t lost;
 
     for (int i = 0; i < 3; i++) { /* the guest reads 77; the caller has it for a while */
@@ -1095,7 +1121,7 @@ static void ends_of_memory_are_explained(enum mv_mode mode)
 
     for (unsigned i = 0; i < 2; i++) {
         struct mv_machine *machine = create((struct mv_config){.flat = flats[i]});
-        struct mv_exit exit;
+        struct mv_exit exit = {.size = sizeof(exit)};
         char *text;
 
         CHECK(mv_vcpu_set(mv_machine_vcpu(machine, 0), "rax", 0x1000) == 0); /* add [rax], al */
@@ -1150,7 +1176,7 @@ static void entries_that_fail_are_explained(void)
         struct mv_config config = {.flat = FLAT(MV_MODE_64, SPEAK)};
         struct mv_machine *machine = create(config);
         struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
-        struct mv_exit exit;
+        struct mv_exit exit = {.size = sizeof(exit)};
         char *text;
 
         CHECK(mv_vcpu_set(vcpu, rows[i].name, rows[i].value) == 0);

@@ -19,6 +19,13 @@ class _Given(Structure):
                 raise ValueError(f"{name} is {value:#x}, for which there is no room")
 
 
+class _Sized(_Given):
+    """And what begins with its size, which is set here."""
+
+    def __init__(self, *values: object, **more: object) -> None:
+        super().__init__(ctypes.sizeof(type(self)), *values, **more)
+
+
 class _Argument:
     """A whole number that a function is given, by the same rule."""
 
@@ -40,22 +47,22 @@ class End(Structure):
     _fields_ = [("reason", c_int), ("code", c_int), ("vcpu", c_int)]
 
 
-class Console(_Given):
-    _fields_ = [("input", c_int), ("output", c_int), ("filter", c_void_p), ("context", c_void_p), ("interactive", c_bool)]
+class Console(_Sized):
+    _fields_ = [("size", c_size_t), ("input", c_int), ("output", c_int), ("filter", c_void_p), ("context", c_void_p), ("interactive", c_bool)]
 
 
-class Disk(_Given):
+class Disk(_Sized):
     _fields_ = [("size", c_size_t), ("path", c_char_p), ("serial", c_char_p), ("read_only", c_bool), ("direct", c_bool),
                 ("queues", c_uint), ("cache", c_int), ("io", c_int)]
 
 
-class Flat(_Given):
+class Flat(_Sized):
     _fields_ = [("size", c_size_t), ("mode", c_int), ("address", c_uint64), ("code", c_char_p), ("bytes", c_size_t)]
 
 
-class DeviceDesc(_Given):
-    _fields_ = [("name", c_char_p), ("compatible", c_char_p), ("node", c_char_p), ("hid", c_char_p), ("acpi_name", c_char_p),
-                ("space", c_int), ("base", c_uint64), ("size", c_uint64), ("irq", c_int)]
+class DeviceDesc(_Sized):
+    _fields_ = [("size", c_size_t), ("name", c_char_p), ("compatible", c_char_p), ("node", c_char_p), ("hid", c_char_p), ("acpi_name", c_char_p),
+                ("space", c_int), ("base", c_uint64), ("bytes", c_uint64), ("irq", c_int)]
 
 
 DEVICE_READ = CFUNCTYPE(c_uint64, c_void_p, c_uint64, c_uint)
@@ -65,17 +72,17 @@ DEVICE_WRITE = CFUNCTYPE(None, c_void_p, c_uint64, c_uint, c_uint64)
 DEVICE_READ_INTO = CFUNCTYPE(None, c_void_p, c_uint64, c_uint, POINTER(c_uint64))
 
 
-class DeviceReader(Structure):
-    _fields_ = [("read", DEVICE_READ_INTO), ("state", c_void_p)]
+class DeviceReader(_Sized):
+    _fields_ = [("size", c_size_t), ("read", DEVICE_READ_INTO), ("state", c_void_p)]
 
 
-class DeviceOps(Structure):
-    _fields_ = [("read", DEVICE_READ), ("write", DEVICE_WRITE), ("backpressure", c_void_p), ("quiesce", c_void_p),
+class DeviceOps(_Sized):
+    _fields_ = [("size", c_size_t), ("read", DEVICE_READ), ("write", DEVICE_WRITE), ("backpressure", c_void_p), ("quiesce", c_void_p),
                 ("rescan", c_void_p), ("destroy", c_void_p)]
 
 
-class OwnDevice(Structure):
-    _fields_ = [("desc", POINTER(DeviceDesc)), ("ops", POINTER(DeviceOps)), ("state", c_void_p)]
+class CustomDevice(_Sized):
+    _fields_ = [("size", c_size_t), ("desc", POINTER(DeviceDesc)), ("ops", POINTER(DeviceOps)), ("state", c_void_p)]
 
 
 class Access(Structure):
@@ -94,31 +101,31 @@ class ExitUnion(Union):
     _fields_ = [("access", Access), ("hypercall", Hypercall), ("debug", DebugStop), ("end", End)]
 
 
-class Exit(Structure):
+class Exit(_Sized):
     _anonymous_ = ("of",)
-    _fields_ = [("kind", c_int), ("handled", c_bool), ("pc", c_uint64), ("of", ExitUnion)]
+    _fields_ = [("size", c_size_t), ("kind", c_int), ("handled", c_bool), ("pc", c_uint64), ("of", ExitUnion)]
 
 
 HOOK = CFUNCTYPE(c_bool, c_void_p, c_void_p, POINTER(Exit))
 LOG = CFUNCTYPE(None, c_void_p, c_int, c_char_p)
 
 
-class Hook(_Given):
-    _fields_ = [("kind", c_int), ("first", c_uint64), ("last", c_uint64), ("fn", HOOK), ("context", c_void_p)]
+class Hook(_Sized):
+    _fields_ = [("size", c_size_t), ("kind", c_int), ("first", c_uint64), ("last", c_uint64), ("fn", HOOK), ("context", c_void_p)]
 
 
-class OwnMemory(_Given):
+class CustomMemory(_Sized):
     _fields_ = [("size", c_size_t), ("address", c_uint64), ("bytes", c_uint64), ("host", c_void_p), ("read_only", c_bool)]
 
 
-class Config(_Given):
+class Config(_Sized):
     _fields_ = [("size", c_size_t), ("kernel", c_char_p), ("initrd", c_char_p), ("append", c_char_p), ("memory", c_uint64),
                 ("cpus", c_uint), ("console", POINTER(Console)), ("log", LOG), ("log_context", c_void_p), ("log_level", c_int),
                 ("kvm_path", c_char_p), ("timeline", c_bool), ("single_step", c_bool), ("disks", POINTER(Disk)),
                 ("disk_count", c_size_t), ("tables_only", c_bool), ("bare", c_bool), ("flat", POINTER(Flat)),
-                ("devices", POINTER(OwnDevice)), ("device_count", c_size_t), ("hooks", POINTER(Hook)), ("hook_count", c_size_t),
+                ("devices", POINTER(CustomDevice)), ("device_count", c_size_t), ("hooks", POINTER(Hook)), ("hook_count", c_size_t),
                 ("trace_records", c_size_t), ("virtio", c_void_p), ("virtio_count", c_size_t),
-                ("memories", POINTER(OwnMemory)), ("memory_count", c_size_t), ("linux_append", c_char_p),
+                ("memories", POINTER(CustomMemory)), ("memory_count", c_size_t), ("linux_append", c_char_p),
                 ("initrds", POINTER(c_char_p)), ("initrd_count", c_size_t)]
 
 
@@ -144,8 +151,8 @@ class DebugPoint(Structure):
     _fields_ = [("access", c_int), ("address", c_uint64), ("size", c_uint32)]
 
 
-class Debug(Structure):
-    _fields_ = [("step", c_bool), ("software", c_bool), ("count", c_uint), ("points", DebugPoint * 4)]
+class Debug(_Sized):
+    _fields_ = [("size", c_size_t), ("step", c_bool), ("software", c_bool), ("count", c_uint), ("points", DebugPoint * 4)]
 
 
 class TraceRecord(Structure):

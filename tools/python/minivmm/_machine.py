@@ -666,11 +666,11 @@ class Machine(metaclass=_Brief):
         self.devices = list(devices)
         self.vcpus: list[Vcpu] = []
         initrds = [_text(path) for path in ([initrd] if isinstance(initrd, (str, bytes, os.PathLike)) else initrd or ())]
-        config = _abi.Config(size=ctypes.sizeof(_abi.Config), kernel=_text(kernel), append=_text(append),
+        config = _abi.Config(kernel=_text(kernel), append=_text(append),
                              initrds=(ctypes.c_char_p * len(initrds))(*initrds), initrd_count=len(initrds),
                              memory=memory, cpus=cpus, bare=bare, single_step=single_step, trace_records=trace_records)
         if code is not None:
-            config.flat = ctypes.pointer(_abi.Flat(ctypes.sizeof(_abi.Flat), mode, address, code, len(code)))
+            config.flat = ctypes.pointer(_abi.Flat(mode, address, code, len(code)))
         if not bare:
             config.console = ctypes.pointer(_abi.Console(input, output, None, None, False))
         self._add_disks(config, disks)
@@ -693,7 +693,7 @@ class Machine(metaclass=_Brief):
                 device.base, device.irq = found.base, found.irq
 
     def _add_disks(self, config: _abi.Config, disks: Sequence[Disk]) -> None:
-        raw = (_abi.Disk * len(disks))(*(_abi.Disk(ctypes.sizeof(_abi.Disk), _text(one.path), _text(one.serial), one.read_only, one.direct,
+        raw = (_abi.Disk * len(disks))(*(_abi.Disk(_text(one.path), _text(one.serial), one.read_only, one.direct,
                                                    one.queues) for one in disks))
         config.disks, config.disk_count = raw, len(disks)
 
@@ -716,7 +716,7 @@ class Machine(metaclass=_Brief):
             value[0] = _bits(one.read(offset, size), f"what the device {one.name} reads at {offset:#x}")
 
         read_into = ctypes.cast(_LIBRARY.mv_device_read_into, _abi.DEVICE_READ)
-        raw = (_abi.OwnDevice * len(devices))()
+        raw = (_abi.CustomDevice * len(devices))()
         for number, one in enumerate(devices):
             if not hasattr(one, "name") or not hasattr(one, "size"):
                 raise TypeError(f"{type(one).__name__} has no name and size: let its __init__ call super().__init__(name, size)")
@@ -726,17 +726,16 @@ class Machine(metaclass=_Brief):
                 lambda _state, offset, size, value, one=one: self._call(lambda: read(one, offset, size, value))), None)
             ops = _abi.DeviceOps(read_into, _abi.DEVICE_WRITE(
                 lambda _state, offset, size, value, one=one: self._call(lambda: one.write(offset, size, value))))
-            raw[number] = _abi.OwnDevice(ctypes.pointer(desc), ctypes.pointer(ops), ctypes.addressof(reader))
+            raw[number] = _abi.CustomDevice(ctypes.pointer(desc), ctypes.pointer(ops), ctypes.addressof(reader))
             self._keep((desc, ops, reader))
         config.devices, config.device_count = raw, len(devices)
 
     def _add_memories(self, config: _abi.Config, memories: Sequence[Memory]) -> None:
-        raw = (_abi.OwnMemory * len(memories))()
+        raw = (_abi.CustomMemory * len(memories))()
         for number, one in enumerate(memories):
             mapped = (ctypes.c_uint8 * len(one.buffer)).from_buffer(one.buffer)
             self._keep(mapped)
-            raw[number] = _abi.OwnMemory(ctypes.sizeof(_abi.OwnMemory), one.address, len(one.buffer), ctypes.addressof(mapped),
-                                         one.read_only)
+            raw[number] = _abi.CustomMemory(one.address, len(one.buffer), ctypes.addressof(mapped), one.read_only)
         config.memories, config.memory_count = raw, len(memories)
 
     def _keep(self, thing: Any) -> Any:

@@ -29,7 +29,7 @@ const struct mv_device_entry *mv_arch_devices(unsigned *ret_count)
           .node = "rtc",
           .space = MV_SPACE_MMIO,
           .base = MV_RTC_BASE,
-          .size = 0x1000,
+          .bytes = 0x1000,
           .irq = MV_NO_IRQ},
          mv_rtc_create},
     };

@@ -204,13 +204,13 @@ static void put_resources(struct writer *w, const struct mv_device_desc *desc)
         put16(&r, (unsigned)desc->base);
         put16(&r, (unsigned)desc->base);
         put8(&r, 1); /* alignment */
-        put8(&r, (unsigned)desc->size);
+        put8(&r, (unsigned)desc->bytes);
     } else {
         put8(&r, 0x86);
         put16(&r, 9);
         put8(&r, 1); /* writable */
         put32(&r, (uint32_t)desc->base);
-        put32(&r, (uint32_t)desc->size);
+        put32(&r, (uint32_t)desc->bytes);
     }
     if (desc->irq >= 0) {
         put8(&r, 0x89);
