@@ -26,6 +26,17 @@ distribution() {
     (. /etc/os-release && echo "$ID")
 }
 
+# mirror SUITE: that of Debian which this computer's apt uses for it; nothing, where it has none.
+mirror() {
+    local found=
+    if command -v apt-get >/dev/null; then
+        # shellcheck disable=SC2016 # it is apt-get's variable
+        found=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' \
+            "Codename: $1" 'Component: main' 2>/dev/null | grep -m1 -E '^(https?|file):') || true
+    fi
+    echo "$found"
+}
+
 # run MESSAGE COMMAND...: says what is being done, and for how long on a terminal (with the size of the folder
 # $growing, if that is set); the output of the command is shown only if it fails. The command itself stays in the
 # foreground, so that Ctrl-C reaches it.
