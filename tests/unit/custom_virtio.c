@@ -98,7 +98,7 @@ static void begin(const struct mv_virtio_ops *ops, uint64_t features)
     given.ops = ops;
     cr_assert_eq(mv_custom_virtio_check(&given, NULL), 0);
     cr_assert_eq(mv_custom_virtio_create(&given, &dev.virtio), 0);
-    mv_custom_virtio_keep(dev.virtio, true);
+    mv_virtio_own(dev.virtio, true);
     rig_attach(dev.virtio);
     rig_negotiate(features);
     ring_place(&ring, RIG_RINGS, 8);
@@ -172,6 +172,11 @@ Test(custom_virtio, its_configuration_can_be_bytes)
     rig_stop();
 }
 
+static bool may_ring(void *context)
+{
+    return *ring_avail_event(&ring) == *(const unsigned *)context;
+}
+
 /* With EVENT_IDX the driver rings only where the device has said that it may. */
 Test(custom_virtio, the_doorbell_is_asked_for_when_the_queue_is_empty)
 {
@@ -179,7 +184,7 @@ Test(custom_virtio, the_doorbell_is_asked_for_when_the_queue_is_empty)
     for (unsigned i = 1; i < 5; i++) {
         offer(0);
         ring_doorbell();
-        cr_expect_eq(*ring_avail_event(&ring), i);
+        cr_expect(rig_wait(may_ring, &i), "round %u", i);
     }
     rig_stop();
 }
@@ -386,9 +391,9 @@ Test(custom_virtio, no_driver_keeps_the_loop_for_itself)
     offer(0);
     rig_set(REG_QUEUE_NOTIFY, 1);
     mv_loop_turn(&rig.loop, 0);
-    cr_expect_eq(dev.taken, 2 * MV_QUEUE_MAX);
+    cr_expect_eq(dev.taken, MV_QUEUE_MAX);
     mv_loop_turn(&rig.loop, 0);
-    cr_expect_gt(dev.taken, 2 * MV_QUEUE_MAX, "it goes on by itself");
+    cr_expect_gt(dev.taken, MV_QUEUE_MAX, "it goes on by itself");
     rig_stop();
 }
 

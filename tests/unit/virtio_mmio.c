@@ -22,8 +22,7 @@ struct access {
 };
 
 static struct device {
-    struct mv_virtio virtio;
-    struct mv_queue queues[QUEUES];
+    struct mv_virtio *virtio;
     struct access read, write; /* the last of the configuration */
     bool slow;                 /* stop answers when the test says so */
     bool changed;              /* what rescan says */
@@ -48,7 +47,7 @@ static void activate(void *state)
 {
     struct device *device = state;
 
-    device->features = device->virtio.features;
+    device->features = mv_virtio_features(device->virtio);
     atomic_fetch_add(&device->activations, 1);
 }
 
@@ -63,7 +62,7 @@ static void stop_device(void *state)
 
     atomic_fetch_add(&device->stops, 1);
     if (!device->slow)
-        device->virtio.host.stopped(device->virtio.host.context);
+        mv_virtio_stopped(device->virtio);
 }
 
 static void reset_device(void *state)
@@ -99,12 +98,25 @@ static struct ring rings[QUEUES];
 /* With what rig.ioeventfd is by now. */
 static void attach(void)
 {
-    dev.virtio = (struct mv_virtio){.ops = &ops,
-                                    .state = &dev,
-                                    .offered = OFFERED,
-                                    .queue_count = QUEUES,
-                                    .queues = dev.queues};
-    rig_attach(&dev.virtio);
+    const struct mv_virtio_type type = {
+        .ops = &ops, .state = &dev, .queues = QUEUES, .features = FEATURE};
+
+    cr_assert_eq(mv_virtio_create(&type, &dev.virtio), 0);
+    rig_attach(dev.virtio);
+}
+
+/* As when the device has answered in queue 0. */
+static void interrupt(void)
+{
+    dev.virtio->transport.interrupt(dev.virtio->transport.context, 1);
+}
+
+/* After a sleep so long that it does not go on looking by itself. */
+static void ring_after_long(uint32_t queue)
+{
+    dev.virtio->slept_at = 0;
+    rig_set(REG_QUEUE_NOTIFY, queue);
+    rig_turn();
 }
 
 static void start(void)
@@ -245,7 +257,7 @@ Test(virtio_mmio, features_that_were_accepted_reach_the_device_and_are_final)
     rig_set_queue(0, &rings[0]);
     rig_go();
     cr_expect_eq(dev.features, FEATURE | MV_VIRTIO_F_VERSION_1);
-    cr_expect_eq(dev.virtio.features, FEATURE | MV_VIRTIO_F_VERSION_1);
+    cr_expect_eq(mv_virtio_features(dev.virtio), FEATURE | MV_VIRTIO_F_VERSION_1);
 }
 
 Test(virtio_mmio, halves_beyond_the_second_are_not_features)
@@ -256,7 +268,7 @@ Test(virtio_mmio, halves_beyond_the_second_are_not_features)
     rig_set(REG_DRIVER_FEATURES, UINT32_MAX);
     rig_negotiate(0);
     cr_expect_eq(rig_get(REG_STATUS), STATUS_READY);
-    cr_expect_eq(dev.virtio.features, MV_VIRTIO_F_VERSION_1);
+    cr_expect_eq(mv_virtio_features(dev.virtio), MV_VIRTIO_F_VERSION_1);
 }
 
 Test(virtio_mmio, features_that_were_not_offered_are_not_accepted)
@@ -376,7 +388,7 @@ Test(virtio_mmio, without_events_of_the_host_it_fails_and_may_be_tried_again)
 
 Test(virtio_mmio, a_queue_takes_its_size_and_addresses_of_64_bits)
 {
-    struct mv_queue_state *state = &dev.queues[2].state;
+    struct mv_queue_state *state = &mv_virtio_queue(dev.virtio, 2)->state;
 
     rig_set(REG_QUEUE_SEL, 2);
     rig_set(REG_QUEUE_NUM, 0x12345678);
@@ -390,7 +402,7 @@ Test(virtio_mmio, a_queue_takes_its_size_and_addresses_of_64_bits)
     cr_expect_eq(state->used, 0x89abcde233333330);
     rig_set(REG_QUEUE_DESC, 0);
     cr_expect_eq(state->desc, 0x89abcde000000000);
-    cr_expect_eq(dev.queues[0].state.size, 0);
+    cr_expect_eq(mv_virtio_queue(dev.virtio, 0)->state.size, 0);
     cr_expect_eq(rig_get(REG_QUEUE_READY), 0);
     cr_expect(!rig_needs_reset());
 }
@@ -412,7 +424,8 @@ Test(virtio_mmio, queues_that_are_not_there_have_no_size_and_take_nothing)
     }
     cr_expect_eq(rig_get(REG_STATUS), STATUS_READY);
     for (unsigned i = 0; i < QUEUES; i++)
-        cr_expect(dev.queues[i].state.size == 0 && !dev.queues[i].state.ready);
+        cr_expect(mv_virtio_queue(dev.virtio, i)->state.size == 0 &&
+                  !mv_virtio_queue(dev.virtio, i)->state.ready);
 }
 
 Test(virtio_mmio, a_queue_is_ready_after_features_ok_only)
@@ -470,7 +483,7 @@ Test(virtio_mmio, a_queue_that_is_ready_does_not_change)
         rig_set_queue(0, &rings[0]);
         rig_set(queue_registers[i], 0x40);
         cr_expect(rig_needs_reset(), "register %#x", (unsigned)queue_registers[i]);
-        expect_ring(&dev.queues[0], &rings[0]);
+        expect_ring(mv_virtio_queue(dev.virtio, 0), &rings[0]);
     }
     cr_expect_eq(atomic_load(&rig.interrupts), 0);
 }
@@ -483,7 +496,7 @@ Test(virtio_mmio, a_queue_may_be_taken_back_and_set_up_anew_before_driver_ok)
     cr_expect_eq(rig_get(REG_QUEUE_READY), 0);
     rig_set_queue(0, &rings[1]);
     cr_expect_eq(rig_get(REG_QUEUE_READY), 1);
-    expect_ring(&dev.queues[0], &rings[1]);
+    expect_ring(mv_virtio_queue(dev.virtio, 0), &rings[1]);
     rig_go();
     cr_expect_eq(rig_get(REG_STATUS), STATUS_LIVE);
 }
@@ -502,9 +515,9 @@ Test(virtio_mmio, queue_registers_changed_while_live_need_a_reset_and_interrupt_
             cr_expect_eq(rig_get(REG_INTERRUPT_STATUS), 2, "a change of the configuration");
             rig_set(queue_registers[i], 0x1000);
             cr_expect_eq(atomic_load(&rig.interrupts), before + 1);
-            expect_ring(&dev.queues[0], &rings[0]);
-            cr_expect(dev.queues[0].state.ready);
-            cr_expect(!dev.queues[1].state.ready);
+            expect_ring(mv_virtio_queue(dev.virtio, 0), &rings[0]);
+            cr_expect(mv_virtio_queue(dev.virtio, 0)->state.ready);
+            cr_expect(!mv_virtio_queue(dev.virtio, 1)->state.ready);
         }
 }
 
@@ -513,8 +526,7 @@ Test(virtio_mmio, one_that_needs_a_reset_is_not_rung_for_any_more)
     unsigned before;
 
     go_live();
-    rig_set(REG_QUEUE_NOTIFY, 0);
-    rig_turn();
+    ring_after_long(0);
     rig_set(REG_QUEUE_NUM, 8);
     before = atomic_load(&dev.notifications);
     cr_expect_eq(before, 2);
@@ -530,11 +542,11 @@ Test(virtio_mmio, one_that_needs_a_reset_is_not_rung_for_any_more)
 Test(virtio_mmio, a_device_that_is_broken_by_its_driver_needs_a_reset)
 {
     go_live();
-    dev.virtio.host.broken(dev.virtio.host.context);
+    mv_virtio_break(dev.virtio);
     cr_expect_eq(rig_get(REG_STATUS), STATUS_LIVE | STATUS_NEEDS_RESET);
     cr_expect_eq(rig_get(REG_INTERRUPT_STATUS), 2);
     cr_expect_eq(atomic_load(&rig.interrupts), 1);
-    dev.virtio.host.broken(dev.virtio.host.context);
+    mv_virtio_break(dev.virtio);
     cr_expect_eq(atomic_load(&rig.interrupts), 1, "once");
     rig_set(REG_STATUS, STATUS_LIVE);
     cr_expect(rig_needs_reset(), "a driver cannot clear it");
@@ -558,8 +570,7 @@ Test(virtio_mmio, doorbells_are_heard_when_it_is_live_whatever_they_name)
     cr_expect_eq(atomic_load(&dev.activations), 1);
     cr_expect_eq(atomic_load(&dev.notifications), 1, "what was offered before");
     for (unsigned i = 0; i < MV_COUNT(names); i++) {
-        rig_set(REG_QUEUE_NOTIFY, names[i]);
-        rig_turn();
+        ring_after_long(names[i]);
         cr_expect_eq(atomic_load(&dev.notifications), 2 + i);
     }
     cr_expect_eq(rig_get(REG_STATUS), STATUS_LIVE);
@@ -569,10 +580,10 @@ Test(virtio_mmio, an_interrupt_has_its_reason_until_it_is_acknowledged)
 {
     go_live();
     cr_expect_eq(rig_get(REG_INTERRUPT_STATUS), 0);
-    dev.virtio.host.interrupt(dev.virtio.host.context);
+    interrupt();
     cr_expect_eq(atomic_load(&rig.interrupts), 1);
     cr_expect_eq(rig_get(REG_INTERRUPT_STATUS), 1);
-    dev.virtio.host.interrupt(dev.virtio.host.context);
+    interrupt();
     cr_expect_eq(atomic_load(&rig.interrupts), 2, "an edge each");
     dev.changed = true;
     rig.device.ops->rescan(rig.device.state);
@@ -626,6 +637,7 @@ Test(virtio_wired, doorbell_is_wired_once_when_it_is_live)
     cr_expect_eq(ioeventfds, 0);
     rig_go();
     cr_assert_eq(ioeventfds, 1);
+    dev.virtio->slept_at = 0;
     eventfd_write(added_address, 1);
     rig_turn();
     cr_expect_eq(atomic_load(&dev.notifications), 2);
@@ -646,7 +658,7 @@ Test(virtio_wired, where_it_cannot_be_wired_each_ring_is_an_exit_and_the_log_doe
     attach();
     for (unsigned i = 0; i < 100; i++) {
         go_live();
-        dev.virtio.host.interrupt(dev.virtio.host.context);
+        interrupt();
         cr_expect_eq(atomic_load(&rig.interrupts), i + 1);
         rig_reset();
     }
@@ -689,14 +701,14 @@ Test(virtio_wired, the_page_reads_as_the_registers_do_at_any_time)
     cr_expect_eq(atomic_load(&page[REG_QUEUE_NUM_MAX / 4]), 0);
     go_live();
     expect_page("when live");
-    dev.virtio.host.interrupt(dev.virtio.host.context);
+    interrupt();
     expect_page("after an interrupt");
     rig_set(REG_INTERRUPT_ACK, 1);
     expect_page("after its acknowledgement");
     dev.changed = true;
     rig.device.ops->rescan(rig.device.state);
     expect_page("after a change on the host");
-    dev.virtio.host.broken(dev.virtio.host.context);
+    mv_virtio_break(dev.virtio);
     expect_page("when it needs a reset");
     cr_expect_eq(atomic_load(&page[REG_STATUS / 4]), STATUS_LIVE | STATUS_NEEDS_RESET);
     rig_reset();
@@ -786,15 +798,15 @@ Test(virtio_mmio, a_reset_forgets_all)
     go_live();
     rig_set(REG_QUEUE_SEL, 1);
     rig_set(REG_DEVICE_FEATURES_SEL, 1);
-    dev.virtio.host.interrupt(dev.virtio.host.context);
+    interrupt();
     rig_reset();
     cr_expect_eq(atomic_load(&dev.stops), 1);
     cr_expect_eq(rig_get(REG_INTERRUPT_STATUS), 0);
     cr_expect_eq(rig_get(REG_DEVICE_FEATURES), (uint32_t)OFFERED);
     cr_expect_eq(rig_get(REG_QUEUE_READY), 0, "queue 0");
     for (unsigned i = 0; i < QUEUES; i++) {
-        cr_expect_eq(dev.queues[i].state.size, 0);
-        cr_expect_eq(dev.queues[i].state.desc, 0);
+        cr_expect_eq(mv_virtio_queue(dev.virtio, i)->state.size, 0);
+        cr_expect_eq(mv_virtio_queue(dev.virtio, i)->state.desc, 0);
     }
     rig_set(REG_STATUS, STATUS_ACKNOWLEDGE);
     rig_set(REG_STATUS, STATUS_ACKNOWLEDGE | STATUS_DRIVER);
@@ -810,7 +822,7 @@ Test(virtio_mmio, a_reset_before_driver_ok_is_done_at_once)
     cr_expect_eq(rig_get(REG_STATUS), 0);
     cr_expect_eq(atomic_load(&dev.resets), 1, "the device knows");
     cr_expect_eq(atomic_load(&dev.stops), 0);
-    cr_expect_eq(dev.queues[0].state.size, 0);
+    cr_expect_eq(mv_virtio_queue(dev.virtio, 0)->state.size, 0);
 }
 
 Test(virtio_mmio, a_reset_before_the_device_has_noticed_its_start_ends_too)
@@ -820,7 +832,7 @@ Test(virtio_mmio, a_reset_before_the_device_has_noticed_its_start_ends_too)
     rig_set(REG_STATUS, STATUS_LIVE);
     rig_reset();
     cr_expect_eq(atomic_load(&dev.activations), 0);
-    cr_expect_eq(atomic_load(&dev.stops), 1);
+    cr_expect_eq(atomic_load(&dev.stops), 0, "it never began");
     go_live();
     cr_expect_eq(atomic_load(&dev.activations), 1);
 }
@@ -840,12 +852,12 @@ Test(virtio_mmio, while_it_stops_the_status_stays_and_takes_nothing)
     rig_turn();
     cr_expect_eq(rig_get(REG_STATUS), STATUS_LIVE);
     cr_expect_eq(atomic_load(&dev.notifications), 1, "it is not rung for");
-    cr_expect(dev.queues[0].state.ready, "it still has its queues");
+    cr_expect(mv_virtio_queue(dev.virtio, 0)->state.ready, "it still has its queues");
     cr_expect_eq(atomic_load(&dev.resets), 0);
-    dev.virtio.host.stopped(dev.virtio.host.context);
+    mv_virtio_stopped(dev.virtio);
     cr_expect_eq(atomic_load(&dev.resets), 1);
     cr_expect_eq(rig_get(REG_STATUS), 0);
-    cr_expect(!dev.queues[0].state.ready);
+    cr_expect(!mv_virtio_queue(dev.virtio, 0)->state.ready);
 }
 
 static atomic_uint vcpu_steps;
@@ -874,7 +886,7 @@ static bool has_stopped(void *context)
 static void on_done(void *context, uint32_t events)
 {
     (void)context, (void)events;
-    dev.virtio.host.stopped(dev.virtio.host.context);
+    mv_virtio_stopped(dev.virtio);
 }
 
 Test(virtio_mmio, a_vcpu_that_resets_waits_until_the_device_has_stopped)
@@ -935,7 +947,8 @@ Test(virtio_mmio, it_may_be_started_and_reset_many_times_by_a_vcpu)
         rig_set(REG_STATUS, 0);
         cr_assert_eq(rig_get(REG_STATUS), 0);
     }
-    cr_expect_eq(atomic_load(&dev.stops), 3000);
+    cr_expect_eq(atomic_load(&dev.stops), atomic_load(&dev.activations), "as often as it began");
+    cr_expect_eq(atomic_load(&dev.resets), 3000);
 }
 
 /* ---- vCPUs that do anything at once ---- */

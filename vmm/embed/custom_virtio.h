@@ -3,16 +3,13 @@
 #ifndef MV_CUSTOM_VIRTIO_H
 #define MV_CUSTOM_VIRTIO_H
 
-#include "virtio/virtio.h"
+#include "virtio/device.h"
 
 /* 0 or -EINVAL. */
 int mv_custom_virtio_check(const struct mv_custom_virtio *given, struct mv_error *err);
 
-/* *ret_virtio is to be given to a transport, or destroyed by its ops->destroy; that
- * leaves the embedder's state alone before keep.  Returns 0 or -ENOMEM. */
+/* *ret_virtio is to be given to a transport, or destroyed.  The embedder's state stays so, until
+ * mv_virtio_own.  Returns 0 or -ENOMEM. */
 int mv_custom_virtio_create(const struct mv_custom_virtio *given, struct mv_virtio **ret_virtio);
-
-/* Whether the embedder's state ends with it. */
-void mv_custom_virtio_keep(struct mv_virtio *virtio, bool keep);
 
 #endif

@@ -214,7 +214,7 @@ int mv_board_add_virtio(struct mv_board *board, const struct mv_device_env *env,
     error = fill_slot(board, env, &desc, virtio, mmio, err);
     if (error)
         return error;
-    mv_custom_virtio_keep(virtio, true);
+    mv_virtio_own(virtio, true);
     board->virtio[board->virtio_count++] = virtio;
     *custom->ret_virtio = virtio;
     return 0;
@@ -449,7 +449,7 @@ void mv_board_disown(struct mv_board *board)
         if (board->devices[i].is_custom)
             board->devices[i].ops = &nothing;
     for (unsigned i = 0; i < board->virtio_count; i++)
-        mv_custom_virtio_keep(board->virtio[i], false);
+        mv_virtio_own(board->virtio[i], false);
 }
 
 void mv_board_done(struct mv_board *board)

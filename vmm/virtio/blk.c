@@ -4,10 +4,7 @@
  *
  * What the guest asks for is copied and checked, becomes one or more requests to
  * an I/O engine, and is answered when the last of them is done.  Nothing here
- * waits.  When the queues have run dry, the loop looks at them again for some
- * microseconds before it asks for the doorbell: a guest's next request usually
- * comes soon after the answer to its last, and a doorbell costs an exit and
- * waking this thread.
+ * waits.
  *
  * An engine may do within its call what it is given, and what it has begun nobody
  * can end.  So that a guest cannot make the others, or the machine's end, wait for
@@ -44,16 +41,14 @@ enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11, T_WRITE_Z
 enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
 enum { RANGE_UNMAP = 1 };
 
-#define SEG_MAX     (MV_QUEUE_MAX - 2) /* header and status take a descriptor each */
-#define RANGES_MAX  16u                /* of one discard or write-zeroes */
-#define RANGE_MAX   (4 * MV_GIB)       /* bytes of one of them */
-#define RANGE_STEP  (16 * MV_MIB)      /* of a range, where the host makes the zeros or the hole */
-#define STEP_MAX    (512 * MV_KIB)     /* of a transfer, and of zeros by hand */
-#define COST_MIN    MV_PAGE_SIZE       /* what a request counts in flight, however small it is */
-#define FEW         4u
-#define ZEROS_SIZE  (STEP_MAX / FEW)
-#define POLL_MIN_NS 4000u
-#define POLL_MAX_NS 64000u
+#define SEG_MAX    (MV_QUEUE_MAX - 2) /* header and status take a descriptor each */
+#define RANGES_MAX 16u                /* of one discard or write-zeroes */
+#define RANGE_MAX  (4 * MV_GIB)       /* bytes of one of them */
+#define RANGE_STEP (16 * MV_MIB)      /* of a range, where the host makes the zeros or the hole */
+#define STEP_MAX   (512 * MV_KIB)     /* of a transfer, and of zeros by hand */
+#define COST_MIN   MV_PAGE_SIZE       /* what a request counts in flight, however small it is */
+#define FEW        4u
+#define ZEROS_SIZE (STEP_MAX / FEW)
 
 /* 5.2.4, as the driver sees it */
 struct config {
@@ -98,15 +93,15 @@ struct range {
 /* A chain in flight.  There is one for each head of a queue. */
 struct request {
     struct mv_io io; /* the step that is being done */
-    struct mv_queue *queue;
+    unsigned queue;
+    uint64_t name;   /* of the chain */
     uint8_t *status; /* in guest memory */
     uint32_t type;
     uint32_t in_size; /* bytes that there is room for before the status */
     uint32_t written; /* of these, if all goes well */
-    uint16_t head;
-    bool stable;   /* what its steps wrote has to be on stable storage before the answer */
-    uint64_t cost; /* bytes of the disk's share */
-    uint64_t step; /* bytes of the step */
+    bool stable;      /* what its steps wrote has to be on stable storage before the answer */
+    uint64_t cost;    /* bytes of the disk's share */
+    uint64_t step;    /* bytes of the step */
 
     /* a transfer */
     uint64_t at, left;   /* what its steps have not come to yet: offset, bytes */
@@ -127,7 +122,7 @@ struct request {
 };
 
 struct blk {
-    struct mv_virtio virtio;
+    struct mv_virtio *virtio;
     struct mv_disk_file image;
     struct config config;  /* under the device's lock; writeback as it is after a reset */
     atomic_bool writeback; /* the driver's choice: vCPUs write it, the loop thread reads it */
@@ -143,9 +138,6 @@ struct blk {
     bool active, stopping, engine_tried;
     struct mv_engine *engine;
     struct mv_loop_source completions;
-    struct mv_loop_poller poller;
-    uint64_t window; /* how long to look before sleeping, nanoseconds */
-    uint64_t look_until, slept_at;
     unsigned in_flight;
     uint64_t share, taken;                   /* bytes that may be in flight, and are */
     uint64_t step;                           /* bytes of a transfer that are in flight at once */
@@ -225,7 +217,8 @@ static void answer(struct blk *blk, struct request *request, uint8_t status)
     release(blk, request);
     __atomic_store_n(request->status, status, __ATOMIC_RELAXED);
     /* 2.7.8.2: no more than what was written from the beginning on; the status comes last */
-    mv_queue_push(request->queue, request->head, written + (written == request->in_size));
+    mv_virtio_push(blk->virtio, request->queue, request->name,
+                   written + (written == request->in_size));
 }
 
 static void submit(struct blk *blk, struct request *request, enum mv_io_op op)
@@ -487,7 +480,7 @@ static bool changes_disk(const struct request *request)
 static bool writes_are_stable(const struct blk *blk)
 {
     return !blk->unsafe && (!atomic_load_explicit(&blk->writeback, memory_order_relaxed) ||
-                            !(blk->virtio.features & F_FLUSH));
+                            !(mv_virtio_features(blk->virtio) & F_FLUSH));
 }
 
 /* The data of a chain: what is left of it between header and status. */
@@ -563,8 +556,8 @@ static bool begin_chain(struct blk *blk, unsigned index)
     last = &data.in[data.in_count - 1];
     last->iov_len--;
     *request = (struct request){
-        .queue = &blk->virtio.queues[index],
-        .head = head,
+        .queue = index,
+        .name = chain->head,
         .status = (uint8_t *)last->iov_base + last->iov_len,
         .type = UINT32_MAX,
         .in_size = (uint32_t)data.in_size,
@@ -580,12 +573,7 @@ static bool begin_chain(struct blk *blk, unsigned index)
     return true;
 }
 
-/* ---- the queues ---- */
-
-static void break_down(struct blk *blk)
-{
-    blk->virtio.host.broken(blk->virtio.host.context);
-}
+/* ---- the queues: turns of the loop thread ---- */
 
 /* What does not fit stays in the rings.  While something does not, something is in flight, whose
  * end makes room. */
@@ -594,37 +582,25 @@ static bool has_room(const struct blk *blk)
     return blk->taken + blk->step <= blk->share;
 }
 
-/* As much as fits, and not for ever, if another vCPU goes on adding.  The queues begin by
- * turns.  Returns whether there was anything to take. */
-static bool take_requests(struct blk *blk)
+/* As much as fits.  The queues begin by turns. */
+static void take_requests(struct blk *blk)
 {
-    unsigned left = MV_QUEUE_MAX, first = blk->first;
+    unsigned count = blk->virtio->queue_count, first = blk->first;
 
-    for (unsigned i = 0; i < blk->virtio.queue_count; i++) {
-        unsigned index = (first + i) % blk->virtio.queue_count;
-        struct mv_queue *queue = &blk->virtio.queues[index];
+    for (unsigned i = 0; i < count; i++) {
+        unsigned index = (first + i) % count;
 
-        if (!queue->state.ready || queue->broken)
-            continue;
-        for (; left && has_room(blk); left--) {
-            enum mv_queue_result result = mv_queue_pop(queue, &blk->chain);
-
-            if (result == MV_QUEUE_EMPTY)
-                break;
+        while (has_room(blk) && mv_virtio_pop(blk->virtio, index, &blk->chain)) {
             blk->first = index + 1;
-            if (result == MV_QUEUE_BROKEN || !begin_chain(blk, index)) {
-                queue->broken = true;
-                break_down(blk);
-                break;
-            }
+            if (!begin_chain(blk, index))
+                mv_virtio_break(blk->virtio);
         }
     }
-    return left < MV_QUEUE_MAX;
 }
 
 /* What is done, but not for ever: an engine's threads may be done with the next step that this
  * begins before it looks again. */
-static bool reap(struct blk *blk)
+static void reap(struct blk *blk)
 {
     unsigned most = blk->in_flight, count = 0;
     struct mv_io *io;
@@ -633,129 +609,66 @@ static bool reap(struct blk *blk)
         finish(blk, (struct request *)io); /* its first member */
         count++;
     }
-    return count > 0;
+    if (count)
+        mv_virtio_go_on(blk->virtio);
 }
 
-static void publish(struct blk *blk)
+static void start(struct blk *blk)
 {
-    bool wanted = false;
-
-    for (unsigned i = 0; i < blk->virtio.queue_count; i++)
-        if (blk->virtio.queues[i].state.ready && mv_queue_publish(&blk->virtio.queues[i]))
-            wanted = true;
-    if (wanted)
-        blk->virtio.host.interrupt(blk->virtio.host.context);
-}
-
-/* All that can be done now.  Returns whether that was something. */
-static bool serve(struct blk *blk)
-{
-    bool any = reap(blk);
-
-    if (take_requests(blk))
-        any = true;
     if (!blk->engine->ops->start(blk->engine))
-        any = true; /* there is more */
-    if (reap(blk))  /* what the host did at once */
-        any = true;
-    if (any)
-        publish(blk);
-    return any;
+        mv_virtio_go_on(blk->virtio); /* the host was too busy to take all */
 }
 
-static void quiet(struct blk *blk)
+static void notify(void *state)
 {
-    for (unsigned i = 0; i < blk->virtio.queue_count; i++)
-        if (blk->virtio.queues[i].state.ready)
-            mv_queue_quiet(&blk->virtio.queues[i]);
-    blk->engine->ops->listen(blk->engine, false);
-}
-
-/* Returns whether something came just then. */
-static bool ask_for_doorbell(struct blk *blk)
-{
-    bool any = false;
-
-    blk->engine->ops->listen(blk->engine, true);
-    /* without room, what is in flight wakes us */
-    for (unsigned i = 0; has_room(blk) && i < blk->virtio.queue_count; i++)
-        if (blk->virtio.queues[i].state.ready && mv_queue_listen(&blk->virtio.queues[i]))
-            any = true;
-    if (reap(blk))
-        any = true;
-    /* what reaping has begun anew: a request that was done in part */
-    return !blk->engine->ops->start(blk->engine) || any;
-}
-
-/* Towards the answer to stop.  Returns whether it has to be called again without a
- * completion: the host was too busy to take all that had been submitted. */
-static bool drain(struct blk *blk)
-{
-    bool started;
-
-    reap(blk);
-    started = blk->engine->ops->start(blk->engine);
-    if (blk->in_flight)
-        return !started;
-    blk->stopping = false;
-    blk->virtio.host.stopped(blk->virtio.host.context);
-    return false;
-}
-
-static bool look(void *context)
-{
-    struct blk *blk = context;
-    uint64_t now;
-
-    if (blk->stopping)
-        return drain(blk);
-    if (!blk->active)
-        return false;
-    if (serve(blk)) {
-        blk->look_until = mv_monotonic_ns() + blk->window;
-        return true;
-    }
-    now = mv_monotonic_ns();
-    if (now < blk->look_until)
-        return true;
-    if (ask_for_doorbell(blk)) {
-        quiet(blk);
-        publish(blk);
-        return true;
-    }
-    blk->slept_at = now;
-    return false;
-}
-
-/* From sleep, by doorbell or completion. */
-static void wake(struct blk *blk)
-{
-    uint64_t now, gap;
+    struct blk *blk = state;
 
     if (!blk->active)
         return;
-    if (!blk->poller.active) {
-        now = mv_monotonic_ns();
-        gap = now - blk->slept_at;
-        blk->window = gap < POLL_MAX_NS ? 2 * gap : 0; /* would it have been worth to stay up? */
-        quiet(blk);
-        blk->look_until = now + blk->window;
-    }
-    mv_loop_poll(blk->loop, &blk->poller);
+    reap(blk);
+    take_requests(blk);
+    start(blk);
+    reap(blk); /* what the host did at once */
+}
+
+static void listen(void *state, bool on)
+{
+    const struct blk *blk = state;
+
+    if (blk->active)
+        blk->engine->ops->listen(blk->engine, on);
 }
 
 static void on_completion(void *context, uint32_t events)
 {
-    struct blk *blk = context;
+    const struct blk *blk = context;
 
     (void)events;
-    if (blk->stopping)
-        mv_loop_poll(blk->loop, &blk->poller);
-    else
-        wake(blk);
+    mv_virtio_look(blk->virtio);
 }
 
-/* ---- what the transport calls ---- */
+/* Until nothing is in flight. */
+static void stop(void *state)
+{
+    struct blk *blk = state;
+
+    if (blk->active) {
+        blk->active = false;
+        blk->stopping = true;
+        blk->engine->ops->listen(blk->engine, true);
+        blk->engine->ops->cancel(blk->engine);
+    }
+    if (blk->stopping) {
+        reap(blk);
+        start(blk);
+    }
+    if (blk->in_flight)
+        return;
+    blk->stopping = false;
+    mv_virtio_stopped(blk->virtio);
+}
+
+/* ---- the other ops ---- */
 
 /* At the driver's first DRIVER_OK; said once, as a guest can have as many as it likes. */
 static int create_engine(struct blk *blk)
@@ -766,7 +679,7 @@ static int create_engine(struct blk *blk)
     blk->engine_tried = true;
     for (unsigned i = 0; error && blk->engines[i]; i++) {
         error =
-            blk->engines[i](blk->image.fd, MV_QUEUE_MAX * blk->virtio.queue_count, &blk->engine);
+            blk->engines[i](blk->image.fd, MV_QUEUE_MAX * blk->virtio->queue_count, &blk->engine);
         if (error && say)
             mv_log(blk->log, blk->engines[i + 1] ? MV_LOG_INFO : MV_LOG_WARNING,
                    "%s: the host offers no %s: %s", blk->name,
@@ -791,10 +704,12 @@ static int create_engine(struct blk *blk)
 
 static bool allocate_requests(struct blk *blk)
 {
-    for (unsigned i = 0; i < blk->virtio.queue_count; i++) {
-        if (blk->virtio.queues[i].state.ready && !blk->requests[i])
+    for (unsigned i = 0; i < blk->virtio->queue_count; i++) {
+        bool ready = mv_virtio_queue(blk->virtio, i)->state.ready;
+
+        if (ready && !blk->requests[i])
             blk->requests[i] = calloc(MV_QUEUE_MAX, sizeof(struct request));
-        if (blk->virtio.queues[i].state.ready && !blk->requests[i])
+        if (ready && !blk->requests[i])
             return false;
     }
     return true;
@@ -805,36 +720,9 @@ static void activate(void *state)
     struct blk *blk = state;
     int error = blk->engine ? 0 : create_engine(blk);
 
-    blk->stopping = false;
-    if (error || !allocate_requests(blk)) {
-        break_down(blk);
-        return;
-    }
-    blk->active = true;
-    blk->window = 0;
-    blk->slept_at = 0;
-}
-
-static void notify(void *state)
-{
-    wake(state);
-}
-
-static void stop(void *state)
-{
-    struct blk *blk = state;
-
-    if (blk->stopping)
-        return;
-    if (!blk->active) {
-        blk->virtio.host.stopped(blk->virtio.host.context);
-        return;
-    }
-    blk->active = false;
-    blk->stopping = true;
-    blk->engine->ops->listen(blk->engine, true);
-    blk->engine->ops->cancel(blk->engine);
-    mv_loop_poll(blk->loop, &blk->poller);
+    blk->active = !error && allocate_requests(blk);
+    if (!blk->active)
+        mv_virtio_break(blk->virtio);
 }
 
 static void reset(void *state)
@@ -861,7 +749,7 @@ static void config_write(void *state, uint64_t offset, unsigned size, uint64_t v
     struct blk *blk = state;
 
     if (offset == offsetof(struct config, writeback) && size == 1 &&
-        blk->virtio.features & F_CONFIG_WCE)
+        mv_virtio_features(blk->virtio) & F_CONFIG_WCE)
         atomic_store(&blk->writeback, value & 1);
 }
 
@@ -892,24 +780,24 @@ static void destroy(void *state)
 
     if (blk->engine)
         blk->engine->ops->destroy(blk->engine);
-    for (unsigned i = 0; i < blk->virtio.queue_count; i++) {
+    for (unsigned i = 0; i < MV_QUEUES_MAX; i++) {
         for (unsigned head = 0; blk->requests[i] && head < MV_QUEUE_MAX; head++)
             release(blk, &blk->requests[i][head]);
         free(blk->requests[i]);
     }
     mv_disk_file_close(&blk->image);
-    free(blk->virtio.queues);
     free(blk->zeros);
     free(blk);
 }
 
-static void init_config(struct blk *blk, const struct mv_disk *disk)
+static uint64_t features_of(const struct mv_disk *disk)
 {
-    uint64_t *offered = &blk->virtio.offered;
+    return F_SEG_MAX | F_BLK_SIZE | F_TOPOLOGY | F_MQ |
+           (disk->read_only ? F_RO : F_FLUSH | F_CONFIG_WCE | F_DISCARD | F_WRITE_ZEROES);
+}
 
-    *offered = MV_VIRTIO_F_VERSION_1 | MV_RING_F_INDIRECT_DESC | MV_RING_F_EVENT_IDX | F_SEG_MAX |
-               F_BLK_SIZE | F_TOPOLOGY | F_MQ;
-    *offered |= disk->read_only ? F_RO : F_FLUSH | F_CONFIG_WCE | F_DISCARD | F_WRITE_ZEROES;
+static void init_config(struct blk *blk, const struct mv_disk *disk, unsigned queues)
+{
     blk->config = (struct config){
         .capacity = htole64(blk->capacity / MV_SECTOR),
         .seg_max = htole32(SEG_MAX),
@@ -918,7 +806,7 @@ static void init_config(struct blk *blk, const struct mv_disk *disk)
         .physical_block_exp = (uint8_t)__builtin_ctz((unsigned)MV_PAGE_SIZE / blk->image.block),
         .min_io_size = htole16((uint16_t)(MV_PAGE_SIZE / blk->image.block)),
         .writeback = disk->cache != MV_CACHE_WRITETHROUGH,
-        .num_queues = htole16((uint16_t)blk->virtio.queue_count),
+        .num_queues = htole16((uint16_t)queues),
         .max_discard_sectors = htole32(RANGE_MAX / MV_SECTOR),
         .max_discard_seg = htole32(RANGES_MAX),
         .discard_sector_alignment = htole32(MV_PAGE_SIZE / MV_SECTOR),
@@ -959,11 +847,14 @@ int mv_blk_create(const struct mv_blk_setup *setup, struct mv_virtio **ret_virti
         .destroy = destroy,
     };
     struct blk *blk = calloc(1, sizeof(*blk));
-    struct mv_queue *queues = calloc(setup->queues, sizeof(*queues));
+    struct mv_virtio_type type = {.ops = &ops,
+                                  .state = blk,
+                                  .queues = setup->queues,
+                                  .features = features_of(setup->disk),
+                                  .listen = listen};
 
-    if (!blk || !queues) {
+    if (!blk || mv_virtio_create(&type, &blk->virtio) < 0) {
         free(blk);
-        free(queues);
         mv_disk_file_close(setup->image);
         return -ENOMEM;
     }
@@ -976,10 +867,7 @@ int mv_blk_create(const struct mv_blk_setup *setup, struct mv_virtio **ret_virti
     blk->log = setup->log;
     snprintf(blk->name, sizeof(blk->name), "%s", setup->name);
     blk->completions = (struct mv_loop_source){.fd = -1, .fn = on_completion, .context = blk};
-    blk->poller = (struct mv_loop_poller){.fn = look, .context = blk};
-    blk->virtio = (struct mv_virtio){
-        .ops = &ops, .state = blk, .queue_count = setup->queues, .queues = queues};
-    init_config(blk, setup->disk);
-    *ret_virtio = &blk->virtio;
+    init_config(blk, setup->disk, setup->queues);
+    *ret_virtio = blk->virtio;
     return 0;
 }

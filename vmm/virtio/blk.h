@@ -4,8 +4,8 @@
 #define MV_VIRTIO_BLK_H
 
 #include "core/util.h"
+#include "device.h"
 #include "disk/io.h"
-#include "virtio.h"
 
 /* Bytes that all disks of a machine have in flight at most, and in memory of the host's for
  * that.  Each has its share, so that none waits for another. */
@@ -26,7 +26,7 @@ struct mv_blk_setup {
 /* The engines that disk->io asks for. */
 mv_engine_create_fn *const *mv_blk_engines(const struct mv_disk *disk);
 
-/* *ret_virtio is to be given to a transport, or destroyed by its ops->destroy.  Returns 0
+/* *ret_virtio is to be given to a transport, or destroyed.  Returns 0
  * or -ENOMEM. */
 int mv_blk_create(const struct mv_blk_setup *setup, struct mv_virtio **ret_virtio);
 

@@ -8,11 +8,9 @@
  *   0x00c VendorID     0x044 QueueReady    0x080 QueueDesc...     0x100 Config
  *   0x010 features     0x050 QueueNotify   0x090 QueueAvail...
  *
- * Two threads meet here.  The registers belong to the vCPUs, under the device's
- * lock.  The queues are the driver's to set up until DRIVER_OK; then the loop
- * thread's, until a reset has been carried out; `phase` says whose turn it is.
- * The rest that both touch is atomic.  The doorbell rings in the loop thread by
- * an eventfd, which KVM signals by itself once it is wired (ioeventfd).
+ * The registers belong to the vCPUs, under the device's lock; the loop thread adds bits to
+ * InterruptStatus and Status, which are atomic.  KVM signals the doorbell's eventfd by itself,
+ * once there is an ioeventfd.
  *
  * What the registers read as stands in a page of memory, which the guest can read
  * as it is, without an exit: each interrupt begins with a look at InterruptStatus.
@@ -31,8 +29,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 
 enum {
     MAGIC_VALUE = 0x000,
@@ -64,41 +60,11 @@ enum {
 #define MAGIC  0x74726976u /* "virt" */
 #define VENDOR 0x4d56564du /* "MVVM" */
 
-/* virtio 1.2, 2.1 */
-enum {
-    S_ACKNOWLEDGE = 1,
-    S_DRIVER = 2,
-    S_DRIVER_OK = 4,
-    S_FEATURES_OK = 8,
-    S_NEEDS_RESET = 64,
-    S_FAILED = 128,
-};
-
 enum { I_USED_BUFFER = 1, I_CONFIG_CHANGE = 2 };
-
-/* 3.1.1: the steps of the driver's initialization, in this order only. */
-static const struct {
-    uint8_t from, to;
-} steps[] = {
-    {0, S_ACKNOWLEDGE},
-    {S_ACKNOWLEDGE, S_ACKNOWLEDGE | S_DRIVER},
-    {S_ACKNOWLEDGE | S_DRIVER, S_ACKNOWLEDGE | S_DRIVER | S_FEATURES_OK},
-    {S_ACKNOWLEDGE | S_DRIVER | S_FEATURES_OK,
-     S_ACKNOWLEDGE | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK},
-};
-
-/* Whose the queues are. */
-enum phase {
-    PHASE_SET_UP,   /* the driver's: vCPUs, under the lock */
-    PHASE_STARTING, /* the loop thread's, which has not noticed yet */
-    PHASE_LIVE,     /* the loop thread's */
-    PHASE_STOPPING, /* still its, until it has stopped the device */
-};
 
 /* What has to be kept to go on elsewhere, with the queues' states and the page. */
 struct mmio_state {
     uint32_t device_features_sel, driver_features_sel, queue_sel;
-    uint64_t driver_features;
     uint32_t config_generation;
 };
 
@@ -106,16 +72,10 @@ struct mmio {
     struct mmio_state state; /* under the device's lock */
     struct mv_virtio *virtio;
     struct mv_device *device;
-    const struct mv_mem *mem;
     struct mv_irq irq;
     struct mv_ioeventfd ioeventfd;
-    struct mv_loop *loop;
     struct mv_log *log;
-    struct mv_backpressure backpressure;
-    bool told_of_events;            /* that they cannot be created: once, a guest could repeat it */
-    bool ioeventfd_tried;           /* the loop thread's */
-    struct mv_loop_source doorbell; /* its fd is an eventfd, made at the first DRIVER_OK */
-    atomic_int phase;               /* see enum phase; stores release what was done before */
+    bool ioeventfd_tried; /* the loop thread's */
 
     /* What the guest reads.  The loop thread adds bits to InterruptStatus and Status,
      * the rest is written by vCPUs and under the lock. */
@@ -128,40 +88,9 @@ static _Atomic uint32_t *at(const struct mmio *mmio, uint64_t offset)
     return &mmio->page[offset / 4];
 }
 
-/* ---- from here on: the loop thread, and those that share its functions ---- */
-
-static void interrupt(struct mmio *mmio, uint32_t why)
-{
-    atomic_fetch_or(at(mmio, INTERRUPT_STATUS), why);
-    /* an edge */
-    mv_irq_set(&mmio->irq, true);
-    mv_irq_set(&mmio->irq, false);
-}
-
-static void on_interrupt(void *context)
-{
-    interrupt(context, I_USED_BUFFER);
-}
-
-/* 2.1.2: says that it needs a reset, and if the driver has got that far, interrupts. */
-static void needs_reset(struct mmio *mmio)
-{
-    if (atomic_fetch_or(at(mmio, STATUS), S_NEEDS_RESET) & S_NEEDS_RESET)
-        return;
-    if (atomic_load(&mmio->phase) != PHASE_SET_UP)
-        interrupt(mmio, I_CONFIG_CHANGE);
-}
-
-static void on_broken(void *context)
-{
-    needs_reset(context);
-}
-
 static struct mv_queue *selected_queue(const struct mmio *mmio)
 {
-    uint32_t sel = mmio->state.queue_sel;
-
-    return sel < mmio->virtio->queue_count ? &mmio->virtio->queues[sel] : NULL;
+    return mv_virtio_queue(mmio->virtio, mmio->state.queue_sel);
 }
 
 static uint32_t half(uint64_t value, uint32_t sel)
@@ -182,11 +111,9 @@ static void refresh_registers(struct mmio *mmio)
 
 static void refresh_config(struct mmio *mmio)
 {
-    const struct mv_virtio *virtio = mmio->virtio;
-
     for (uint64_t offset = CONFIG; offset < MV_VIRTIO_MMIO_SIZE; offset += 4)
         atomic_store(at(mmio, offset),
-                     (uint32_t)virtio->ops->config_read(virtio->state, offset - CONFIG, 4));
+                     (uint32_t)mv_virtio_read_config(mmio->virtio, offset - CONFIG, 4));
     atomic_store(at(mmio, CONFIG_GENERATION), mmio->state.config_generation);
 }
 
@@ -196,7 +123,7 @@ static void init_page(struct mmio *mmio)
     memset((void *)mmio->page, 0xff, MV_PAGE_SIZE);
     atomic_store(at(mmio, MAGIC_VALUE), MAGIC);
     atomic_store(at(mmio, VERSION), 2);
-    atomic_store(at(mmio, DEVICE_ID), mmio->virtio->ops->id);
+    atomic_store(at(mmio, DEVICE_ID), mmio->virtio->ops.id);
     atomic_store(at(mmio, VENDOR_ID), VENDOR);
     atomic_store(at(mmio, INTERRUPT_STATUS), 0);
     atomic_store(at(mmio, STATUS), 0);
@@ -204,82 +131,45 @@ static void init_page(struct mmio *mmio)
     refresh_config(mmio);
 }
 
-/* Everything is as after power-on.  Under the lock; no one else uses the queues. */
-static void reset(struct mmio *mmio)
-{
-    uint32_t generation = mmio->state.config_generation;
+/* ---- what the device calls: see mv_virtio_transport ---- */
 
-    for (unsigned i = 0; i < mmio->virtio->queue_count; i++)
-        mv_queue_reset(&mmio->virtio->queues[i]);
-    mmio->virtio->ops->reset(mmio->virtio->state);
-    mmio->state = (struct mmio_state){.config_generation = generation};
-    atomic_store(&mmio->phase, PHASE_SET_UP);
-    refresh_registers(mmio);
-    refresh_config(mmio);
-    atomic_store(at(mmio, INTERRUPT_STATUS), 0);
-    atomic_store(at(mmio, STATUS), 0);
-    mmio->backpressure.gone(mmio->backpressure.context);
-}
-
-static void on_stopped(void *context)
+static void reset(void *context)
 {
     struct mmio *mmio = context;
 
-    pthread_mutex_lock(&mmio->device->lock);
-    reset(mmio);
-    pthread_mutex_unlock(&mmio->device->lock);
+    mmio->state = (struct mmio_state){.config_generation = mmio->state.config_generation};
+    refresh_registers(mmio);
+    refresh_config(mmio);
+    atomic_store(at(mmio, INTERRUPT_STATUS), 0);
 }
 
-/* Any thread.  The eventfd is there before the phase leaves PHASE_SET_UP, and stays. */
-static void on_ring(void *context)
+/* One line for all queues, an edge each time. */
+static void interrupt(void *context, uint64_t queues)
 {
-    const struct mmio *mmio = context;
+    struct mmio *mmio = context;
 
-    if (atomic_load(&mmio->phase) != PHASE_SET_UP)
-        eventfd_write(mmio->doorbell.fd, 1);
+    atomic_fetch_or(at(mmio, INTERRUPT_STATUS), queues ? I_USED_BUFFER : I_CONFIG_CHANGE);
+    mv_irq_set(&mmio->irq, true);
+    mv_irq_set(&mmio->irq, false);
 }
 
 /* Lets KVM carry the doorbell.  Where it does not, each is an exit to us. */
-static void wire(struct mmio *mmio)
+static void live(void *context, int doorbell)
 {
-    uint64_t address = mmio->device->desc.base + QUEUE_NOTIFY;
+    struct mmio *mmio = context;
     int error;
 
     if (!mmio->ioeventfd.add || mmio->ioeventfd_tried)
         return;
     mmio->ioeventfd_tried = true;
-    error = mmio->ioeventfd.add(mmio->ioeventfd.context, address, mmio->doorbell.fd);
+    error = mmio->ioeventfd.add(mmio->ioeventfd.context, mmio->device->desc.base + QUEUE_NOTIFY,
+                                doorbell);
     if (error)
         mv_log(mmio->log, MV_LOG_WARNING, "%s: KVM does not carry its doorbell: %s",
                mmio->device->desc.name, strerror(-error));
 }
 
-static void on_doorbell(void *context, uint32_t events)
-{
-    struct mmio *mmio = context;
-    const struct mv_virtio *virtio = mmio->virtio;
-    int starting = PHASE_STARTING;
-
-    (void)events;
-    if (atomic_compare_exchange_strong(&mmio->phase, &starting, PHASE_LIVE)) {
-        wire(mmio);
-        virtio->ops->activate(virtio->state);
-    }
-    switch (atomic_load(&mmio->phase)) {
-    case PHASE_LIVE:
-        if (!(atomic_load(at(mmio, STATUS)) & S_NEEDS_RESET))
-            virtio->ops->notify(virtio->state);
-        break;
-    case PHASE_STOPPING: virtio->ops->stop(virtio->state); break;
-    }
-}
-
 /* ---- the registers: vCPU threads, under the device's lock ---- */
-
-static bool is_set_up(const struct mmio *mmio)
-{
-    return atomic_load(&mmio->phase) == PHASE_SET_UP;
-}
 
 static void set_half(uint64_t *value, uint32_t sel, uint32_t part)
 {
@@ -292,96 +182,9 @@ static uint64_t read_mmio(void *context, uint64_t offset, unsigned size)
     const struct mmio *mmio = context;
 
     if (offset >= CONFIG)
-        return mmio->virtio->ops->config_read(mmio->virtio->state, offset - CONFIG, size);
+        return mv_virtio_read_config(mmio->virtio, offset - CONFIG, size);
     /* 4.2.2.2: the driver must use 32 bits */
     return size == 4 && offset % 4 == 0 ? atomic_load(at(mmio, offset)) : UINT64_MAX;
-}
-
-/* Without these there can be no device: it fails, and the driver may try again. */
-static bool open_events(struct mmio *mmio)
-{
-    int error = 0;
-
-    if (mmio->doorbell.fd >= 0)
-        return true;
-    mmio->doorbell.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (mmio->doorbell.fd < 0)
-        error = -errno;
-    else /* by edges: each ring is one, and the counter need not be read */
-        error = mv_loop_watch(mmio->loop, &mmio->doorbell, EPOLLIN | EPOLLET);
-    if (error) {
-        if (!mmio->told_of_events)
-            mv_log(mmio->log, MV_LOG_WARNING, "%s: cannot create its events: %s",
-                   mmio->device->desc.name, strerror(-error));
-        mmio->told_of_events = true;
-        mv_close_fd(&mmio->doorbell.fd);
-    }
-    return !error;
-}
-
-static bool features_are_good(const struct mmio *mmio)
-{
-    uint64_t features = mmio->state.driver_features;
-
-    return !(features & ~mmio->virtio->offered) && features & MV_VIRTIO_F_VERSION_1;
-}
-
-static bool any_queue_ready(const struct mmio *mmio)
-{
-    for (unsigned i = 0; i < mmio->virtio->queue_count; i++)
-        if (mmio->virtio->queues[i].state.ready)
-            return true;
-    return false;
-}
-
-static void start_device(struct mmio *mmio)
-{
-    if (!any_queue_ready(mmio) || !open_events(mmio)) {
-        needs_reset(mmio);
-        interrupt(mmio, I_CONFIG_CHANGE); /* 2.1.2: DRIVER_OK is set */
-        return;
-    }
-    atomic_store(&mmio->phase, PHASE_STARTING);
-    eventfd_write(mmio->doorbell.fd, 1);
-}
-
-static void write_status(struct mmio *mmio, uint32_t value)
-{
-    uint32_t status = atomic_load(at(mmio, STATUS)) & ~(uint32_t)S_NEEDS_RESET;
-    unsigned i = 0;
-
-    value &= ~(uint32_t)S_NEEDS_RESET; /* ours; the driver gives it back as it found it */
-    if (value == status)
-        return;
-    if (value & S_FAILED) { /* the driver has given up */
-        atomic_fetch_or(at(mmio, STATUS), S_FAILED);
-        return;
-    }
-    while (i < MV_COUNT(steps) && (steps[i].from != status || steps[i].to != value))
-        i++;
-    if (i == MV_COUNT(steps)) {
-        needs_reset(mmio);
-        return;
-    }
-    /* 2.2.2: the driver finds out by reading that FEATURES_OK did not stay */
-    if (value & S_FEATURES_OK && !features_are_good(mmio))
-        return;
-    mmio->virtio->features = mmio->state.driver_features;
-    atomic_fetch_or(at(mmio, STATUS), value);
-    if (value & S_DRIVER_OK)
-        start_device(mmio);
-}
-
-/* 4.2.2: "Writing zero to this register triggers a device reset."  If something may
- * be in flight, the loop thread ends that first; see is_busy. */
-static void begin_reset(struct mmio *mmio)
-{
-    if (is_set_up(mmio)) {
-        reset(mmio);
-        return;
-    }
-    atomic_store(&mmio->phase, PHASE_STOPPING);
-    eventfd_write(mmio->doorbell.fd, 1);
 }
 
 /* QueueNum and the rings' addresses may be written only while the queue is not
@@ -394,8 +197,10 @@ static void write_queue(struct mmio *mmio, uint64_t offset, uint32_t value)
     if (!queue)
         return;
     state = &queue->state;
-    if (!is_set_up(mmio) || (state->ready && offset != QUEUE_READY)) {
-        needs_reset(mmio);
+    if (!mv_virtio_may_set_up(mmio->virtio))
+        return;
+    if (state->ready && offset != QUEUE_READY) {
+        mv_virtio_needs_reset(mmio->virtio);
         return;
     }
     switch (offset) {
@@ -406,25 +211,22 @@ static void write_queue(struct mmio *mmio, uint64_t offset, uint32_t value)
     case QUEUE_DRIVER_HIGH: set_half(&state->avail, 1, value); break;
     case QUEUE_DEVICE_LOW: set_half(&state->used, 0, value); break;
     case QUEUE_DEVICE_HIGH: set_half(&state->used, 1, value); break;
-    case QUEUE_READY:
-        state->ready = false;
-        if (value && (!(atomic_load(at(mmio, STATUS)) & S_FEATURES_OK) ||
-                      !mv_queue_enable(queue, mmio->mem, mmio->virtio->features)))
-            needs_reset(mmio);
-        break;
+    case QUEUE_READY: mv_virtio_enable_queue(mmio->virtio, queue, value); break;
     }
 }
 
 static void write_register(struct mmio *mmio, uint64_t offset, uint32_t value)
 {
     struct mmio_state *state = &mmio->state;
+    uint64_t features;
 
     switch (offset) {
     case DEVICE_FEATURES_SEL: state->device_features_sel = value; break;
     case DRIVER_FEATURES_SEL: state->driver_features_sel = value; break;
     case DRIVER_FEATURES:
-        if (!(atomic_load(at(mmio, STATUS)) & S_FEATURES_OK))
-            set_half(&state->driver_features, state->driver_features_sel, value);
+        features = mmio->virtio->accepted;
+        set_half(&features, state->driver_features_sel, value);
+        mv_virtio_accept(mmio->virtio, features);
         break;
     case QUEUE_SEL: state->queue_sel = value; break;
     case QUEUE_NUM:
@@ -436,16 +238,10 @@ static void write_register(struct mmio *mmio, uint64_t offset, uint32_t value)
     case QUEUE_DEVICE_HIGH:
     case QUEUE_READY: write_queue(mmio, offset, value); break;
     case QUEUE_NOTIFY: /* whichever queue it names: the device looks at all */
-        if (!is_set_up(mmio))
-            eventfd_write(mmio->doorbell.fd, 1);
+        mv_virtio_ring(mmio->virtio);
         break;
     case INTERRUPT_ACK: atomic_fetch_and(at(mmio, INTERRUPT_STATUS), ~value); break;
-    case STATUS:
-        if (value == 0)
-            begin_reset(mmio);
-        else if (atomic_load(&mmio->phase) != PHASE_STOPPING)
-            write_status(mmio, value);
-        break;
+    case STATUS: mv_virtio_write_status(mmio->virtio, value); break;
     }
 }
 
@@ -454,7 +250,7 @@ static void write_mmio(void *context, uint64_t offset, unsigned size, uint64_t v
     struct mmio *mmio = context;
 
     if (offset >= CONFIG) {
-        mmio->virtio->ops->config_write(mmio->virtio->state, offset - CONFIG, size, value);
+        mv_virtio_write_config(mmio->virtio, offset - CONFIG, size, value);
         refresh_config(mmio);
     } else if (size == 4) {
         write_register(mmio, offset, (uint32_t)value);
@@ -463,13 +259,11 @@ static void write_mmio(void *context, uint64_t offset, unsigned size, uint64_t v
     }
 }
 
-/* A reset is over before the vCPU goes on: drivers take that for granted (Linux frees
- * the memory), so that here alone a vCPU does wait for a disk. */
 static bool is_busy(void *context)
 {
-    struct mmio *mmio = context;
+    const struct mmio *mmio = context;
 
-    return atomic_load(&mmio->phase) == PHASE_STOPPING;
+    return mv_virtio_is_resetting(mmio->virtio);
 }
 
 /* 2.5.1: a driver that reads in between finds that the generation has changed. */
@@ -477,21 +271,19 @@ static void rescan(void *context)
 {
     struct mmio *mmio = context;
 
-    if (!mmio->virtio->ops->rescan(mmio->virtio->state))
+    if (!mv_virtio_rescan(mmio->virtio))
         return;
     atomic_store(at(mmio, CONFIG_GENERATION), ++mmio->state.config_generation);
     mmio->state.config_generation++;
     refresh_config(mmio);
-    if (!is_set_up(mmio))
-        interrupt(mmio, I_CONFIG_CHANGE);
+    mv_virtio_tell_config(mmio->virtio);
 }
 
 static void destroy(void *context)
 {
     struct mmio *mmio = context;
 
-    mmio->virtio->ops->destroy(mmio->virtio->state);
-    mv_close_fd(&mmio->doorbell.fd);
+    mv_virtio_destroy(mmio->virtio);
     free(mmio->own_page);
     free(mmio);
 }
@@ -511,24 +303,23 @@ int mv_virtio_mmio_create(struct mv_device *device, const struct mv_device_env *
         mmio->own_page = malloc(MV_PAGE_SIZE);
     if (!mmio || (!env->page && !mmio->own_page)) {
         free(mmio);
-        virtio->ops->destroy(virtio->state);
+        mv_virtio_destroy(virtio);
         return -ENOMEM;
     }
     mmio->page = env->page ? env->page : mmio->own_page;
     mmio->virtio = virtio;
-    mmio->mem = env->mem;
     mmio->device = device;
     mmio->irq = env->irq;
     mmio->ioeventfd = env->ioeventfd;
-    mmio->loop = env->loop;
     mmio->log = env->log;
-    mmio->doorbell = (struct mv_loop_source){.fd = -1, .fn = on_doorbell, .context = mmio};
-    mmio->backpressure = env->backpressure;
-    virtio->host = (struct mv_virtio_host){.interrupt = on_interrupt,
-                                           .broken = on_broken,
-                                           .stopped = on_stopped,
-                                           .ring = on_ring,
-                                           .context = mmio};
+    mv_virtio_attach(virtio,
+                     &(struct mv_virtio_transport){.live = live,
+                                                   .interrupt = interrupt,
+                                                   .reset = reset,
+                                                   .context = mmio,
+                                                   .status = at(mmio, STATUS),
+                                                   .device = device},
+                     env);
     init_page(mmio);
     device->ops = &ops;
     device->busy = is_busy;

@@ -4,8 +4,7 @@
 #ifndef MV_VIRTIO_MMIO_H
 #define MV_VIRTIO_MMIO_H
 
-#include "dev/dev.h"
-#include "virtio.h"
+#include "device.h"
 
 /* Bytes of a slot: registers, then 256 bytes of configuration. */
 #define MV_VIRTIO_MMIO_SIZE 0x200
