@@ -253,8 +253,8 @@ struct mv_config {
     size_t trace_records; /**< how many exits to keep for each vCPU, see trace.h; rounded up to a
                            * power of two, at most MV_TRACE_MAX; 48 bytes each, none before it is
                            * needed. 0: none */
-    const struct mv_custom_virtio *virtio;   /**< an array, all of the same size: after the disks */
-    size_t virtio_count;                     /**< together with disk_count 0 to MV_DISKS_MAX */
+    const struct mv_custom_virtio *virtio; /**< an array, all of the same size: after the disks */
+    size_t virtio_count; /**< together with disk_count and rng 0 to MV_DISKS_MAX */
     const struct mv_custom_memory *memories; /**< an array, all of the same size */
     size_t memory_count;                     /**< 0 to MV_MEMORIES_MAX */
     const char *linux_append; /**< words to put before append, unless the kernel is a Multiboot one,
@@ -262,6 +262,8 @@ struct mv_config {
     const char *const *initrds; /**< an array of paths: more of them, put behind `initrd`, each at
                                  * a multiple of 4 bytes, as Linux's initramfs takes them */
     size_t initrd_count;        /**< 0 to MV_INITRDS_MAX */
+    bool rng;                   /**< an entropy device (virtio 1.2, 5.4), "rng0", behind all other
+                                 * virtio devices: random bytes of the host's, getrandom(2) */
 };
 
 /** A machine: what mv_machine_create makes and mv_machine_destroy ends. */

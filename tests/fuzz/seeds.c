@@ -214,6 +214,13 @@ static const uint8_t slow[] = {
     0x0e, 0xff, 0xff, 0xff, 0xff,               /* reset and begin */
     0x00, 2, 0, 2, 0, 0x0d};
 
+/* As fuzz-rng has them: two buffers of a chain, a doorbell, a reset, one more. */
+static const uint8_t entropy[] = {
+    0x80, 0xff, 0xff, 0xff, 0xff, 3,
+    0, 2, 0x0d, 0, 0, 5, 0, 0x0d, 0x10, 0, 64, 0, 1, 2,
+    1, 0xff, 0xff, 0xff, 0xff, 3,
+    0, 1, 0x0d, 0, 0, 5, 0, 2};
+
 /* clang-format on */
 
 static bool write_virtio(void)
@@ -221,6 +228,7 @@ static bool write_virtio(void)
     return write_seed("queue", 0, NULL, chain, sizeof(chain)) &&
            write_seed("queue", 1, NULL, indirect, sizeof(indirect)) &&
            write_seed("queue", 2, NULL, longest, sizeof(longest)) &&
+           write_seed("rng", 0, NULL, entropy, sizeof(entropy)) &&
            write_seed("virtio_mmio", 0, NULL, registers, sizeof(registers)) &&
            write_seed("virtio_mmio", 1, NULL, held, sizeof(held)) &&
            write_seed("blk", 0, NULL, requests, sizeof(requests)) &&

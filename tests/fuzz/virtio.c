@@ -264,6 +264,35 @@ static enum mv_disk_cache cache_of(uint8_t disk)
     return disk & FUZZ_WRITETHROUGH ? MV_CACHE_WRITETHROUGH : MV_CACHE_WRITEBACK;
 }
 
+/* Behind registers. */
+static void attach(struct mv_virtio *virtio, uint8_t disk)
+{
+    struct mv_device_env env = {.mem = &fuzz_mem,
+                                .irq = {on_line, NULL, 8},
+                                .backpressure = {on_gone, NULL},
+                                .loop = &loop,
+                                .log = &mute,
+                                .wake = -1};
+
+    if (disk & FUZZ_WIRED) {
+        env.page = page;
+        env.ioeventfd = (struct mv_ioeventfd){add_ioeventfd, NULL};
+    }
+    device = (struct mv_device){.desc = {.name = "vda", .bytes = MV_VIRTIO_MMIO_SIZE, .irq = 8}};
+    pthread_mutex_init(&device.lock, NULL);
+    fuzz_require(mv_virtio_mmio_create(&device, &env, virtio) == 0, "a transport can be had");
+}
+
+/* What no device has yet. */
+static void begin_device(uint8_t disk)
+{
+    io.disk = disk;
+    io.held_count = io.done_count = io.operations = 0;
+    io.listening = false;
+    turns = 0;
+    fuzz_require(mv_loop_init(&loop) == 0, "a loop can be had");
+}
+
 void fuzz_device_start(uint8_t disk)
 {
     static mv_engine_create_fn *const engines[] = {create, NULL};
@@ -284,28 +313,22 @@ void fuzz_device_start(uint8_t disk)
                                  .engines = engines,
                                  .loop = &loop,
                                  .log = &mute};
-    struct mv_device_env env = {.mem = &fuzz_mem,
-                                .irq = {on_line, NULL, 8},
-                                .backpressure = {on_gone, NULL},
-                                .loop = &loop,
-                                .log = &mute,
-                                .wake = -1};
     struct mv_virtio *virtio;
 
     image_fd = image.fd;
-    io.disk = disk;
-    io.held_count = io.done_count = io.operations = 0;
-    io.listening = false;
-    turns = 0;
-    if (disk & FUZZ_WIRED) {
-        env.page = page;
-        env.ioeventfd = (struct mv_ioeventfd){add_ioeventfd, NULL};
-    }
-    fuzz_require(mv_loop_init(&loop) == 0, "a loop can be had");
+    begin_device(disk);
     fuzz_require(mv_blk_create(&setup, &virtio) == 0, "a device can be had");
-    device = (struct mv_device){.desc = {.name = "vda", .size = MV_VIRTIO_MMIO_SIZE, .irq = 8}};
-    pthread_mutex_init(&device.lock, NULL);
-    fuzz_require(mv_virtio_mmio_create(&device, &env, virtio) == 0, "a transport can be had");
+    attach(virtio, disk);
+}
+
+void fuzz_rng_start(uint8_t wired)
+{
+    struct mv_virtio *virtio;
+
+    image_fd = -1;
+    begin_device(wired & FUZZ_WIRED);
+    fuzz_require(mv_rng_create(&virtio) == 0, "a device can be had");
+    attach(virtio, wired);
 }
 
 uint64_t fuzz_read(uint64_t offset, unsigned size)
@@ -439,7 +462,8 @@ void fuzz_device_stop(void)
     check_page();
     check_memory_stays();
     fuzz_require(!loop.pollers, "nothing is polled after a reset");
-    check_disk();
+    if (image_fd >= 0)
+        check_disk();
     device.ops->destroy(device.state);
     pthread_mutex_destroy(&device.lock);
     mv_loop_done(&loop);

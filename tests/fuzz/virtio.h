@@ -15,6 +15,7 @@
 #include "core/util.h"
 #include "virtio/blk.h"
 #include "virtio/mmio.h"
+#include "virtio/rng.h"
 
 #define FUZZ_LOW       0x8000u
 #define FUZZ_HIGH      0x100000ull
@@ -80,6 +81,7 @@ enum {
 #define FUZZ_QUEUES 3
 
 void fuzz_device_start(uint8_t disk);
+void fuzz_rng_start(uint8_t wired); /* FUZZ_WIRED, or 0 */
 
 /* Completes what is in flight, resets, checks what is true at the end, and frees all. */
 void fuzz_device_stop(void);

@@ -76,7 +76,8 @@ Test(options, short_ones_all)
 Test(options, long_ones_all)
 {
     cr_assert(parse("--kernel", "k", "--initrd=i", "--append", "quiet", "--memory=64M", "--cpus",
-                    "2", "--verbose", "--step", "--timeline", "t", NULL));
+                    "2", "--verbose", "--step", "--rng", "--timeline", "t", NULL));
+    cr_expect(options.rng);
     cr_expect_str_eq(options.kernel, "k");
     cr_expect_str_eq(options.initrd, "i");
     cr_expect_str_eq(options.append, "quiet");

@@ -428,6 +428,7 @@ static int run(const struct mv_options *options, uint64_t began)
         .single_step = options->step,
         .disks = options->disks,
         .disk_count = options->disk_count,
+        .rng = options->rng,
         .tables_only = options->dump != NULL,
         .trace_records = options->trace_records,
     };

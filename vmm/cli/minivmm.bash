@@ -52,7 +52,7 @@ _minivmm()
     fi
     if [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "-k --kernel -i --initrd -a --append -m --memory -c --cpus \
-            -d --disk --timeline --trace --dump-acpi --dump-dtb --step --gdb -v --verbose -h --help -V --version" -- "$current")
+            -d --disk --rng --timeline --trace --dump-acpi --dump-dtb --step --gdb -v --verbose -h --help -V --version" -- "$current")
         return
     fi
     compopt -o filenames

@@ -47,6 +47,7 @@ const char mv_help_text[] =
     "                         cache=MODE   writeback (the default: stable when the guest\n"
     "                                      flushes), writethrough, or unsafe (never)\n"
     "                         io=HOW       uring or threads (the first where possible)\n"
+    "      --rng            an entropy device (virtio-rng): random bytes of the host's\n"
     "      --timeline FILE  write when each step of the start and end happened\n"
     "      --trace FILE[,records=N]\n"
     "                       write every exit with its times, the newest N (1048576) of each\n"
@@ -364,6 +365,7 @@ static bool set_option(struct mv_options *options, int option, const char *word,
     case 'd': return add_disk(options, optarg, message);
     case 't': options->timeline = optarg; return true;
     case 'T': return set_trace(options, optarg, message);
+    case 'r': options->rng = true; return true;
     case 's': options->step = true; return true;
     case 'g': set_gdb(options, optarg); return true;
     case 'A': return set_dump(options, "acpi", message);
@@ -386,6 +388,7 @@ bool mv_options_parse(int argc, char **argv, struct mv_options *options, char me
         {"memory", required_argument, NULL, 'm'},
         {"cpus", required_argument, NULL, 'c'},
         {"disk", required_argument, NULL, 'd'},
+        {"rng", no_argument, NULL, 'r'},
         {"timeline", required_argument, NULL, 't'},
         {"trace", required_argument, NULL, 'T'},
         {"step", no_argument, NULL, 's'},

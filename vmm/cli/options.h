@@ -28,7 +28,7 @@ struct mv_options {
     const char *linux_append; /* what is put before that, if it is Linux; NULL: nothing */
     uint64_t memory;          /* bytes; 0: default */
     unsigned cpus;            /* 0: default */
-    bool verbose, step;
+    bool verbose, step, rng;
     bool explain; /* tell what is wrong, before and after */
     struct mv_disk disks[MV_DISKS_MAX];
     char *disk_words[MV_DISKS_MAX]; /* what the disks' strings point into; to be freed */

@@ -13,6 +13,7 @@
 #include "layout.h"
 #include "virtio/blk.h"
 #include "virtio/mmio.h"
+#include "virtio/rng.h"
 
 /* clang-format off */
 static const struct mv_device_entry entries[] = {
@@ -110,15 +111,12 @@ int mv_board_add_late(struct mv_board *board, const struct mv_arch *arch,
 }
 
 /* All slots are alike, but for their names. */
-static struct mv_device_desc take_slot(struct mv_board *board, bool is_custom)
+static struct mv_device_desc take_slot(struct mv_board *board, const char *name)
 {
     unsigned index = board->slot_count++;
     struct mv_slot *slot = &board->slots[index];
 
-    if (is_custom)
-        snprintf(slot->name, sizeof(slot->name), "virtio%u", board->virtio_count % 100);
-    else
-        snprintf(slot->name, sizeof(slot->name), "vd%c", 'a' + index);
+    snprintf(slot->name, sizeof(slot->name), "%s", name);
     snprintf(slot->acpi_name, sizeof(slot->acpi_name), "VR%02u", index % 100);
     return (struct mv_device_desc){
         .name = slot->name,
@@ -167,7 +165,8 @@ int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
                       const struct mv_disk *disk, size_t disks, unsigned queues,
                       struct mv_bus *mmio, struct mv_error *err)
 {
-    struct mv_device_desc desc = take_slot(board, false);
+    const char name[] = {'v', 'd', (char)('a' + board->slot_count), '\0'};
+    struct mv_device_desc desc = take_slot(board, name);
     struct mv_virtio *virtio;
     struct mv_disk_file image;
     const char *warning = NULL;
@@ -199,16 +198,45 @@ int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
     return fill_slot(board, env, &desc, virtio, mmio, err);
 }
 
+int mv_board_add_built_in(struct mv_board *board, const struct mv_device_env *env,
+                          const struct mv_config *config, struct mv_bus *mmio, struct mv_error *err)
+{
+    const struct {
+        const char *name;
+        bool wanted;
+        int (*create)(struct mv_virtio **ret_virtio);
+    } built_in[] = {
+        {"rng0", config->rng, mv_rng_create},
+    };
+    int error = 0;
+
+    for (unsigned i = 0; !error && i < MV_COUNT(built_in); i++) {
+        struct mv_device_desc desc;
+        struct mv_virtio *virtio;
+
+        if (!built_in[i].wanted)
+            continue;
+        desc = take_slot(board, built_in[i].name);
+        error = map_pages(board) ? built_in[i].create(&virtio) : -ENOMEM;
+        error = error ? cannot_create(desc.name, error, err)
+                      : fill_slot(board, env, &desc, virtio, mmio, err);
+    }
+    return error;
+}
+
 /* ---- custom devices ---- */
 
 int mv_board_add_virtio(struct mv_board *board, const struct mv_device_env *env,
                         const struct mv_custom_virtio *custom, struct mv_bus *mmio,
                         struct mv_error *err)
 {
-    struct mv_device_desc desc = take_slot(board, true);
+    struct mv_device_desc desc;
     struct mv_virtio *virtio;
+    char name[12];
     int error = map_pages(board) ? mv_custom_virtio_create(custom, &virtio) : -ENOMEM;
 
+    snprintf(name, sizeof(name), "virtio%u", board->virtio_count % 100);
+    desc = take_slot(board, name);
     if (error)
         return cannot_create(desc.name, error, err);
     error = fill_slot(board, env, &desc, virtio, mmio, err);

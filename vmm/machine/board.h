@@ -49,6 +49,11 @@ int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
                       const struct mv_disk *disk, size_t disks, unsigned queues,
                       struct mv_bus *mmio, struct mv_error *err);
 
+/* Adds the built-in virtio devices that the configuration asks for, but for disks. */
+int mv_board_add_built_in(struct mv_board *board, const struct mv_device_env *env,
+                          const struct mv_config *config, struct mv_bus *mmio,
+                          struct mv_error *err);
+
 /* Adds the next custom virtio device, virtio0 first. */
 int mv_board_add_virtio(struct mv_board *board, const struct mv_device_env *env,
                         const struct mv_custom_virtio *custom, struct mv_bus *mmio,

@@ -41,8 +41,8 @@ static int check_guest(const struct mv_config *config, struct mv_error *err)
     if (config->flat && (!config->flat->code || config->flat->bytes == 0))
         return mv_fail(err, -EINVAL, NULL, "give it at least one byte of code",
                        "a flat binary without code");
-    if (config->bare &&
-        (config->disk_count || config->virtio_count || config->console || config->tables_only))
+    if (config->bare && (config->disk_count || config->virtio_count || config->rng ||
+                         config->console || config->tables_only))
         return mv_fail(err, -EINVAL, NULL, "take a machine that is not bare",
                        "a bare machine has no disks, virtio devices, console and tables");
     return 0;
@@ -50,10 +50,10 @@ static int check_guest(const struct mv_config *config, struct mv_error *err)
 
 static int check_lists(const struct mv_config *config, struct mv_error *err)
 {
-    if (config->disk_count + config->virtio_count > MV_DISKS_MAX)
+    if (config->disk_count + config->virtio_count + config->rng > MV_DISKS_MAX)
         return mv_fail(err, -EINVAL, NULL, NULL,
-                       "%zu disks and %zu custom virtio devices: at most %d are supported together",
-                       config->disk_count, config->virtio_count, MV_DISKS_MAX);
+                       "%zu virtio devices, the disks among them: at most %d are supported",
+                       config->disk_count + config->virtio_count + config->rng, MV_DISKS_MAX);
     if (config->initrd_count > MV_INITRDS_MAX)
         return mv_fail(err, -EINVAL, NULL, NULL, "%zu more initrds: at most %d are supported",
                        config->initrd_count, MV_INITRDS_MAX);

@@ -161,7 +161,9 @@ static int init_virtio(struct mv_machine *machine, const struct mv_config *confi
                                   machine->cpus, &machine->mmio, err);
     for (size_t i = 0; !error && i < config->virtio_count; i++)
         error = mv_board_add_virtio(&machine->board, env, &config->virtio[i], &machine->mmio, err);
-    if (error || config->disk_count + config->virtio_count == 0)
+    if (!error)
+        error = mv_board_add_built_in(&machine->board, env, config, &machine->mmio, err);
+    if (error || machine->board.slot_count == 0)
         return error;
     machine->rescan = (struct mv_loop_source){
         .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .fn = on_rescan, .context = machine};

@@ -126,7 +126,8 @@ class Config(_Sized):
                 ("devices", POINTER(CustomDevice)), ("device_count", c_size_t), ("hooks", POINTER(Hook)), ("hook_count", c_size_t),
                 ("trace_records", c_size_t), ("virtio", c_void_p), ("virtio_count", c_size_t),
                 ("memories", POINTER(CustomMemory)), ("memory_count", c_size_t), ("linux_append", c_char_p),
-                ("initrds", POINTER(c_char_p)), ("initrd_count", c_size_t)]
+                ("initrds", POINTER(c_char_p)), ("initrd_count", c_size_t),
+                ("rng", c_bool)]
 
 
 class WalkLevel(Structure):

@@ -643,6 +643,7 @@ class Machine(metaclass=_Brief):
     kernel, initrd (several: one behind the other), append, memory (bytes), cpus, disks: as the program's options.
     code, mode, address: machine code instead of a kernel.  bare: without devices, interrupts and tables.
     single_step: an exit after each instruction, for explain().  trace_records: how many exits Vcpu.trace() keeps.
+    rng: an entropy device (virtio), whose bytes are the host's.
     hooks, devices, memories: what the caller adds.
     output, input: file descriptors of the serial console.  log: called with each message.
 
@@ -654,7 +655,7 @@ class Machine(metaclass=_Brief):
                  bare: bool = False, single_step: bool = False, trace_records: int = 0, output: int = -1,
                  input: int = -1,  # pylint: disable=redefined-builtin
                  disks: Sequence[Disk] = (), hooks: Sequence[Hook] = (), devices: Sequence[Device] = (),
-                 memories: Sequence[Memory] = (),
+                 memories: Sequence[Memory] = (), rng: bool = False,
                  log: Optional[Callable[[str], None]] = None) -> None:
         self._handle: Optional[_MachineHandle] = None
         self._keeps: list[object] = []
@@ -668,7 +669,7 @@ class Machine(metaclass=_Brief):
         initrds = [_text(path) for path in ([initrd] if isinstance(initrd, (str, bytes, os.PathLike)) else initrd or ())]
         config = _abi.Config(kernel=_text(kernel), append=_text(append),
                              initrds=(ctypes.c_char_p * len(initrds))(*initrds), initrd_count=len(initrds),
-                             memory=memory, cpus=cpus, bare=bare, single_step=single_step, trace_records=trace_records)
+                             memory=memory, cpus=cpus, bare=bare, single_step=single_step, trace_records=trace_records, rng=rng)
         if code is not None:
             config.flat = ctypes.pointer(_abi.Flat(mode, address, code, len(code)))
         if not bare:
