@@ -10,6 +10,7 @@
 #define MINIVMM_DEVICE_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "minivmm.h"
@@ -57,6 +58,12 @@ struct mv_device_desc {
      * peripheral interrupt n, INTID 32 + n; serial0 has 0, disks and virtio devices 16 and so on to
      * 31.  A bare machine has no interrupt controller, and no lines. */
     int irq;
+
+    uint32_t clock; /**< Hz, the device tree's clock-frequency; 0: it has none */
+    bool primecell; /**< device tree: one of Arm's PrimeCells: "arm,primecell" is added to
+                     * compatible, and the clock that they need */
+    bool coherent;  /**< device tree: it reaches memory as vCPUs do, through their caches */
+    bool console;   /**< device tree: the console, where the command line names none */
 };
 
 /**

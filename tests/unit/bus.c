@@ -192,10 +192,41 @@ static bool is_probe_busy(void *state)
 
 Test(bus, a_device_of_ours_is_asked_whether_it_is_busy)
 {
+    static const struct mv_device_inner_ops inner = {.busy = is_probe_busy};
+
     add(0, 0x100, 16);
-    probes[0].device.busy = is_probe_busy;
+    probes[0].device.inner = &inner;
     for (unsigned i = 0; i < 4; i++)
         cr_expect_eq(mv_device_is_busy(mv_bus_write(&bus, 0x100, 1, 1)), i % 2 == 0);
+}
+
+static bool is_probe_flushed(void *state)
+{
+    return is_probe_busy(state);
+}
+
+static void stop_probe(void *state)
+{
+    struct probe *probe = state;
+
+    cr_assert(!is_locked(&probe->device.lock));
+    probe->holds++;
+}
+
+Test(bus, a_device_of_ours_is_flushed_and_then_stopped_any_other_is_done)
+{
+    static const struct mv_device_inner_ops inner = {.flush = is_probe_flushed, .stop = stop_probe};
+
+    add(0, 0x100, 16);
+    cr_expect(mv_device_flush(&probes[0].device));
+    mv_device_stop(&probes[0].device);
+    probes[0].device.inner = &inner;
+    cr_expect(!mv_device_flush(&probes[0].device));
+    mv_bus_write(&bus, 0x100, 1, 1);
+    cr_expect(mv_device_flush(&probes[0].device));
+    mv_device_stop(&probes[0].device);
+    cr_expect_eq(probes[0].holds, 1);
+    cr_expect(!mv_device_is_busy(&probes[0].device), "which it never is");
 }
 
 Test(bus, neighbours_do_not_overlap)

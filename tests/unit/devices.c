@@ -79,12 +79,11 @@ Test(devices, names_are_unique_and_short_and_each_is_found)
         const struct mv_device_desc *desc = &board.devices[i].desc;
 
         cr_expect_leq(strlen(desc->name), 15);
-        cr_expect_eq(mv_board_find(&board, desc->name), &board.devices[i]);
+        for (unsigned j = 0; j < i; j++)
+            cr_expect_str_neq(board.devices[j].desc.name, desc->name);
         cr_expect_eq(mv_bus_find(&ports, desc->base), &board.devices[i]);
         cr_expect_eq(desc->hid == NULL, desc->acpi_name == NULL);
     }
-    cr_expect_null(mv_board_find(&board, "serial"));
-    cr_expect_null(mv_board_find(&board, ""));
     cr_expect_eq(mmio.count, 0);
 }
 

@@ -20,8 +20,7 @@ enum {
     IRQ_PPI = 1,
     IRQ_EDGE = 1, /* the third: what a device's line does is an edge, as on x86-64 */
     IRQ_LEVEL_HIGH = 4,
-    SERIAL_CLOCK = 1843200, /* Hz */
-    BUS_CLOCK = 24000000,
+    BUS_CLOCK = 24000000, /* Hz */
     BYTES_OF_A_CPU = 256, /* generously */
     BYTES_OF_THE_REST = 32 * 1024,
 };
@@ -114,7 +113,7 @@ static void write_chosen(struct writer *w, const struct mv_fdt *fdt)
         const struct mv_device_desc *desc = &fdt->devices[i].desc;
         char path[64];
 
-        if (strcmp(desc->name, "serial0") != 0)
+        if (!desc->console || !desc->node)
             continue;
         snprintf(path, sizeof(path), "/%s@%llx", desc->node, (unsigned long long)desc->base);
         put_string(w, "stdout-path", path);
@@ -218,11 +217,13 @@ static void write_clock(struct writer *w)
 }
 
 /* arm/primecell.yaml, rtc/arm,pl031.yaml */
-static void write_primecell(struct writer *w)
+static void write_primecell(struct writer *w, const struct mv_device_desc *desc)
 {
-    static const char compatible[] = "arm,pl031\0arm,primecell";
+    char compatible[64 + sizeof("arm,primecell")];
+    size_t size = (size_t)snprintf(compatible, 64, "%s", desc->compatible) + 1;
 
-    put(w, "compatible", compatible, sizeof(compatible));
+    memcpy(compatible + mv_min(size, 64), "arm,primecell", sizeof("arm,primecell"));
+    put(w, "compatible", compatible, mv_min(size, 64) + sizeof("arm,primecell"));
     put32(w, "clocks", PHANDLE_CLOCK);
     put_string(w, "clock-names", "apb_pclk");
 }
@@ -233,16 +234,16 @@ static void write_device(struct writer *w, const struct mv_device_desc *desc)
     if (!desc->compatible)
         return;
     begin_at(w, desc->node, desc->base);
-    if (strcmp(desc->compatible, "arm,pl031") == 0)
-        write_primecell(w);
+    if (desc->primecell)
+        write_primecell(w, desc);
     else
         put_string(w, "compatible", desc->compatible);
     put_reg(w, (const uint64_t[]){desc->base, desc->bytes}, 2);
     if (desc->irq >= 0)
         put_cells(w, "interrupts", (const uint32_t[]){IRQ_SPI, (uint32_t)desc->irq, IRQ_EDGE}, 3);
-    if (strcmp(desc->compatible, "ns16550a") == 0)
-        put32(w, "clock-frequency", SERIAL_CLOCK);
-    if (strcmp(desc->compatible, "virtio,mmio") == 0)
+    if (desc->clock)
+        put32(w, "clock-frequency", desc->clock);
+    if (desc->coherent)
         put_flag(w, "dma-coherent");
     end(w);
 }

@@ -113,7 +113,8 @@ bool mv_device_is_busy(struct mv_device *device)
     bool busy;
 
     pthread_mutex_lock(&device->lock);
-    busy = device->ops->backpressure || device->busy(device->state);
+    busy = device->ops->backpressure ||
+           (device->inner && device->inner->busy && device->inner->busy(device->state));
     pthread_mutex_unlock(&device->lock);
     return busy;
 }
@@ -123,4 +124,22 @@ void mv_device_backpressure(struct mv_device *device)
     pthread_mutex_lock(&device->lock);
     device->ops->backpressure(device->state, &device->lock);
     pthread_mutex_unlock(&device->lock);
+}
+
+bool mv_device_flush(struct mv_device *device)
+{
+    bool done;
+
+    if (!device->inner || !device->inner->flush)
+        return true;
+    pthread_mutex_lock(&device->lock);
+    done = device->inner->flush(device->state);
+    pthread_mutex_unlock(&device->lock);
+    return done;
+}
+
+void mv_device_stop(struct mv_device *device)
+{
+    if (device->inner && device->inner->stop)
+        device->inner->stop(device->state);
 }

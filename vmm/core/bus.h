@@ -15,17 +15,29 @@
 
 #include "minivmm/device.h"
 
+/* What only a device of ours can do; each is optional. */
+struct mv_device_inner_ops {
+    /* Whether the host has yet to take what the guest wrote, and a vCPU that wrote has to wait
+     * until the device says that it is gone (mv_backpressure).  Under the lock. */
+    bool (*busy)(void *state);
+
+    /* The vCPUs are gone, the loop still runs: whether nothing is left to deliver.  If something
+     * is, the eventfd mv_device_env.wake is written later, and it is asked again.  Under the
+     * lock. */
+    bool (*flush)(void *state);
+
+    /* The loop has stopped: ends the device's threads, wherever they are.  Without the lock. */
+    void (*stop)(void *state);
+};
+
 /* A device on its machine: what the board made of a description. */
 struct mv_device {
     struct mv_device_desc desc;
     const struct mv_device_ops *ops;
     void *state;
-    bool is_custom; /* the embedder's */
-    /* Ours alone; optional.  Under the lock: whether the host has yet to take what the guest wrote,
-     * and a vCPU that wrote has to wait, until the device says that it is gone (mv_backpressure).
-     */
-    bool (*busy)(void *state);
-    pthread_mutex_t lock; /* taken by the dispatchers: mv_bus_* and the loop */
+    const struct mv_device_inner_ops *inner; /* NULL: none */
+    bool is_custom;                          /* the embedder's */
+    pthread_mutex_t lock;                    /* taken by the dispatchers: mv_bus_* and the loop */
 };
 
 #define MV_BUS_DEVICES 64
@@ -62,5 +74,9 @@ struct mv_device *mv_bus_write(const struct mv_bus *bus, uint64_t address, unsig
  * mv_device_ops.backpressure, which there has to be. */
 bool mv_device_is_busy(struct mv_device *device);
 void mv_device_backpressure(struct mv_device *device);
+
+/* As of mv_device_inner_ops, which there need not be. */
+bool mv_device_flush(struct mv_device *device);
+void mv_device_stop(struct mv_device *device);
 
 #endif

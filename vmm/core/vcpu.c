@@ -229,7 +229,7 @@ static bool access_devices(struct mv_vcpu *vcpu, const struct mv_bus *bus, struc
     if (!access->write)
         return mv_bus_read(bus, access->address, access->size, &access->value);
     device = mv_bus_write(bus, access->address, access->size, access->value);
-    if (device && (device->busy || device->ops->backpressure))
+    if (device && (device->inner || device->ops->backpressure))
         vcpu->written = device;
     return device;
 }

@@ -6,6 +6,8 @@
 #ifndef MV_DEV_DEV_H
 #define MV_DEV_DEV_H
 
+#include <stdatomic.h>
+
 #include "core/bus.h"
 #include "core/irq.h"
 #include "core/log.h"
@@ -51,7 +53,8 @@ struct mv_device_env {
     struct mv_backpressure backpressure;
     const struct mv_console *console; /* NULL: none; valid during create only */
     struct mv_timeline *timeline;
-    int wake; /* eventfd: written when the answer of mv_serial_flush may have changed */
+    atomic_int *console_error; /* why output was lost: 0, or a negative errno value */
+    int wake; /* eventfd: written when what mv_device_flush says may have changed */
 };
 
 /*
@@ -87,20 +90,5 @@ mv_device_create_fn mv_boot_timer_create;    /* boot_timer.c: marks on the timel
  * env->shutdown, to be freed by ops->destroy (free itself will do). */
 int mv_shutdown_device(struct mv_device *device, const struct mv_device_env *env,
                        const struct mv_device_ops *ops);
-
-/*
- * The serial port's last duty, with the vCPUs gone and the loop still running:
- * delivers what is buffered.  Takes the device's lock.  Returns true when
- * nothing is left to deliver; else the wake eventfd is written later, and it
- * is to be asked again.
- */
-bool mv_serial_flush(struct mv_device *device);
-
-/* Why output was lost: 0, or a negative errno value.  Takes the device's lock. */
-int mv_serial_lost(struct mv_device *device);
-
-/* Ends the serial port's threads, wherever they are: the host's descriptors are not used any
- * more.  Not under the device's lock; after the loop. */
-void mv_serial_stop(struct mv_device *device);
 
 #endif

@@ -73,7 +73,7 @@ struct serial {
     size_t out_head, out_used;
     bool held_back; /* somebody waits for room */
     struct mv_backpressure backpressure;
-    int lost; /* why there is no output any more: 0, or a negative errno value */
+    atomic_int *lost; /* why there is no output any more: 0, or a negative errno value */
     struct pump writer;
 
     /* Input: a queue. */
@@ -167,7 +167,7 @@ static void lose_output(struct serial *serial, int error)
     serial->console.out = -1; /* the file descriptor stays its owner's */
     if (error == EPIPE)
         return serial->shutdown.end(serial->shutdown.context, MV_END_STOPPED, 128 + SIGPIPE);
-    serial->lost = -error;
+    atomic_store(serial->lost, -error);
     mv_log(serial->log, MV_LOG_WARNING, "the guest's output is lost from here on: %s",
            strerror(error));
 }
@@ -268,26 +268,11 @@ static void quiesce(void *state)
     pthread_cond_signal(&serial->writer.wanted);
 }
 
-bool mv_serial_flush(struct mv_device *device)
+static bool is_flushed(void *state)
 {
-    struct serial *serial = device->state;
-    bool done;
+    const struct serial *serial = state;
 
-    pthread_mutex_lock(&device->lock);
-    done = serial->out_used == 0;
-    pthread_mutex_unlock(&device->lock);
-    return done;
-}
-
-int mv_serial_lost(struct mv_device *device)
-{
-    struct serial *serial = device->state;
-    int lost;
-
-    pthread_mutex_lock(&device->lock);
-    lost = serial->lost;
-    pthread_mutex_unlock(&device->lock);
-    return lost;
+    return serial->out_used == 0;
 }
 
 /* Once the guest has taken all that was kept, or never will. */
@@ -300,9 +285,9 @@ static void tell_of_dropped(struct serial *serial)
     serial->in_dropped = 0;
 }
 
-void mv_serial_stop(struct mv_device *device)
+static void stop(void *state)
 {
-    struct serial *serial = device->state;
+    struct serial *serial = state;
 
     stop_pump(serial, &serial->writer);
     stop_pump(serial, &serial->reader);
@@ -534,6 +519,9 @@ static const struct mv_device_ops ops = {
     .destroy = destroy,
 };
 
+static const struct mv_device_inner_ops inner = {
+    .busy = is_busy, .flush = is_flushed, .stop = stop};
+
 static struct mv_loop_source source(struct serial *serial, struct mv_device *device, int fd,
                                     void (*fn)(void *, uint32_t))
 {
@@ -570,6 +558,7 @@ int mv_serial_create(struct mv_device *device, const struct mv_device_env *env)
     serial->loop = env->loop;
     serial->log = env->log;
     serial->wake = env->wake;
+    serial->lost = env->console_error;
     serial->backpressure = env->backpressure;
     serial->console =
         env->console ? *env->console
@@ -585,7 +574,7 @@ int mv_serial_create(struct mv_device *device, const struct mv_device_env *env)
         return error;
     }
     device->ops = &ops;
-    device->busy = is_busy;
+    device->inner = &inner;
     device->state = serial;
     return 0;
 }

@@ -106,6 +106,9 @@ struct mv_uart_state {
     } fifo[MV_UART_FIFO];
 };
 
+/* Of the chip's clock input on a PC, in Hz: 16 times the highest baud rate. */
+#define MV_UART_CLOCK 1843200u
+
 struct mv_uart {
     struct mv_uart_state state;
     void (*line)(void *context, bool level); /* the interrupt pin */

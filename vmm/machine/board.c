@@ -3,12 +3,14 @@
  * architecture's layout.h, beside its drawing. */
 #include "board.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "arch/arch.h"
+#include "dev/uart.h"
 #include "embed/custom_virtio.h"
 #include "layout.h"
 #include "virtio/blk.h"
@@ -19,7 +21,7 @@
 static const struct mv_device_entry entries[] = {
     {{.name = "serial0", .compatible = "ns16550a", .node = "serial", .hid = "PNP0501",
       .acpi_name = "COM1", .space = MV_LAYOUT_SPACE, .base = MV_SERIAL_BASE, .bytes = 8,
-      .irq = MV_SERIAL_IRQ}, mv_serial_create},
+      .irq = MV_SERIAL_IRQ, .clock = MV_UART_CLOCK, .console = true}, mv_serial_create},
     {{.name = "exit", .compatible = "minivmm,exit", .node = "exit", .space = MV_LAYOUT_SPACE,
       .base = MV_EXIT_BASE, .bytes = 1, .irq = MV_NO_IRQ}, mv_exit_create},
     {{.name = "boot-timer", .compatible = "minivmm,boot-timer", .node = "boot-timer",
@@ -31,15 +33,12 @@ static const struct mv_device_entry entries[] = {
 };
 /* clang-format on */
 
-_Static_assert(MV_COUNT(entries) + MV_LAYOUT_DEVICES + MV_DISKS_MAX + MV_CUSTOM_MAX <=
-                   MV_BOARD_DEVICES,
-               "the board is full");
-
 /* The next device, which is none yet. */
 static struct mv_device *prepare(struct mv_board *board, const struct mv_device_desc *desc)
 {
     struct mv_device *device = &board->devices[board->count];
 
+    assert(board->count < MV_BOARD_DEVICES);
     device->desc = *desc;
     device->desc.size = sizeof(*desc);
     pthread_mutex_init(&device->lock, NULL);
@@ -128,6 +127,7 @@ static struct mv_device_desc take_slot(struct mv_board *board, const char *name)
         .base = MV_VIRTIO_BASE + index * MV_VIRTIO_STRIDE,
         .bytes = MV_VIRTIO_MMIO_SIZE,
         .irq = mv_virtio_irq(index),
+        .coherent = true,
     };
 }
 
@@ -494,12 +494,19 @@ void mv_board_done(struct mv_board *board)
     board->pages.host = NULL;
 }
 
-struct mv_device *mv_board_find(struct mv_board *board, const char *name)
+bool mv_board_flush(struct mv_board *board)
+{
+    bool done = true;
+
+    for (unsigned i = 0; i < board->count; i++)
+        done &= mv_device_flush(&board->devices[i]);
+    return done;
+}
+
+void mv_board_stop(struct mv_board *board)
 {
     for (unsigned i = 0; i < board->count; i++)
-        if (strcmp(board->devices[i].desc.name, name) == 0)
-            return &board->devices[i];
-    return NULL;
+        mv_device_stop(&board->devices[i]);
 }
 
 void mv_board_quiesce(struct mv_board *board)

@@ -78,8 +78,10 @@ bool mv_board_is_free(const struct mv_board *board, const struct mv_bus *mmio, u
 void mv_board_disown(struct mv_board *board);
 void mv_board_done(struct mv_board *board);
 
-/* By name, or NULL. */
-struct mv_device *mv_board_find(struct mv_board *board, const char *name);
+/* Whether no device has anything left to deliver; and the end of their threads.  See
+ * mv_device_inner_ops. */
+bool mv_board_flush(struct mv_board *board);
+void mv_board_stop(struct mv_board *board);
 
 /* Tells every device that the machine is about to stop. */
 void mv_board_quiesce(struct mv_board *board);

@@ -188,6 +188,7 @@ static struct mv_device_env device_env(struct mv_machine *machine, const struct 
         .backpressure = {.gone = mv_machine_wake, .context = machine},
         .console = config->console,
         .timeline = &machine->timeline,
+        .console_error = &machine->console_error,
         .wake = machine->wake,
     };
 }

@@ -47,6 +47,7 @@ struct mv_machine {
     int error;         /* the host's failure, a negative errno value, or 0 */
     atomic_uint stops; /* how often mv_machine_stop was called */
     int wake;
+    atomic_int console_error; /* the host's: a negative errno value, or 0 */
 
     /* Whether all vCPUs sleep for ever: the loop's thread's own (run.c). */
     struct mv_loop_source sleep_timer;

@@ -188,12 +188,12 @@ int mv_machine_drive(void *context)
 }
 
 /* Delivers the guest's last words, unless somebody calls stop (again). */
-static void flush_console(struct mv_machine *machine, struct mv_device *serial)
+static void flush_devices(struct mv_machine *machine)
 {
     bool stopped = machine->end.reason == MV_END_STOPPED;
     unsigned stops = atomic_load(&machine->stops);
 
-    while (!mv_serial_flush(serial)) {
+    while (!mv_board_flush(&machine->board)) {
         if (!wait_for_wake(machine, stopped ? STOPPED_FLUSH_MS : -1))
             break;
         if (atomic_load(&machine->stops) != stops)
@@ -223,17 +223,14 @@ static int explain_host_failure(const struct mv_machine *machine, struct mv_erro
 /* With `ended` set: all threads go. */
 static void take_down(struct mv_machine *machine, bool flush)
 {
-    struct mv_device *serial = mv_board_find(&machine->board, "serial0");
-
     mv_board_quiesce(&machine->board);
     kick_all(machine);
     for (unsigned i = 0; i < machine->created; i++)
         mv_vcpu_join(&machine->vcpus[i]);
-    if (serial && flush)
-        flush_console(machine, serial);
+    if (flush)
+        flush_devices(machine);
     mv_loop_stop(&machine->loop);
-    if (serial)
-        mv_serial_stop(serial);
+    mv_board_stop(&machine->board);
 }
 
 static int wait_for_end(struct mv_machine *machine, struct mv_end *ret_end, struct mv_error *err)
@@ -287,9 +284,7 @@ int mv_machine_wait(struct mv_machine *machine, struct mv_end *ret_end, struct m
 
 int mv_machine_console_error(struct mv_machine *machine)
 {
-    struct mv_device *serial = mv_board_find(&machine->board, "serial0");
-
-    return serial ? mv_serial_lost(serial) : 0;
+    return atomic_load(&machine->console_error);
 }
 
 int mv_machine_end_fd(const struct mv_machine *machine)

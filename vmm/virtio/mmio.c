@@ -297,6 +297,7 @@ int mv_virtio_mmio_create(struct mv_device *device, const struct mv_device_env *
         .rescan = rescan,
         .destroy = destroy,
     };
+    static const struct mv_device_inner_ops inner = {.busy = is_busy};
     struct mmio *mmio = calloc(1, sizeof(*mmio));
 
     if (mmio && !env->page)
@@ -322,7 +323,7 @@ int mv_virtio_mmio_create(struct mv_device *device, const struct mv_device_env *
                      env);
     init_page(mmio);
     device->ops = &ops;
-    device->busy = is_busy;
+    device->inner = &inner;
     device->state = mmio;
     return 0;
 }

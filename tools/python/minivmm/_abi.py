@@ -62,7 +62,8 @@ class Flat(_Sized):
 
 class DeviceDesc(_Sized):
     _fields_ = [("size", c_size_t), ("name", c_char_p), ("compatible", c_char_p), ("node", c_char_p), ("hid", c_char_p), ("acpi_name", c_char_p),
-                ("space", c_int), ("base", c_uint64), ("bytes", c_uint64), ("irq", c_int)]
+                ("space", c_int), ("base", c_uint64), ("bytes", c_uint64), ("irq", c_int), ("clock", c_uint32), ("primecell", c_bool),
+                ("coherent", c_bool), ("console", c_bool)]
 
 
 DEVICE_READ = CFUNCTYPE(c_uint64, c_void_p, c_uint64, c_uint)

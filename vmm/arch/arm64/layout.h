@@ -55,9 +55,6 @@
  * not what a guest sees that maps it as a device, but for processors with FEAT_S2FWB. */
 #define MV_LAYOUT_PAGES false
 
-/* How many devices only this architecture has. */
-#define MV_LAYOUT_DEVICES 1
-
 /* All devices are reached by MMIO. */
 #define MV_LAYOUT_SPACE    MV_SPACE_MMIO
 #define MV_SERIAL_BASE     0x01000000ull

@@ -102,9 +102,6 @@
 /* The guest may read virtio devices' registers from memory. */
 #define MV_LAYOUT_PAGES true
 
-/* How many devices only this architecture has. */
-#define MV_LAYOUT_DEVICES 15
-
 /* CS in the code that a BIOS call runs, less the number of the interrupt. */
 #define MV_BIOS_CS 0xf000u
 
