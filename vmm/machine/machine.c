@@ -138,16 +138,17 @@ static int load_guest(struct mv_machine *machine, const struct mv_config *config
     return error;
 }
 
-static int init_memory(struct mv_machine *machine, uint64_t bytes, struct mv_error *err)
+static int init_memory(struct mv_machine *machine, const struct mv_config *config,
+                       struct mv_error *err)
 {
     struct mv_region regions[MV_MEM_REGIONS];
-    unsigned count = mv_arch_memory_map(bytes, regions);
+    unsigned count = mv_arch_memory_map(config->memory, regions);
     int error = mv_mem_init(&machine->mem, regions, count);
 
     if (error)
         return mv_fail(err, error, "mmap", "give the guest less memory",
                        "cannot map %llu MiB of guest memory: %s",
-                       (unsigned long long)(bytes / MV_MIB), strerror(-error));
+                       (unsigned long long)(config->memory / MV_MIB), strerror(-error));
     return 0;
 }
 
@@ -282,11 +283,12 @@ static int map_device_pages(struct mv_machine *machine, struct mv_error *err)
     return 0;
 }
 
-static int init_vm(struct mv_machine *machine, struct mv_error *err)
+static int init_vm(struct mv_machine *machine, const struct mv_config *config, struct mv_error *err)
 {
     unsigned long type;
     int error = mv_arch_vm_type(&machine->kvm, &machine->mem, &type, err);
 
+    (void)config;
     if (!error)
         error = mv_kvm_create_vm(&machine->kvm, type, err);
     if (!error)
@@ -380,36 +382,56 @@ static void log_machine(struct mv_machine *machine, const struct mv_config *conf
     mv_log(log, MV_LOG_INFO, "%u vCPUs of KVM's", machine->cpus);
 }
 
-/* First all that needs no KVM, so that its errors show on any computer. */
+static int init_arch(struct mv_machine *machine, const struct mv_config *config,
+                     struct mv_error *err)
+{
+    return mv_arch_create(machine->cpus, config->bare, &machine->arch, err);
+}
+
+static int open_kvm(struct mv_machine *machine, const struct mv_config *config,
+                    struct mv_error *err)
+{
+    mv_timeline_add(&machine->timeline, "guest loaded", 0);
+    return mv_kvm_open(&machine->kvm, config->kvm_path ? config->kvm_path : "/dev/kvm",
+                       &machine->timeline, err);
+}
+
+static int finish(struct mv_machine *machine, const struct mv_config *config, struct mv_error *err)
+{
+    bool has_kvm = machine->kvm.dev >= 0; /* tables_only: the tables are as without, then */
+    int error = mv_arch_finish(machine->arch, has_kvm ? &machine->kvm : NULL, &machine->mem, err);
+
+    if (!error && has_kvm)
+        log_machine(machine, config);
+    return error;
+}
+
+typedef int step_fn(struct mv_machine *machine, const struct mv_config *config,
+                    struct mv_error *err);
+
+/* From nothing to the moment before the first instruction. */
 static int build(struct mv_machine *machine, const struct mv_config *config, struct mv_error *err)
 {
-    int error = init_memory(machine, config->memory, err);
+    /* All that needs no KVM comes first, so that its errors show on any computer. */
+    static step_fn *const steps[] = {
+        init_memory,      /* 1. addresses for the guest's memory, of which nothing is touched yet */
+        init_devices,     /* 2. the loop, and each device with its place on a bus */
+        init_arch,        /* 3. what the architecture keeps */
+        load_guest,       /* 4. kernel, initrd, command line and tables go into memory */
+        add_late_devices, /* 5. what this kernel expects beside them */
+        add_memories,     /* 6. custom memory, which no image may reach */
+        open_kvm,         /* 7. /dev/kvm */
+        init_vm,          /* 8. the VM, its interrupt controllers, and its memory */
+        init_vcpus,       /* 9. the vCPUs, in the state in which the guest starts them */
+        finish,           /* 10. what has to know all that */
+    };
+    int error = 0;
 
-    if (!error)
-        error = init_devices(machine, config, err);
-    if (!error)
-        error = mv_arch_create(machine->cpus, config->bare, &machine->arch, err);
-    if (!error)
-        error = load_guest(machine, config, err);
-    if (!error)
-        error = add_late_devices(machine, config, err);
-    if (!error)
-        error = add_memories(machine, config, err);
-    mv_timeline_add(&machine->timeline, "guest loaded", 0);
-    if (error)
-        return error;
-    error = mv_kvm_open(&machine->kvm, config->kvm_path ? config->kvm_path : "/dev/kvm",
-                        &machine->timeline, err);
-    if (error && config->tables_only)
-        return mv_arch_finish(machine->arch, NULL, &machine->mem, err);
-    if (!error)
-        error = init_vm(machine, err);
-    if (!error)
-        error = init_vcpus(machine, config, err);
-    if (!error)
-        error = mv_arch_finish(machine->arch, &machine->kvm, &machine->mem, err);
-    if (!error)
-        log_machine(machine, config);
+    for (unsigned i = 0; !error && i < MV_COUNT(steps); i++) {
+        error = steps[i](machine, config, err);
+        if (error && steps[i] == open_kvm && config->tables_only)
+            return finish(machine, config, err);
+    }
     return error;
 }
 
