@@ -131,7 +131,7 @@ Test(disk_image, a_size_that_is_no_multiple_of_512_is_told)
 
     for (unsigned i = 0; i < MV_COUNT(sizes); i++) {
         make_file(sizes[i], 0644);
-        expect_refused(-EINVAL, "no whole number of blocks of 512", "truncate -s %512");
+        expect_refused(-EINVAL, "not a multiple of its block size, 512", "truncate -s %512");
     }
 }
 
@@ -227,7 +227,7 @@ Test(disk_image, direct_wants_a_size_of_whole_blocks)
         cr_expect_eq(image.block, 512);
         return;
     }
-    expect_refused(-EINVAL, "no whole number of blocks of 4096", "leave out direct");
+    expect_refused(-EINVAL, "not a multiple of its block size, 4096", "leave out direct");
 }
 
 Test(disk_image, where_there_is_no_direct_io_it_is_told)

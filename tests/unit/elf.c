@@ -329,7 +329,7 @@ Test(elf, a_segment_where_the_machine_has_its_own_is_refused)
 
     for (unsigned i = 0; i < MV_COUNT(addresses); i++) {
         data->p_paddr = addresses[i];
-        expect_damaged("the machine needs what is below 0x30000");
+        expect_damaged("the machine needs the memory below 0x30000");
     }
     /* Headers that ld puts before the kernel, and memory that is nobody's. */
     data->p_paddr = 0xff000;
@@ -509,7 +509,7 @@ Test(elf, an_executable_takes_no_initrd)
 {
     make_executable();
     rig_initrd(100);
-    rig_expect_refused(rig_load(), -EINVAL, "cannot be told of an initrd");
+    rig_expect_refused(rig_load(), -EINVAL, "cannot take an initrd");
 }
 
 Test(elf, a_program_of_linux_is_refused)
@@ -598,14 +598,14 @@ Test(elf, a_multiboot_kernel_may_be_below_1_mib)
     }
     for (unsigned i = 0; i < MV_COUNT(bad); i++) {
         data->p_paddr = bad[i];
-        expect_damaged("the machine needs what is below 0x7000");
+        expect_damaged("the machine needs the memory below 0x7000");
     }
 }
 
 Test(elf, a_multiboot_header_that_asks_for_the_unknown_is_refused)
 {
     put_multiboot(0x13);
-    expect_damaged("asks for something unknown");
+    expect_damaged("unsupported flags");
 }
 
 Test(elf, a_multiboot_header_with_a_wrong_sum_is_none)
@@ -647,9 +647,9 @@ Test(elf, impossible_multiboot_addresses_are_refused)
                  {4, 0xffffffff, "impossible addresses"},
                  {5, 0x100000 - 1, "impossible addresses"},
                  {5, 0xffffffff, "truncated"},
-                 {6, 1, "entered"},
-                 {7, 0, "entered"},
-                 {7, 0xffffffff, "entered"}};
+                 {6, 1, "entry point"},
+                 {7, 0, "entry point"},
+                 {7, 0xffffffff, "entry point"}};
 
     for (unsigned i = 0; i < MV_COUNT(cases); i++) {
         start();
@@ -694,7 +694,7 @@ Test(elf, a_multiboot_entry_beyond_4_gib_is_refused)
     rig_start(5 * MV_GIB);
     put_multiboot(3);
     code->p_paddr = 4 * MV_GIB;
-    expect_damaged("is entered at 0x100000001");
+    expect_damaged("entry point at 0x100000001");
 }
 
 Test(elf, what_lies_over_the_reset_vector_is_told)
@@ -716,7 +716,7 @@ Test(elf, multiboot_addresses_where_the_machine_has_its_own_are_refused)
 
     words[3] -= 8192;
     words[4] -= 8192;
-    expect_damaged("belongs to 0xfe000; the machine needs");
+    expect_damaged("is linked at 0xfe000; the machine needs");
 }
 
 Test(elf, a_multiboot_kernel_larger_than_memory_is_refused)

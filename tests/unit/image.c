@@ -79,7 +79,7 @@ Test(image, an_unknown_file_is_said_to_be_unknown)
 {
     memset(&image, 'A', sizeof(image));
     image.size = 100000;
-    rig_expect_refused(rig_load(), -ENOEXEC, "nothing about it is known");
+    rig_expect_refused(rig_load(), -ENOEXEC, "its format is unknown");
 }
 
 Test(image, a_short_file_is_said_to_be_truncated)

@@ -122,9 +122,9 @@ Test(machine, too_little_memory_is_refused)
 Test(machine, memory_that_is_no_whole_number_of_pages_is_refused)
 {
     config.memory = 64 * MV_MIB + 1;
-    expect_refused(-EINVAL, "whole number of pages", true);
+    expect_refused(-EINVAL, "not whole pages", true);
     config.memory = UINT64_MAX;
-    expect_refused(-EINVAL, "whole number of pages", true);
+    expect_refused(-EINVAL, "not whole pages", true);
 }
 
 Test(machine, memory_that_the_host_cannot_map_is_refused)
@@ -331,8 +331,8 @@ Test(machine, an_interrupt_line_that_is_taken_or_missing_is_refused)
         {{0, MV_NO_IRQ}, -EBUSY, "line 0: another device has it", "9 to 23"}, /* the timer */
         {{5, MV_NO_IRQ}, -EBUSY, "line 5: another device has it", "9 to 23"}, /* the disk */
         {{12, 12}, -EBUSY, "the device two cannot have interrupt line 12", "9 to 11, 13 to 23"},
-        {{MV_NO_IRQ, 24}, -EINVAL, "line 24: there is none", "9 to 23"},
-        {{-3, MV_NO_IRQ}, -EINVAL, "line -3: there is none", "9 to 23"},
+        {{MV_NO_IRQ, 24}, -EINVAL, "line 24: it does not exist", "9 to 23"},
+        {{-3, MV_NO_IRQ}, -EINVAL, "line -3: it does not exist", "9 to 23"},
     };
     const struct mv_disk disk = {.size = sizeof(disk), .path = disk_file(), .read_only = true};
 
@@ -447,9 +447,9 @@ Test(machine, a_missing_kvm_is_told_with_what_to_do)
 Test(machine, a_file_that_is_not_kvm_is_told)
 {
     config.kvm_path = make_file(1, "kvm", "x", 1);
-    expect_refused(-ENOTTY, "is not KVM's device", true);
+    expect_refused(-ENOTTY, "is not the KVM device", true);
     config.kvm_path = "/dev/null";
-    expect_refused(-ENOTTY, "is not KVM's device", true);
+    expect_refused(-ENOTTY, "is not the KVM device", true);
     config.kvm_path = folder;
     expect_refused(-EISDIR, "cannot open", false);
 }

@@ -142,7 +142,7 @@ Test(options, initrds_may_be_given_again)
     cr_assert(mv_options_parse(2 + 1 + MV_INITRDS_MAX, argv, &options, message));
     mv_options_done(&options);
     expect_refused(mv_options_parse(2 + 2 + MV_INITRDS_MAX, argv, &options, message),
-                   "more than 65 initrds");
+                   "too many initrds: at most 65");
 }
 
 Test(options, help_and_version_need_no_kernel)
@@ -425,7 +425,7 @@ Test(options, a_disk_without_a_file_is_told)
 {
     expect_refused(parse_disk(""), "a disk without a file");
     expect_refused(parse_disk(",ro"), "a disk without a file: ,ro");
-    expect_refused(parse_disk(",,,ro,x"), "unknown word for a disk: x");
+    expect_refused(parse_disk(",,,ro,x"), "unknown disk option: x");
 }
 
 Test(options, unknown_words_and_values_of_a_disk_are_told)
@@ -435,21 +435,21 @@ Test(options, unknown_words_and_values_of_a_disk_are_told)
         const char *words;
         bool hint;
     } rows[] = {
-        {"f,", "unknown word for a disk: ", true},
-        {"f,ro,", "unknown word for a disk: ", true},
-        {"f,rw", "unknown word for a disk: rw", true},
-        {"f,RO", "unknown word for a disk: RO", true},
-        {"f,ro=1", "unknown word for a disk: ro=1", true},
-        {"f,direct=on", "unknown word for a disk: direct=on", true},
-        {"f, ro", "unknown word for a disk:  ro", true},
-        {"f,serial", "unknown word for a disk: serial", true},
-        {"f,queues", "unknown word for a disk: queues", true},
-        {"f,cach=unsafe", "unknown word for a disk: cach=unsafe", true},
+        {"f,", "unknown disk option: ", true},
+        {"f,ro,", "unknown disk option: ", true},
+        {"f,rw", "unknown disk option: rw", true},
+        {"f,RO", "unknown disk option: RO", true},
+        {"f,ro=1", "unknown disk option: ro=1", true},
+        {"f,direct=on", "unknown disk option: direct=on", true},
+        {"f, ro", "unknown disk option:  ro", true},
+        {"f,serial", "unknown disk option: serial", true},
+        {"f,queues", "unknown disk option: queues", true},
+        {"f,cach=unsafe", "unknown disk option: cach=unsafe", true},
         {"f,cache=none", "unknown cache mode: none", true},
         {"f,cache=", "unknown cache mode: ", true},
         {"f,cache=writeback ", "unknown cache mode: writeback ", true},
-        {"f,io=native", "unknown way of I/O: native", true},
-        {"f,io=", "unknown way of I/O: ", true},
+        {"f,io=native", "unknown I/O engine: native", true},
+        {"f,io=", "unknown I/O engine: ", true},
         {"f,serial=", "1 to 20 characters", false},
         {"f,serial=123456789012345678901", "1 to 20 characters: 123456789012345678901", false},
         {"f,queues=0", "1 to 64 queues: 0", false},
@@ -502,7 +502,7 @@ Test(options, there_are_16_disks_at_most)
     cr_expect(parse_disks(16));
     cr_expect_eq(options.disk_count, 16);
     cr_expect(!parse_disks(17));
-    cr_expect(strstr(message[0], "no more than 16 disks"), "%s", message[0]);
+    cr_expect(strstr(message[0], "at most 16 are"), "%s", message[0]);
     cr_expect(!parse_disks(20));
     cr_expect(parse_disks(1), "and what was is forgotten");
     cr_expect_eq(options.disk_count, 1);
@@ -517,7 +517,7 @@ Test(options, tables_are_dumped_without_a_kernel)
     cr_expect(parse(option, "place", "-c", "3", NULL), "%s", message[0]);
     cr_expect_str_eq(options.dump, "place");
     cr_expect_null(options.kernel);
-    expect_refused(parse(other, "place", NULL), "none: --dump-");
+    expect_refused(parse(other, "place", NULL), "not available on this architecture: --dump-");
     cr_expect(strstr(message[1], option), "%s", message[1]);
     expect_refused(parse(option, "a", option, "b", NULL), "two places");
 }

@@ -558,7 +558,7 @@ Test(serial, after_another_error_the_machine_goes_on_without_output)
     flush();
     cr_expect_eq(atomic_load(&end_code), 0);
     cr_expect_eq(atomic_load(&console_error), -EBADF);
-    cr_expect_str_eq(said, "the guest's output is lost from here on: Bad file descriptor");
+    cr_expect_str_eq(said, "guest output is lost from here on: Bad file descriptor");
     cr_expect_eq(said_count, 1);
 }
 
@@ -959,7 +959,7 @@ Test(serial, what_is_dropped_of_a_paste_is_told_once)
     taken = take_paste();
     cr_expect_geq(taken, 1 << 20);
     snprintf(expected, sizeof(expected),
-             "%zu bytes of input were dropped: the guest had not read those before them",
+             "%zu bytes of input were dropped: the guest did not read what came before them",
              size + 1 - taken);
     cr_expect_str_eq(said, expected);
     cr_expect_eq(said_count, 1);

@@ -81,12 +81,12 @@ static int copy(const struct source *source, int to, uint64_t *size, uint64_t mo
     while ((got = read_some(source, buffer, at == begin)) > 0) {
         if ((uint64_t)got > most - at)
             return mv_fail(err, -ENOMEM, NULL, "give the guest more memory",
-                           "the %s %s is too large: more than the guest's memory, %llu MiB",
-                           source->what, source->path, (unsigned long long)(most / MV_MIB));
+                           "the %s %s is larger than the guest's memory, %llu MiB", source->what,
+                           source->path, (unsigned long long)(most / MV_MIB));
         put = pwrite(to, buffer, (size_t)got, (off_t)at);
         if (put != got)
             return mv_fail(err, put < 0 ? -errno : -ENOSPC, "pwrite", NULL,
-                           "cannot keep the %s %s: %s", source->what, source->path,
+                           "cannot buffer the %s %s: %s", source->what, source->path,
                            strerror(put < 0 ? errno : ENOSPC));
         at += (uint64_t)got;
     }
@@ -94,8 +94,8 @@ static int copy(const struct source *source, int to, uint64_t *size, uint64_t mo
         return mv_fail(err, -errno, "read", NULL, "cannot read the %s %s: %s", source->what,
                        source->path, strerror(errno));
     if (at == begin)
-        return mv_fail(err, -EINVAL, NULL, "start what writes to it, too",
-                       "the %s %s is a FIFO, and nobody has written to it", source->what,
+        return mv_fail(err, -EINVAL, NULL, "start the program that writes to it, too",
+                       "the %s %s is a FIFO that nobody has written to", source->what,
                        source->path);
     *size = at;
     return 0;
@@ -123,7 +123,7 @@ int mv_boot_open(const char *what, const char *const *paths, size_t count, uint6
         if (all < 0)
             all = memfd_create(what, MFD_CLOEXEC);
         if (all < 0)
-            return mv_fail(err, -errno, "memfd_create", NULL, "cannot keep the %s %s: %s", what,
+            return mv_fail(err, -errno, "memfd_create", NULL, "cannot buffer the %s %s: %s", what,
                            paths[i], strerror(errno));
         size = mv_align_up(size, ALIGNMENT);
         error = copy(&source, all, &size, mv_max(most, size), err);

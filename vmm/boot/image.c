@@ -93,7 +93,7 @@ enum mv_image_kind mv_image_probe(const struct mv_boot_files *files, unsigned ki
     if (cut)
         mv_boot_truncated(files, err);
     else
-        mv_fail(err, -ENOEXEC, NULL, hint, "%s is not a kernel: nothing about it is known",
+        mv_fail(err, -ENOEXEC, NULL, hint, "%s is not a kernel: its format is unknown",
                 files->kernel_path);
     return MV_IMAGE_UNKNOWN;
 }
@@ -147,7 +147,8 @@ int mv_boot_put_initrd(struct mv_load *load, mv_gpa floor, mv_gpa ceiling, bool 
         at = mv_align_down(high->base + high->size - size, MV_PAGE_SIZE);
     } else if (end < low->base + low->size) {
         return mv_fail(err, -E2BIG, NULL, "make it smaller",
-                       "the initrd %s is too large: %llu MiB, and this kernel wants it below %#llx",
+                       "the initrd %s is too large: %llu MiB do not fit below %#llx, where this "
+                       "kernel needs it",
                        files->initrd_path, (unsigned long long)(size / MV_MIB),
                        (unsigned long long)ceiling);
     } else {
@@ -156,8 +157,8 @@ int mv_boot_put_initrd(struct mv_load *load, mv_gpa floor, mv_gpa ceiling, bool 
     }
     error = mv_mem_load_file(load->mem, at, files->initrd, 0, size);
     if (error == -ENODATA)
-        return mv_fail(err, -ENOEXEC, NULL, "start again when whatever writes it is done",
-                       "the initrd %s became shorter while it was read", files->initrd_path);
+        return mv_fail(err, -ENOEXEC, NULL, "try again when the program that writes it is done",
+                       "the initrd %s was truncated while it was read", files->initrd_path);
     if (error)
         return mv_fail(err, error, "pread", NULL, "cannot load the initrd %s: %s",
                        files->initrd_path, strerror(-error));

@@ -259,7 +259,7 @@ static int conclude(const struct mv_end *end)
     case MV_END_POWER_OFF: return EXIT_POWER_OFF;
     case MV_END_REBOOT: say("the guest asked for a reboot", ""); return EXIT_REBOOT;
     case MV_END_EXIT_CODE: return end->code;
-    case MV_END_PANIC: say("the guest's kernel has panicked", ""); return EXIT_PANIC;
+    case MV_END_PANIC: say("the guest's kernel panicked", ""); return EXIT_PANIC;
     case MV_END_TRIPLE_FAULT:
         say_report("the guest has crashed: triple fault");
         return EXIT_TRIPLE_FAULT;

@@ -159,7 +159,7 @@ static bool set_memory(struct mv_options *options, const char *text, char messag
     if (!mv_parse_size(text, &options->memory))
         return fail(
             message,
-            "give a number with K, M, G or T, for example 512M, which is 512MB and 512MiB, too",
+            "give a number with K, M, G or T, such as 512M (512MB and 512MiB mean the same)",
             "bad memory size: %s", text);
     if (options->memory < MV_MINIMUM_MEMORY)
         return fail(message, "give it at least 16M", "too little memory: %s", text);
@@ -174,7 +174,7 @@ static bool set_cpus(struct mv_options *options, const char *text, char message[
     uint64_t value;
 
     if (!parse_number(text, &rest, &value) || *rest || value == 0 || value > INT_MAX)
-        return fail(message, "give a number from 1 on", "bad number of CPUs: %s", text);
+        return fail(message, "give a number, 1 or more", "bad number of CPUs: %s", text);
     options->cpus = (unsigned)value;
     return true;
 }
@@ -192,8 +192,8 @@ static bool add_initrd(struct mv_options *options, const char *path, char messag
     if (!options->initrd)
         options->initrd = path;
     else if (options->initrd_count == MV_INITRDS_MAX)
-        return fail(message, "put them together with cat", "more than %d initrds",
-                    1 + MV_INITRDS_MAX);
+        return fail(message, "put them together with cat",
+                    "too many initrds: at most %d are supported", 1 + MV_INITRDS_MAX);
     else
         options->initrds[options->initrd_count++] = path;
     return true;
@@ -272,13 +272,13 @@ static bool set_disk_word(struct mv_disk *disk, const char *word, char message[2
         disk->cache = (enum mv_disk_cache)choice;
     } else if ((value = value_of(word, "io")) != NULL) {
         if (!choose(value, ios, MV_COUNT(ios), &choice))
-            return fail(message, "auto, uring or threads", "unknown way of I/O: %s", value);
+            return fail(message, "auto, uring or threads", "unknown I/O engine: %s", value);
         disk->io = (enum mv_disk_io)choice;
     } else {
         return fail(message,
                     "ro, direct, serial=, queues=, cache= or io=; a comma in a path is "
                     "written twice",
-                    "unknown word for a disk: %s", word);
+                    "unknown disk option: %s", word);
     }
     return true;
 }
@@ -289,7 +289,7 @@ static bool add_disk(struct mv_options *options, const char *text, char message[
     char *rest, *word;
 
     if (options->disk_count == MV_DISKS_MAX)
-        return fail(message, "", "there can be no more than %d disks", MV_DISKS_MAX);
+        return fail(message, "", "too many disks: at most %d are supported", MV_DISKS_MAX);
     rest = strdup(text);
     if (!rest)
         return fail(message, "", "no memory");
@@ -321,7 +321,7 @@ static bool set_trace(struct mv_options *options, const char *text, char message
 
         if (!value)
             return fail(message, "records=; a comma in a path is written twice",
-                        "unknown word for a trace: %s", word);
+                        "unknown trace option: %s", word);
         if (!parse_number(value, &end, &number) || *end || number == 0 || number > MV_TRACE_MAX)
             return fail(message, "1048576 is the default", "a trace has 1 to %u records: %s",
                         MV_TRACE_MAX, value);
@@ -349,7 +349,7 @@ static bool set_dump(struct mv_options *options, const char *tables, char messag
         return fail(message,
                     strcmp(tables, "dtb") == 0 ? "--dump-acpi DIR writes its ACPI tables"
                                                : "--dump-dtb FILE writes its device tree",
-                    "the machine of this architecture has none: --dump-%s", tables);
+                    "not available on this architecture: --dump-%s", tables);
     return set_once(&options->dump, optarg, "places for the tables", message);
 }
 

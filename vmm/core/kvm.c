@@ -78,12 +78,12 @@ int mv_kvm_open(struct mv_kvm *kvm, const char *path, struct mv_timeline *timeli
     version = MV_KVM_CALL_VALUE(kvm, kvm->dev, KVM_GET_API_VERSION, 0);
     if (version < 0)
         return mv_fail(err, version, "KVM_GET_API_VERSION", "name the real /dev/kvm",
-                       "%s is not KVM's device: %s", path, strerror(-version));
+                       "%s is not the KVM device: %s", path, strerror(-version));
     if (version != KVM_API_VERSION)
         return mv_fail(err, -EOPNOTSUPP, "KVM_GET_API_VERSION",
                        "this kernel is older than Linux 2.6.22; a newer one is needed",
-                       "%s speaks version %d of KVM's interface, this program version %d", path,
-                       version, KVM_API_VERSION);
+                       "%s has version %d of the KVM API, and version %d is needed", path, version,
+                       KVM_API_VERSION);
     return 0;
 }
 
@@ -125,7 +125,7 @@ int mv_kvm_create_vm(struct mv_kvm *kvm, unsigned long type, struct mv_error *er
     size = MV_KVM_CALL_VALUE(kvm, kvm->dev, KVM_GET_VCPU_MMAP_SIZE, 0);
     if (size < (int)sizeof(struct kvm_run))
         return mv_fail(err, size < 0 ? size : -EOPNOTSUPP, "KVM_GET_VCPU_MMAP_SIZE", NULL,
-                       "KVM does not say how large a vCPU's shared page is");
+                       "cannot get the size of a vCPU's shared memory from KVM");
     kvm->run_size = (size_t)size;
     do
         vm = MV_KVM_CALL_VALUE(kvm, kvm->dev, KVM_CREATE_VM, type);

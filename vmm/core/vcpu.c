@@ -88,7 +88,7 @@ int mv_vcpu_single_step(struct mv_vcpu *vcpu, struct mv_error *err)
         mv_vcpu_debug(vcpu, &(struct mv_debug){.size = sizeof(struct mv_debug), .step = true});
 
     if (error)
-        return mv_fail(err, error, "KVM_SET_GUEST_DEBUG", "leave out the single steps",
+        return mv_fail(err, error, "KVM_SET_GUEST_DEBUG", "run without single steps",
                        "this KVM cannot single-step a guest: %s", strerror(-error));
     return 0;
 }

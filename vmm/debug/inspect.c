@@ -210,7 +210,7 @@ int mv_vcpu_set_registers(struct mv_vcpu *vcpu, const struct mv_register_value *
 
     if (count > MV_REGISTERS_MAX)
         return mv_fail(err, -EINVAL, NULL, "set each register once",
-                       "%zu registers are more than there are", count);
+                       "%zu registers: there are not that many", count);
     for (size_t i = 0; i < count; i++) {
         unsigned bits;
 

@@ -168,8 +168,7 @@ static void lose_output(struct serial *serial, int error)
     if (error == EPIPE)
         return serial->shutdown.end(serial->shutdown.context, MV_END_STOPPED, 128 + SIGPIPE);
     atomic_store(serial->lost, -error);
-    mv_log(serial->log, MV_LOG_WARNING, "the guest's output is lost from here on: %s",
-           strerror(error));
+    mv_log(serial->log, MV_LOG_WARNING, "guest output is lost from here on: %s", strerror(error));
 }
 
 /* A moment, for more bytes than the first. */
@@ -280,7 +279,7 @@ static void tell_of_dropped(struct serial *serial)
 {
     if (serial->in_dropped)
         mv_log(serial->log, MV_LOG_WARNING,
-               "%zu bytes of input were dropped: the guest had not read those before them",
+               "%zu bytes of input were dropped: the guest did not read what came before them",
                serial->in_dropped);
     serial->in_dropped = 0;
 }

@@ -72,7 +72,7 @@ static int check_size(const struct mv_disk *disk, const struct mv_disk_file *ima
         return mv_fail(err, -EINVAL, NULL,
                        image->block == MV_SECTOR ? "fill it up with zeros: truncate -s %512 FILE"
                                                  : "leave out direct or: truncate -s %4096 FILE",
-                       "the disk %s has %llu bytes, which are no whole number of blocks of %u",
+                       "the disk %s has %llu bytes, which is not a multiple of its block size, %u",
                        disk->path, (unsigned long long)image->size, image->block);
     return 0;
 }

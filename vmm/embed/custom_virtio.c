@@ -10,23 +10,23 @@
 int mv_custom_virtio_check(const struct mv_custom_virtio *given, struct mv_error *err)
 {
     if (!given->ops || given->ops->id == 0 || !given->ops->notify || !given->ret_virtio)
-        return mv_fail(
-            err, -EINVAL, NULL,
-            "give it an id, a function that is notified, and a place for what it is called by",
-            "a custom virtio device is incomplete");
+        return mv_fail(err, -EINVAL, NULL,
+                       "give it an id, a notify function, and a place for its handle",
+                       "a custom virtio device is incomplete");
     if (given->queues == 0 || given->queues > MV_QUEUES_MAX)
         return mv_fail(err, -EINVAL, NULL, NULL,
-                       "a custom virtio device: %u queues are not 1 to %d", given->queues,
-                       MV_QUEUES_MAX);
+                       "a custom virtio device with %u queues: 1 to %d are supported",
+                       given->queues, MV_QUEUES_MAX);
     if (given->features & ~TYPE_FEATURES)
-        return mv_fail(err, -EINVAL, NULL, "offer bits 0 to 23 and 50 to 63 only",
-                       "a custom virtio device: the features %#llx are not all its type's",
-                       (unsigned long long)given->features);
+        return mv_fail(
+            err, -EINVAL, NULL, "offer bits 0 to 23 and 50 to 63 only",
+            "a custom virtio device: not all of the features %#llx belong to a device type",
+            (unsigned long long)given->features);
     if (given->config_size > MV_VIRTIO_CONFIG_MAX || (given->config_size && !given->config))
-        return mv_fail(err, -EINVAL, NULL, NULL,
-                       "a custom virtio device: %zu bytes of configuration are too many, or "
-                       "are not there",
-                       given->config_size);
+        return mv_fail(
+            err, -EINVAL, NULL, NULL,
+            "a custom virtio device: its configuration of %zu bytes is too large or missing",
+            given->config_size);
     return 0;
 }
 

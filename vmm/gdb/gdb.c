@@ -456,7 +456,7 @@ int mv_gdb_serve(struct mv_gdb *gdb, struct mv_machine *machine, unsigned cpus,
 
     if (gdb->bits == 32 && !mv_gdb_arch32)
         return mv_fail(err, -EINVAL, NULL, "leave the ,32 out",
-                       "this architecture's debuggers are shown 64-bit code only");
+                       "only 64-bit code is supported on this architecture");
     gdb->machine = machine;
     gdb->stands_in = !mv_machine_breakpoints_work(machine);
     gdb->stepping = -1;

@@ -189,8 +189,8 @@ int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
         mv_log(env->log, MV_LOG_WARNING, "the disk %s: %s", disk->path, warning);
     if (disk->cache == MV_CACHE_UNSAFE)
         mv_log(env->log, MV_LOG_WARNING,
-               "the disk %s has cache=unsafe: the guest's flushes do nothing, and a crash of the "
-               "host can ruin it",
+               "the disk %s has cache=unsafe: the guest's flushes are ignored, and a crash of the "
+               "host can corrupt it",
                disk->path);
     error = mv_blk_create(&setup, &virtio);
     if (error)
@@ -279,7 +279,7 @@ static int check_custom(const struct mv_board *board, const struct mv_custom_dev
 
     if (!desc || !desc->name || !*desc->name || !custom->ops || !custom->ops->read ||
         !custom->ops->write)
-        return mv_fail(err, -EINVAL, NULL, "give it a name, and functions that read and write",
+        return mv_fail(err, -EINVAL, NULL, "give it a name, a read function and a write function",
                        "custom device %u is incomplete", board->custom_count);
     if (desc->bytes == 0)
         return mv_fail(err, -EINVAL, NULL, "give its registers a size",
@@ -288,11 +288,11 @@ static int check_custom(const struct mv_board *board, const struct mv_custom_dev
         (desc->hid && (!desc->acpi_name || strlen(desc->acpi_name) != 4)))
         return mv_fail(err, -EINVAL, NULL,
                        "compatible needs node; hid needs acpi_name, of four characters",
-                       "the device %s is half described", desc->name);
+                       "the description of the device %s is incomplete", desc->name);
     for (unsigned i = 0; i < board->count; i++)
         if (strcmp(board->devices[i].desc.name, desc->name) == 0)
             return mv_fail(err, -EEXIST, NULL, "choose another name",
-                           "there is a device %s already", desc->name);
+                           "a device named %s already exists", desc->name);
     return 0;
 }
 
@@ -371,14 +371,14 @@ static int place_irq(const struct mv_board *board, const struct mv_device_env *e
         return mv_fail(err, -EINVAL, NULL,
                        "give the device no interrupt line, or take a machine "
                        "that is not bare",
-                       "a bare machine has no interrupt controller, and the device %s asks for an "
-                       "interrupt line",
+                       "the device %s asks for an interrupt line, and a bare machine has no "
+                       "interrupt controller",
                        desc->name);
     if (desc->irq == MV_ANY_IRQ)
         desc->irq = find_irq(board, later, count);
     if (desc->irq == MV_ANY_IRQ)
         return mv_fail(err, -ENOSPC, NULL, "use fewer devices or disks",
-                       "there is no interrupt line left for the device %s", desc->name);
+                       "no interrupt line is left for the device %s", desc->name);
     error = mv_board_check_irq(board, desc->irq);
     if (!error && !irq_is_free(board, NULL, 0, desc->irq))
         error = -EBUSY;
@@ -386,9 +386,9 @@ static int place_irq(const struct mv_board *board, const struct mv_device_env *e
         return 0;
     list_free(board, hint, sizeof(hint));
     return mv_fail(err, error, NULL, hint,
-                   error == -EBUSY ? "the device %s cannot have interrupt line %d: another device "
-                                     "has it"
-                                   : "the device %s cannot have interrupt line %d: there is none",
+                   error == -EBUSY
+                       ? "the device %s cannot have interrupt line %d: another device has it"
+                       : "the device %s cannot have interrupt line %d: it does not exist",
                    desc->name, desc->irq);
 }
 
@@ -399,13 +399,13 @@ static int place_custom(const struct mv_mem *mem, const struct mv_bus *bus,
         desc->base = find_base(bus, desc->space, desc->bytes);
     if (desc->base == MV_ANY_BASE)
         return mv_fail(err, -ENOSPC, NULL, "use fewer or smaller ones",
-                       "there is no room for the device %s", desc->name);
+                       "no address range is free for the device %s", desc->name);
     if (desc->space == MV_SPACE_MMIO)
         for (unsigned i = 0; i < mem->count; i++)
             if (desc->base < mem->regions[i].base + mem->regions[i].size &&
                 mem->regions[i].base < desc->base + desc->bytes)
                 return mv_fail(err, -EEXIST, NULL, "leave it to the machine to place it (ANY_BASE)",
-                               "the device %s at %#llx would lie in memory", desc->name,
+                               "the device %s at %#llx would overlap memory", desc->name,
                                (unsigned long long)desc->base);
     return 0;
 }
@@ -427,7 +427,7 @@ static int add_custom(struct mv_board *board, const struct mv_device_env *env,
     if (!keep_words(&board->custom[board->custom_count], &desc))
         return mv_fail(err, -EINVAL, NULL,
                        "at most: name 15 characters, compatible 47, node 31, hid 8, acpi_name 4",
-                       "a word of the description of the device %s is too long",
+                       "a string in the description of the device %s is too long",
                        custom->desc->name);
     error = place_custom(env->mem, bus, &desc, err);
     if (!error)
@@ -443,7 +443,7 @@ static int add_custom(struct mv_board *board, const struct mv_device_env *env,
     error = add(board, device, 0, bus);
     if (error)
         return mv_fail(err, error, NULL, "leave it to the machine to place it (ANY_BASE)",
-                       "the device %s, %llu bytes at %#llx, does not fit between the others",
+                       "the device %s, %llu bytes at %#llx, would overlap another device",
                        desc.name, (unsigned long long)desc.bytes, (unsigned long long)desc.base);
     return 0;
 }

@@ -21,12 +21,12 @@ static int check_memory(const struct mv_config *config, struct mv_error *err)
 
     if (config->memory % MV_PAGE_SIZE)
         return mv_fail(err, -EINVAL, NULL, "memory comes in pages of 4 KiB",
-                       "%llu bytes of memory are no whole number of pages",
+                       "%llu bytes of memory are not whole pages",
                        (unsigned long long)config->memory);
     if (config->memory < least)
         return mv_fail(err, -EINVAL, NULL,
                        config->bare ? "give it at least 64K" : "give it at least 16M",
-                       "%llu bytes are too little memory", (unsigned long long)config->memory);
+                       "too little memory: %llu bytes", (unsigned long long)config->memory);
     return 0;
 }
 
@@ -37,10 +37,10 @@ static int check_guest(const struct mv_config *config, struct mv_error *err)
                        "no kernel is named");
     if (config->kernel && (config->flat || config->bare))
         return mv_fail(err, -EINVAL, NULL, "give a flat binary to a bare machine",
-                       "a kernel needs a whole machine, and goes with no flat binary");
+                       "a kernel needs a full machine, and excludes a flat binary");
     if (config->flat && (!config->flat->code || config->flat->bytes == 0))
         return mv_fail(err, -EINVAL, NULL, "give it at least one byte of code",
-                       "a flat binary without code");
+                       "the flat binary has no code");
     if (config->bare && (config->disk_count || config->virtio_count || config->rng ||
                          config->console || config->tables_only))
         return mv_fail(err, -EINVAL, NULL, "take a machine that is not bare",

@@ -60,7 +60,7 @@ static int load_flat(struct mv_machine *machine, const struct mv_flat *given, st
         return error;
     if (!mv_mem_write(&machine->mem, flat.address, flat.code, flat.bytes))
         return mv_fail(err, -ENOMEM, NULL, "give the machine more memory, or another address",
-                       "%zu bytes of code at %#llx are not all in memory", flat.bytes,
+                       "%zu bytes of code at %#llx do not fit into memory", flat.bytes,
                        (unsigned long long)flat.address);
     return 0;
 }
@@ -260,7 +260,7 @@ static int map_memories(struct mv_machine *machine, struct mv_error *err)
 
         if (error)
             return mv_fail(err, error, "KVM_SET_USER_MEMORY_REGION",
-                           "is each a whole number of this computer's pages?",
+                           "is each a multiple of this computer's page size?",
                            "KVM refuses the custom memory at %#llx: %s",
                            (unsigned long long)custom->base, strerror(-error));
     }
@@ -279,7 +279,7 @@ static int map_device_pages(struct mv_machine *machine, struct mv_error *err)
                                 pages->host);
     if (error && error != -EOPNOTSUPP)
         return mv_fail(err, error, "KVM_SET_USER_MEMORY_REGION", NULL,
-                       "KVM does not take the devices' pages: %s", strerror(-error));
+                       "KVM refuses the devices' pages: %s", strerror(-error));
     return 0;
 }
 
@@ -299,7 +299,7 @@ static int init_vm(struct mv_machine *machine, const struct mv_config *config, s
         error = mv_kvm_set_memory(&machine->kvm, i, region->base, region->size, region->host);
         if (error)
             mv_fail(err, error, "KVM_SET_USER_MEMORY_REGION", "give the guest less memory",
-                    "KVM does not take %llu MiB of memory at %#llx: %s",
+                    "KVM refuses %llu MiB of memory at %#llx: %s",
                     (unsigned long long)(region->size / MV_MIB), (unsigned long long)region->base,
                     strerror(-error));
     }
@@ -379,7 +379,7 @@ static void log_machine(struct mv_machine *machine, const struct mv_config *conf
                desc->space == MV_SPACE_PORT ? "port" : "MMIO", (unsigned long long)desc->base,
                (unsigned long long)desc->bytes, desc->irq);
     }
-    mv_log(log, MV_LOG_INFO, "%u vCPUs of KVM's", machine->cpus);
+    mv_log(log, MV_LOG_INFO, "%u vCPUs", machine->cpus);
 }
 
 static int init_arch(struct mv_machine *machine, const struct mv_config *config,

@@ -107,7 +107,7 @@ static void look_who_sleeps(void *context, uint32_t events)
         if (asleep) {
             mv_loop_change(&machine->loop, &machine->sleep_timer, 0);
             mv_log(&machine->log, MV_LOG_WARNING,
-                   "the guest has halted, and no interrupt can wake it: it waits for ever");
+                   "the guest has halted, and no interrupt can wake it");
         }
     } else if (cpu_time == machine->cpu_time && cpu_time != machine->asked_at) {
         machine->asked = true;
@@ -278,7 +278,7 @@ int mv_machine_start(struct mv_machine *machine, struct mv_error *err)
 int mv_machine_wait(struct mv_machine *machine, struct mv_end *ret_end, struct mv_error *err)
 {
     if (atomic_load(&machine->mode) != MV_RUN_THREADS) /* it would be waited for ever */
-        return mv_fail(err, -EINVAL, NULL, "start it before", "the machine was not started");
+        return mv_fail(err, -EINVAL, NULL, "start it first", "the machine was not started");
     return wait_for_end(machine, ret_end, err);
 }
 

@@ -102,13 +102,13 @@ static int load_flat(struct mv_load *load, const struct mv_multiboot *header, mv
     end = mv_max(start + bytes, bss_end);
     if (!mv_layout_is_free(MV_MULTIBOOT_LOW, start, end - 1))
         return mv_fail(err, -ENOEXEC, NULL, "link it at 1 MiB or above",
-                       "the Multiboot kernel %s belongs to %#llx; the machine needs what is below "
-                       "%#llx and from %#llx to %#llx",
+                       "the Multiboot kernel %s is linked at %#llx; the machine needs the memory "
+                       "below %#llx and from %#llx to %#llx",
                        load->files->kernel_path, (unsigned long long)start, MV_MULTIBOOT_LOW,
                        MV_EBDA_GPA, MV_HEADERS_GPA);
     if (header->words[7] < start || header->words[7] >= end)
         return mv_fail(err, -ENOEXEC, NULL, "is the entry in the header right?",
-                       "the Multiboot kernel %s is entered at %#x, where it has nothing",
+                       "the Multiboot kernel %s has its entry point at %#x, where it has no code",
                        load->files->kernel_path, header->words[7]);
     if (!mv_mem_host(load->mem, start, end - start))
         return mv_boot_no_room(load, "this kernel", end, err);
@@ -173,12 +173,12 @@ int mv_multiboot_finish(struct mv_load *load, const struct mv_multiboot *header,
 
     if (header->words[1] & MUST_UNDERSTAND)
         return mv_fail(err, -ENOEXEC, NULL, "Multiboot 1 defines bits 0, 1, 2 and 16",
-                       "the Multiboot kernel %s asks for something unknown: flags %#x",
+                       "the Multiboot kernel %s has unsupported flags: %#x",
                        load->files->kernel_path, header->words[1]);
     if (entry > UINT32_MAX)
         return mv_fail(err, -ENOEXEC, NULL, "link it below 4 GiB: it begins in 32-bit mode",
-                       "the Multiboot kernel %s is entered at %#llx", load->files->kernel_path,
-                       (unsigned long long)entry);
+                       "the Multiboot kernel %s has its entry point at %#llx",
+                       load->files->kernel_path, (unsigned long long)entry);
     error = put_words(load, MV_MULTIBOOT_LINE, MV_MULTIBOOT_NAME - MV_MULTIBOOT_LINE,
                       load->files->kernel_path, load->files->raw_append, err);
     if (!error && load->files->initrd >= 0)

@@ -165,7 +165,7 @@ static void live(void *context, int doorbell)
     error = mmio->ioeventfd.add(mmio->ioeventfd.context, mmio->device->desc.base + QUEUE_NOTIFY,
                                 doorbell);
     if (error)
-        mv_log(mmio->log, MV_LOG_WARNING, "%s: KVM does not carry its doorbell: %s",
+        mv_log(mmio->log, MV_LOG_WARNING, "%s: cannot register its doorbell with KVM: %s",
                mmio->device->desc.name, strerror(-error));
 }
 

@@ -76,8 +76,8 @@ static int find_payload(const struct mv_load *load, enum mv_image_kind kind,
     else if (strncmp(zboot.compression, "zstd", 4) == 0)
         ret_payload->packing = MV_PACKING_ZSTD;
     else
-        return mv_fail(err, -ENOEXEC, NULL, "name the Image that it was made from",
-                       "the kernel %s is compressed in a way not known here: %s",
+        return mv_fail(err, -ENOEXEC, NULL, "name the uncompressed Image",
+                       "the kernel %s is compressed in an unsupported format: %s",
                        files->kernel_path, zboot.compression);
     ret_payload->offset = zboot.offset;
     ret_payload->size = zboot.size;
@@ -89,7 +89,7 @@ static int find_payload(const struct mv_load *load, enum mv_image_kind kind,
 static int lies(const struct mv_load *load, const char *what, uint64_t value, struct mv_error *err)
 {
     return mv_fail(err, -ENOEXEC, NULL, "is the file damaged?",
-                   "the kernel %s lies in its header: %s is %#llx", load->files->kernel_path, what,
+                   "the kernel %s has a bad header: %s is %#llx", load->files->kernel_path, what,
                    (unsigned long long)value);
 }
 
@@ -100,7 +100,8 @@ static int explain(const struct mv_load *load, int error, struct mv_error *err)
     case -ENODATA: return mv_boot_truncated(load->files, err);
     case -EBADMSG:
         return mv_fail(err, -ENOEXEC, NULL, "was its download or build cut short?",
-                       "the kernel %s is damaged: it does not unpack", load->files->kernel_path);
+                       "the kernel %s is damaged: it cannot be decompressed",
+                       load->files->kernel_path);
     default:
         return mv_fail(err, error, "pread", NULL, "cannot read the kernel %s: %s",
                        load->files->kernel_path, strerror(-error));
@@ -140,10 +141,10 @@ static int check_header(const struct mv_load *load, const struct payload *payloa
                        payload->packing == MV_PACKING_NONE
                            ? "name a kernel's Image"
                            : "if it is an initramfs, name it as the initrd",
-                       "what %s unpacks to is no Linux kernel for arm64", load->files->kernel_path);
+                       "%s does not decompress to an arm64 Linux kernel", load->files->kernel_path);
     if (header->flags & FLAG_BIG_ENDIAN)
         return mv_fail(err, -ENOEXEC, NULL, "build it with CONFIG_CPU_LITTLE_ENDIAN=y",
-                       "the kernel %s is big-endian, and its machine would have to be, too",
+                       "the kernel %s is big-endian, which is not supported",
                        load->files->kernel_path);
     if (header->image_size == 0)
         header->text_offset = TEXT_OFFSET_BEFORE_SIZE;

@@ -89,7 +89,7 @@ int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_
 
     if (room > 2 * MV_MIB) /* booting.rst, 2: the device tree */
         return mv_fail(err, -E2BIG, NULL, "use fewer vCPUs, and a shorter command line",
-                       "the device tree would have %llu KiB, and 2048 are the most",
+                       "the device tree would take %llu KiB: at most 2048 are supported",
                        (unsigned long long)(room / MV_KIB));
     arch->append = strdup(files->append);
     if (!arch->append)
@@ -105,7 +105,7 @@ int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_
     fdt->initrd = load.initrd;
     fdt->initrd_size = load.initrd ? files->initrd_size : 0;
     if (getrandom(fdt->seed, sizeof(fdt->seed), 0) != (ssize_t)sizeof(fdt->seed))
-        return mv_fail(err, -EIO, "getrandom", NULL, "the host gives no random bytes");
+        return mv_fail(err, -EIO, "getrandom", NULL, "cannot get random bytes from the host");
     return 0;
 }
 
@@ -132,7 +132,7 @@ int mv_arch_flat(struct mv_arch *arch, struct mv_mem *mem, struct mv_flat *flat,
 
     if (!mmu && flat->mode != MV_MODE_EL1)
         return mv_fail(err, -EINVAL, NULL, "arm64 has long mode (EL1 with the MMU on) and EL1",
-                       "a flat binary's mode is none of this processor's");
+                       "the flat binary's mode does not exist on this architecture");
     if (flat->address == 0) /* the device tree is before it */
         flat->address = arch->bare ? ram->base : ram->base + 2 * MV_MIB;
     arch->entry.mode = mmu ? MV_ENTRY_EL1_MMU : MV_ENTRY_EL1;
@@ -153,7 +153,7 @@ int mv_arch_vm_type(const struct mv_kvm *kvm, const struct mv_mem *mem, unsigned
     bits = (unsigned)mv_max(bits, LEAST_ADDRESS_BITS);
     if (bits > most)
         return mv_fail(err, -EINVAL, NULL, "give the guest less memory",
-                       "this host's processor reaches only %llu GiB of guest memory",
+                       "this host supports at most %llu GiB of guest memory",
                        (unsigned long long)(((1ull << most) - MV_RAM_GPA) / MV_GIB));
     *ret_type = limit ? KVM_VM_TYPE_ARM_IPA_SIZE(bits) : 0;
     return 0;
@@ -179,8 +179,8 @@ static int check_cpus(const struct mv_arch *arch, const struct mv_kvm *kvm, stru
 
     if (most && arch->fdt.cpus > (unsigned)most)
         return mv_fail(err, -EINVAL, NULL, "use fewer vCPUs",
-                       "%u vCPUs are more than the %d that KVM offers here, with a GICv%u",
-                       arch->fdt.cpus, most, arch->fdt.gic);
+                       "%u vCPUs: KVM supports at most %d here, with a GICv%u", arch->fdt.cpus,
+                       most, arch->fdt.gic);
     return 0;
 }
 
@@ -236,7 +236,7 @@ static int choose_features(struct mv_arch *arch, const struct mv_kvm *kvm, struc
 
     if (error)
         return mv_fail(err, error, "KVM_ARM_PREFERRED_TARGET", NULL,
-                       "KVM does not tell which processor it offers: %s", strerror(-error));
+                       "cannot find out which CPU KVM offers: %s", strerror(-error));
     arch->target = init.target;
     arch->features = 1u << KVM_ARM_VCPU_PSCI_0_2;
     if (mv_kvm_check(kvm, KVM_CAP_ARM_PTRAUTH_ADDRESS) &&
@@ -277,7 +277,7 @@ int mv_arch_finish(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_mem
 
     if (error)
         return mv_fail(err, error, "KVM_SET_DEVICE_ATTR", NULL,
-                       "KVM does not start the interrupt controller: %s", strerror(-error));
+                       "cannot initialize the interrupt controller: %s", strerror(-error));
     if (!arch->bare && (!to || mv_fdt_write(&arch->fdt, to, room) < 0))
         return mv_fail(err, -ENOSPC, NULL, "use fewer vCPUs", "the device tree does not fit");
     return 0;
@@ -291,7 +291,7 @@ int mv_arch_dump(const struct mv_arch *arch, const struct mv_mem *mem, const cha
     int error = mv_write_file(path, mv_mem_host(mem, arch->entry.data, size), size);
 
     if (error)
-        return mv_fail(err, error, "write", "name a file that you can write",
+        return mv_fail(err, error, "write", "name a file that you can write to",
                        "cannot write the device tree %s: %s", path, strerror(-error));
     return 0;
 }

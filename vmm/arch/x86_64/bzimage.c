@@ -47,7 +47,7 @@ static int lies(const struct mv_load *load, const char *field, uint64_t value, c
                 struct mv_error *err)
 {
     return mv_fail(err, -ENOEXEC, NULL, "the file is damaged: get or build it again",
-                   "the kernel %s has a wrong header: %s %#llx %s", load->files->kernel_path, field,
+                   "the kernel %s has a bad header: %s %#llx %s", load->files->kernel_path, field,
                    (unsigned long long)value, why);
 }
 
@@ -104,7 +104,7 @@ static int check_version(const struct mv_load *load, const struct setup_header *
                        load->files->kernel_path);
     if (needs_bios(load, header))
         return mv_fail(err, -ENOEXEC, NULL, "name a kernel that starts without a BIOS",
-                       "%s begins in real mode and calls a PC's BIOS, which there is none of",
+                       "%s starts in real mode and calls a PC BIOS, which does not exist here",
                        load->files->kernel_path);
     return 0;
 }
@@ -125,10 +125,11 @@ static int find_payload(const struct mv_load *load, struct image *image, struct 
         return 0; /* syssize has only 16 bits there, and is not to be trusted */
     declared = (uint64_t)header->syssize * 16;
     if (declared >= image->payload_size + 16) /* the last 16 bytes may be cut */
-        return mv_fail(err, -ENOEXEC, NULL, "was its download or build cut short?",
-                       "the kernel %s is truncated: %llu bytes of code announced, %llu there",
-                       load->files->kernel_path, (unsigned long long)declared,
-                       (unsigned long long)image->payload_size);
+        return mv_fail(
+            err, -ENOEXEC, NULL, "was its download or build cut short?",
+            "the kernel %s is truncated: its header announces %llu bytes of code, and %llu follow",
+            load->files->kernel_path, (unsigned long long)declared,
+            (unsigned long long)image->payload_size);
     if (declared)
         image->payload_size = mv_min(image->payload_size, declared);
     return 0;

@@ -254,8 +254,8 @@ static int load_segment(struct mv_load *load, const struct segment *segment, mv_
     if (!mv_layout_is_free(low, segment->address, segment_end - 1))
         return mv_fail(err, -ENOEXEC, NULL,
                        "link it at 1 MiB or above (ld -n keeps the ELF headers out of it)",
-                       "the ELF kernel %s has a segment at %#llx; the machine needs what is below "
-                       "%#llx and from %#llx to %#llx",
+                       "the ELF kernel %s has a segment at %#llx; the machine needs the memory "
+                       "below %#llx and from %#llx to %#llx",
                        load->files->kernel_path, (unsigned long long)segment->address,
                        (unsigned long long)low, MV_EBDA_GPA, MV_HEADERS_GPA);
     if (!mv_mem_host(load->mem, segment->address, segment->memory_size))
@@ -347,7 +347,7 @@ static int finish_executable(struct mv_load *load, const struct elf *elf, uint64
 
     if (load->files->initrd >= 0)
         return mv_fail(err, -EINVAL, NULL, "leave the initrd out, or use Multiboot",
-                       "an executable without PVH and Multiboot cannot be told of an initrd");
+                       "an executable with neither PVH nor Multiboot cannot take an initrd");
     load->entry = (struct mv_entry){.mode = elf->is64 ? MV_ENTRY_FLAT64 : MV_ENTRY_FLAT32,
                                     .pc = entry,
                                     .stack = low->base + low->size};

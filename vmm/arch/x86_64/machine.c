@@ -173,15 +173,14 @@ int mv_arch_flat(struct mv_arch *arch, struct mv_mem *mem, struct mv_flat *flat,
     if ((size_t)flat->mode >= MV_COUNT(modes))
         return mv_fail(err, -EINVAL, NULL,
                        "x86-64 has real, protected and long mode (16, 32 and 64 bits)",
-                       "a flat binary's mode is none of this processor's");
+                       "the flat binary's mode does not exist on this architecture");
     if (flat->address == 0)
         flat->address = is16 ? MV_BOOT_SECTOR_GPA : MV_FLAT_GPA;
     if (flat->address < least || flat->address > most)
-        return mv_fail(err, -EINVAL, NULL, "leave the address 0 to have one chosen",
-                       "a flat binary of this mode cannot begin at %#llx: it must lie from %#llx "
-                       "to %#llx",
-                       (unsigned long long)flat->address, (unsigned long long)least,
-                       (unsigned long long)most);
+        return mv_fail(
+            err, -EINVAL, NULL, "leave the address 0 to have one chosen",
+            "a flat binary in this mode cannot start at %#llx: it must lie between %#llx and %#llx",
+            (unsigned long long)flat->address, (unsigned long long)least, (unsigned long long)most);
     arch->entry = (struct mv_entry){.mode = modes[flat->mode], .pc = flat->address};
     if (is16)
         arch->entry.stack = flat->address > MV_STACK16 ? MV_STACK16 : MV_STACK16_HIGH;
@@ -215,7 +214,7 @@ static int check_capabilities(struct mv_arch *arch, const struct mv_kvm *kvm, st
     most = mv_kvm_check(kvm, KVM_CAP_MAX_VCPUS);
     if (most && arch->cpus > (unsigned)most)
         return mv_fail(err, -EINVAL, NULL, "use fewer vCPUs",
-                       "%u vCPUs are more than the %d that KVM offers here", arch->cpus, most);
+                       "%u vCPUs: KVM supports at most %d here", arch->cpus, most);
     return 0;
 }
 
@@ -241,7 +240,7 @@ static int init_cpuid(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_
     error = MV_KVM_CALL(kvm, kvm->dev, KVM_GET_SUPPORTED_CPUID, arch->cpuid);
     if (error < 0)
         return mv_fail(err, error, "KVM_GET_SUPPORTED_CPUID", NULL,
-                       "KVM does not tell what its CPUs can do: %s", strerror(-error));
+                       "cannot read the CPUID that KVM supports: %s", strerror(-error));
     if (mv_kvm_check(kvm, KVM_CAP_TSC_DEADLINE_TIMER))
         for (unsigned i = 0; i < arch->cpuid->nent; i++)
             if (arch->cpuid->entries[i].function == 1)
@@ -267,7 +266,7 @@ static int check_memory(const struct mv_arch *arch, const struct mv_mem *mem, st
 
     if (bits < 64 && mv_mem_last(mem) >> bits)
         return mv_fail(err, -EINVAL, NULL, "give the guest less memory",
-                       "this host's processor reaches only %llu GiB of guest memory",
+                       "this host supports at most %llu GiB of guest memory",
                        (unsigned long long)((1ull << bits) / MV_GIB));
     return 0;
 }
@@ -360,7 +359,7 @@ int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct
                           KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
         if (error)
             return mv_fail(err, error, "KVM_CAP_X2APIC_API", "use 255 at most",
-                           "this KVM cannot have more than 255 vCPUs");
+                           "this KVM supports at most 255 vCPUs");
     }
     error = MV_KVM_CALL_VALUE(kvm, kvm->vm, KVM_CREATE_IRQCHIP, 0);
     if (!error)
