@@ -481,8 +481,10 @@ int mv_vcpu_wait(struct mv_vcpu *vcpu)
     bool holds = device && device->ops->backpressure;
     int error = 0;
 
-    vcpu->stopped = true;
-    mv_recorder_rest(&vcpu->recorder);
+    if (vcpu->inside) { /* outside somebody else may look at it */
+        vcpu->stopped = true;
+        mv_recorder_rest(&vcpu->recorder);
+    }
     if (vcpu->inside && (holds || mv_pause_asked(pause)))
         error = leave(vcpu);
     if (error)
