@@ -51,7 +51,8 @@ static void interrupt(struct mv_virtio *virtio, uint64_t queues)
     virtio->transport.interrupt(virtio->transport.context, queues);
 }
 
-void mv_virtio_needs_reset(struct mv_virtio *virtio)
+/* 2.1.2: the driver is told, and if it has got that far, by an interrupt. */
+void mv_virtio_break(struct mv_virtio *virtio)
 {
     if (atomic_fetch_or(virtio->transport.status, MV_STATUS_NEEDS_RESET) & MV_STATUS_NEEDS_RESET)
         return;
@@ -87,7 +88,7 @@ bool mv_virtio_pop(struct mv_virtio *virtio, unsigned index, struct mv_chain *re
     }
     result = mv_queue_pop(queue, ret_chain);
     if (result == MV_QUEUE_BROKEN)
-        mv_virtio_needs_reset(virtio);
+        mv_virtio_break(virtio);
     if (result == MV_QUEUE_EMPTY)
         virtio->dry |= 1ull << index;
     if (result != MV_QUEUE_CHAIN)
@@ -125,11 +126,6 @@ void mv_virtio_wake(struct mv_virtio *virtio)
 void mv_virtio_go_on(struct mv_virtio *virtio)
 {
     virtio->active = true;
-}
-
-void mv_virtio_break(struct mv_virtio *virtio)
-{
-    mv_virtio_needs_reset(virtio);
 }
 
 /* Copies between the segments and data, whichever way; returns how much. */
@@ -360,7 +356,7 @@ static bool any_queue_ready(const struct mv_virtio *virtio)
 static void start_device(struct mv_virtio *virtio)
 {
     if (!any_queue_ready(virtio) || !open_events(virtio)) {
-        mv_virtio_needs_reset(virtio);
+        mv_virtio_break(virtio);
         interrupt(virtio, 0); /* 2.1.2: DRIVER_OK is set */
         return;
     }
@@ -404,7 +400,7 @@ void mv_virtio_write_status(struct mv_virtio *virtio, uint32_t value)
     while (i < MV_COUNT(steps) && (steps[i].from != status || steps[i].to != value))
         i++;
     if (i == MV_COUNT(steps)) {
-        mv_virtio_needs_reset(virtio);
+        mv_virtio_break(virtio);
         return;
     }
     /* 2.2.2: the driver finds out by reading that FEATURES_OK did not stay */
@@ -435,7 +431,7 @@ struct mv_queue *mv_virtio_queue(const struct mv_virtio *virtio, uint32_t index)
 bool mv_virtio_may_set_up(struct mv_virtio *virtio)
 {
     if (!is_set_up(virtio))
-        mv_virtio_needs_reset(virtio);
+        mv_virtio_break(virtio);
     return is_set_up(virtio);
 }
 
@@ -444,13 +440,7 @@ void mv_virtio_enable_queue(struct mv_virtio *virtio, struct mv_queue *queue, bo
     queue->state.ready = false;
     if (on && (!(status_of(virtio) & MV_STATUS_FEATURES_OK) ||
                !mv_queue_enable(queue, virtio->mem, virtio->features)))
-        mv_virtio_needs_reset(virtio);
-}
-
-void mv_virtio_ring(const struct mv_virtio *virtio)
-{
-    if (!is_set_up(virtio))
-        eventfd_write(virtio->doorbell.fd, 1);
+        mv_virtio_break(virtio);
 }
 
 uint64_t mv_virtio_read_config(const struct mv_virtio *virtio, uint64_t offset, unsigned size)

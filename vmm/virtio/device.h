@@ -123,7 +123,8 @@ void mv_virtio_look(struct mv_virtio *virtio);
 /* In notify and stop: something was done, or there is more to do, so that it is called again. */
 void mv_virtio_go_on(struct mv_virtio *virtio);
 
-/* ---- for transports; under the lock ---- */
+/* ---- for transports; under the lock.  So are mv_virtio_wake, for a doorbell that was an exit, and
+ * mv_virtio_break, for a driver that broke the transport's rules ---- */
 
 /* Before the guest runs. */
 void mv_virtio_attach(struct mv_virtio *virtio, const struct mv_virtio_transport *transport,
@@ -148,9 +149,6 @@ bool mv_virtio_may_set_up(struct mv_virtio *virtio);
 /* By the size and the addresses in its state. */
 void mv_virtio_enable_queue(struct mv_virtio *virtio, struct mv_queue *queue, bool on);
 
-/* A doorbell that was an exit. */
-void mv_virtio_ring(const struct mv_virtio *virtio);
-
 uint64_t mv_virtio_read_config(const struct mv_virtio *virtio, uint64_t offset, unsigned size);
 void mv_virtio_write_config(struct mv_virtio *virtio, uint64_t offset, unsigned size,
                             uint64_t value);
@@ -159,9 +157,5 @@ void mv_virtio_write_config(struct mv_virtio *virtio, uint64_t offset, unsigned 
  * be told by mv_virtio_tell_config. */
 bool mv_virtio_rescan(struct mv_virtio *virtio);
 void mv_virtio_tell_config(struct mv_virtio *virtio);
-
-/* 2.1.2: the driver broke the rules; it is told, and if it has got that far, by an interrupt.
- * Also in the loop thread, without the lock. */
-void mv_virtio_needs_reset(struct mv_virtio *virtio);
 
 #endif

@@ -200,7 +200,7 @@ static void write_queue(struct mmio *mmio, uint64_t offset, uint32_t value)
     if (!mv_virtio_may_set_up(mmio->virtio))
         return;
     if (state->ready && offset != QUEUE_READY) {
-        mv_virtio_needs_reset(mmio->virtio);
+        mv_virtio_break(mmio->virtio);
         return;
     }
     switch (offset) {
@@ -238,7 +238,7 @@ static void write_register(struct mmio *mmio, uint64_t offset, uint32_t value)
     case QUEUE_DEVICE_HIGH:
     case QUEUE_READY: write_queue(mmio, offset, value); break;
     case QUEUE_NOTIFY: /* whichever queue it names: the device looks at all */
-        mv_virtio_ring(mmio->virtio);
+        mv_virtio_wake(mmio->virtio);
         break;
     case INTERRUPT_ACK: atomic_fetch_and(at(mmio, INTERRUPT_STATUS), ~value); break;
     case STATUS: mv_virtio_write_status(mmio->virtio, value); break;
