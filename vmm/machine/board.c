@@ -146,19 +146,25 @@ static bool map_pages(struct mv_board *board)
     return true;
 }
 
-/* virtio is taken, on failure too. */
-static int fill_slot(struct mv_board *board, const struct mv_device_env *env,
-                     const struct mv_device_desc *desc, struct mv_virtio *virtio,
-                     struct mv_bus *mmio, struct mv_error *err)
+/* error: how creating virtio went, which is taken, on failure too. */
+static int fill_slot(struct mv_board *board, const struct mv_device_env *env, const char *name,
+                     int error, struct mv_virtio *virtio, struct mv_bus *mmio, struct mv_error *err)
 {
     struct mv_device_env ours = *env;
-    struct mv_device *device = prepare(board, desc);
-    int error;
+    const struct mv_device_desc desc = take_slot(board, name);
+    struct mv_device *device;
 
-    ours.irq.line = desc->irq;
-    ours.page = board->pages.host ? board->pages.host + (desc->base - board->pages.base) : NULL;
+    if (!error && !map_pages(board)) {
+        mv_virtio_destroy(virtio);
+        error = -ENOMEM;
+    }
+    if (error)
+        return cannot_create(name, error, err);
+    device = prepare(board, &desc);
+    ours.irq.line = desc.irq;
+    ours.page = board->pages.host ? board->pages.host + (desc.base - board->pages.base) : NULL;
     error = add(board, device, mv_virtio_mmio_create(device, &ours, virtio), mmio);
-    return error ? cannot_create(desc->name, error, err) : 0;
+    return error ? cannot_create(name, error, err) : 0;
 }
 
 int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
@@ -166,12 +172,11 @@ int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
                       struct mv_bus *mmio, struct mv_error *err)
 {
     const char name[] = {'v', 'd', (char)('a' + board->slot_count), '\0'};
-    struct mv_device_desc desc = take_slot(board, name);
-    struct mv_virtio *virtio;
+    struct mv_virtio *virtio = NULL;
     struct mv_disk_file image;
     const char *warning = NULL;
     struct mv_blk_setup setup = {
-        .name = desc.name,
+        .name = name,
         .image = &image,
         .disk = disk,
         .queues = disk->queues ? disk->queues : (unsigned)mv_min(queues, MV_QUEUES_MAX),
@@ -180,8 +185,7 @@ int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
         .loop = env->loop,
         .log = env->log,
     };
-    int error = map_pages(board) ? mv_disk_file_open(disk, &image, &warning, err)
-                                 : cannot_create(desc.name, -ENOMEM, err);
+    int error = mv_disk_file_open(disk, &image, &warning, err);
 
     if (error)
         return error;
@@ -193,9 +197,7 @@ int mv_board_add_disk(struct mv_board *board, const struct mv_device_env *env,
                "host can corrupt it",
                disk->path);
     error = mv_blk_create(&setup, &virtio);
-    if (error)
-        return cannot_create(desc.name, error, err);
-    return fill_slot(board, env, &desc, virtio, mmio, err);
+    return fill_slot(board, env, name, error, virtio, mmio, err);
 }
 
 int mv_board_add_built_in(struct mv_board *board, const struct mv_device_env *env,
@@ -211,15 +213,12 @@ int mv_board_add_built_in(struct mv_board *board, const struct mv_device_env *en
     int error = 0;
 
     for (unsigned i = 0; !error && i < MV_COUNT(built_in); i++) {
-        struct mv_device_desc desc;
-        struct mv_virtio *virtio;
+        struct mv_virtio *virtio = NULL;
 
         if (!built_in[i].wanted)
             continue;
-        desc = take_slot(board, built_in[i].name);
-        error = map_pages(board) ? built_in[i].create(&virtio) : -ENOMEM;
-        error = error ? cannot_create(desc.name, error, err)
-                      : fill_slot(board, env, &desc, virtio, mmio, err);
+        error = built_in[i].create(&virtio);
+        error = fill_slot(board, env, built_in[i].name, error, virtio, mmio, err);
     }
     return error;
 }
@@ -230,16 +229,12 @@ int mv_board_add_virtio(struct mv_board *board, const struct mv_device_env *env,
                         const struct mv_custom_virtio *custom, struct mv_bus *mmio,
                         struct mv_error *err)
 {
-    struct mv_device_desc desc;
-    struct mv_virtio *virtio;
+    struct mv_virtio *virtio = NULL;
+    int error = mv_custom_virtio_create(custom, &virtio);
     char name[12];
-    int error = map_pages(board) ? mv_custom_virtio_create(custom, &virtio) : -ENOMEM;
 
     snprintf(name, sizeof(name), "virtio%u", board->virtio_count % 100);
-    desc = take_slot(board, name);
-    if (error)
-        return cannot_create(desc.name, error, err);
-    error = fill_slot(board, env, &desc, virtio, mmio, err);
+    error = fill_slot(board, env, name, error, virtio, mmio, err);
     if (error)
         return error;
     mv_virtio_own(virtio, true);
