@@ -106,7 +106,8 @@ Test(boot_files, a_pipe_may_bring_no_more_than_the_guest_has)
     const char *names[] = {file(0, "abcde"), pipe_of(1, much, sizeof(much), false)};
 
     cr_expect_eq(open_all(2, names, sizeof(much)), -ENOMEM, "before its end, which never comes");
-    cr_expect(strstr(err.tried, "larger than the guest") && strstr(err.hint, "more memory"), "%s", err.tried);
+    cr_expect(strstr(err.tried, "larger than the guest") && strstr(err.hint, "more memory"), "%s",
+              err.tried);
     cr_expect_eq(open_all(2, names, 3), -ENOMEM);
     cr_expect_eq(open_all(2, names, 0), -ENOMEM);
 }
