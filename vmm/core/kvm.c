@@ -139,32 +139,23 @@ int mv_kvm_create_vm(struct mv_kvm *kvm, unsigned long type, struct mv_error *er
     return 0;
 }
 
-static int set_memory(const struct mv_kvm *kvm, unsigned slot, uint32_t flags, uint64_t gpa,
-                      uint64_t size, void *host)
+int mv_kvm_add_memory(struct mv_kvm *kvm, const struct mv_region *region)
 {
-    struct kvm_userspace_memory_region region = {
-        .slot = slot,
-        .flags = flags,
-        .guest_phys_addr = gpa,
-        .memory_size = size,
-        .userspace_addr = (uintptr_t)host,
+    struct kvm_userspace_memory_region memory = {
+        .slot = kvm->slots,
+        .flags = region->read_only ? KVM_MEM_READONLY : 0,
+        .guest_phys_addr = region->base,
+        .memory_size = region->size,
+        .userspace_addr = (uintptr_t)region->host,
     };
+    int error;
 
-    return MV_KVM_CALL(kvm, kvm->vm, KVM_SET_USER_MEMORY_REGION, &region);
-}
-
-int mv_kvm_set_memory(const struct mv_kvm *kvm, unsigned slot, uint64_t gpa, uint64_t size,
-                      void *host)
-{
-    return set_memory(kvm, slot, 0, gpa, size, host);
-}
-
-int mv_kvm_set_readonly(const struct mv_kvm *kvm, unsigned slot, uint64_t gpa, uint64_t size,
-                        void *host)
-{
-    if (!mv_kvm_check(kvm, KVM_CAP_READONLY_MEM))
+    if (region->read_only && !mv_kvm_check(kvm, KVM_CAP_READONLY_MEM))
         return -EOPNOTSUPP;
-    return set_memory(kvm, slot, KVM_MEM_READONLY, gpa, size, host);
+    error = MV_KVM_CALL(kvm, kvm->vm, KVM_SET_USER_MEMORY_REGION, &memory);
+    if (!error)
+        kvm->slots++;
+    return error;
 }
 
 int mv_kvm_enable(const struct mv_kvm *kvm, unsigned capability, uint64_t argument)

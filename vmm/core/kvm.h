@@ -10,11 +10,13 @@
 #include <stdint.h>
 
 #include "log.h"
+#include "memory.h"
 #include "timeline.h"
 
 struct mv_kvm {
     int dev;         /* /dev/kvm */
     int vm;          /* the virtual machine */
+    unsigned slots;  /* memory slots in use: 0 to slots - 1 */
     size_t run_size; /* bytes of a vCPU's shared page(s) */
     struct mv_timeline *timeline;
 };
@@ -55,13 +57,11 @@ int mv_kvm_require(const struct mv_kvm *kvm, const struct mv_kvm_need *needs, si
 
 /* type: the machine type, an architecture's business (api.rst, 4.2). */
 int mv_kvm_create_vm(struct mv_kvm *kvm, unsigned long type, struct mv_error *err);
-int mv_kvm_set_memory(const struct mv_kvm *kvm, unsigned slot, uint64_t gpa, uint64_t size,
-                      void *host);
 
-/* The same, but what the guest writes there is an exit (KVM_EXIT_MMIO).  -EOPNOTSUPP where KVM
- * has no such memory. */
-int mv_kvm_set_readonly(const struct mv_kvm *kvm, unsigned slot, uint64_t gpa, uint64_t size,
-                        void *host);
+/* Maps a region into the guest, in the next memory slot.  A write to a read-only one is an exit
+ * (KVM_EXIT_MMIO); -EOPNOTSUPP where KVM has no such memory. */
+int mv_kvm_add_memory(struct mv_kvm *kvm, const struct mv_region *region);
+
 int mv_kvm_enable(const struct mv_kvm *kvm, unsigned capability, uint64_t argument);
 
 /* A write of any size to the MMIO address signals the eventfd, without an exit to us. */

@@ -247,16 +247,11 @@ static int add_memories(struct mv_machine *machine, const struct mv_config *conf
     return 0;
 }
 
-/* Behind the slots of our memory, and of the devices' pages. */
 static int map_memories(struct mv_machine *machine, struct mv_error *err)
 {
     for (unsigned i = 0; i < machine->mem.custom_count; i++) {
         const struct mv_region *custom = &machine->mem.custom[i];
-        unsigned slot = MV_MEM_REGIONS + 1 + i;
-        int error =
-            custom->read_only
-                ? mv_kvm_set_readonly(&machine->kvm, slot, custom->base, custom->size, custom->host)
-                : mv_kvm_set_memory(&machine->kvm, slot, custom->base, custom->size, custom->host);
+        int error = mv_kvm_add_memory(&machine->kvm, custom);
 
         if (error)
             return mv_fail(err, error, "KVM_SET_USER_MEMORY_REGION",
@@ -270,13 +265,13 @@ static int map_memories(struct mv_machine *machine, struct mv_error *err)
 /* Where KVM cannot, each read of a register is an exit, and all the rest is the same. */
 static int map_device_pages(struct mv_machine *machine, struct mv_error *err)
 {
-    const struct mv_region *pages = &machine->board.pages;
+    struct mv_region pages = machine->board.pages;
     int error;
 
-    if (!pages->host)
+    if (!pages.host)
         return 0;
-    error = mv_kvm_set_readonly(&machine->kvm, machine->mem.count, pages->base, pages->size,
-                                pages->host);
+    pages.read_only = true;
+    error = mv_kvm_add_memory(&machine->kvm, &pages);
     if (error && error != -EOPNOTSUPP)
         return mv_fail(err, error, "KVM_SET_USER_MEMORY_REGION", NULL,
                        "KVM refuses the devices' pages: %s", strerror(-error));
@@ -296,7 +291,7 @@ static int init_vm(struct mv_machine *machine, const struct mv_config *config, s
     for (unsigned i = 0; !error && i < machine->mem.count; i++) {
         const struct mv_region *region = &machine->mem.regions[i];
 
-        error = mv_kvm_set_memory(&machine->kvm, i, region->base, region->size, region->host);
+        error = mv_kvm_add_memory(&machine->kvm, region);
         if (error)
             mv_fail(err, error, "KVM_SET_USER_MEMORY_REGION", "give the guest less memory",
                     "KVM refuses %llu MiB of memory at %#llx: %s",
