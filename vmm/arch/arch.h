@@ -13,24 +13,13 @@
 #include "core/memory.h"
 #include "minivmm/vcpu.h"
 
+struct mv_boot_files;
 struct mv_device_entry;
 struct mv_synced;
 struct mv_vcpu;
 
 /* What an architecture keeps for a machine; its own business. */
 struct mv_arch;
-
-/* What a guest is started from; the files are open already. */
-struct mv_boot_files {
-    const char *kernel_path; /* for messages; Multiboot kernels are told both paths */
-    int kernel;              /* -1: none; there are only the tables then */
-    uint64_t kernel_size;    /* bytes */
-    const char *initrd_path;
-    int initrd; /* -1: none */
-    uint64_t initrd_size;
-    const char *append;     /* the command line for Linux; never NULL */
-    const char *raw_append; /* the same without what is only for Linux; never NULL */
-};
 
 /* Where RAM is for so many bytes (whole pages, at least 16 MiB): fills base and
  * size of up to MV_MEM_REGIONS regions and returns their number. */

@@ -9,9 +9,20 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "arch/arch.h"
 #include "core/log.h"
 #include "core/memory.h"
+
+/* What a guest is started from; the files are open already. */
+struct mv_boot_files {
+    const char *kernel_path; /* for messages; Multiboot kernels are told both paths */
+    int kernel;              /* -1: none; there are only the tables then */
+    uint64_t kernel_size;    /* bytes */
+    const char *initrd_path;
+    int initrd; /* -1: none */
+    uint64_t initrd_size;
+    const char *append;     /* the command line for Linux; never NULL */
+    const char *raw_append; /* the same without what is only for Linux; never NULL */
+};
 
 /* The state in which a guest is started. */
 enum mv_entry_mode {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The parts of arch.h that concern the machine as a whole: loading the guest
  * and its tables, and what KVM needs before the vCPUs. */
-#include <cpuid.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -216,17 +215,6 @@ static int check_capabilities(struct mv_arch *arch, const struct mv_kvm *kvm, st
         return mv_fail(err, -EINVAL, NULL, "use fewer vCPUs",
                        "%u vCPUs: KVM supports at most %d here", arch->cpus, most);
     return 0;
-}
-
-bool mv_emulated_by_tcg(void)
-{
-    uint32_t eax, ebx, ecx, edx;
-
-    __cpuid(1, eax, ebx, ecx, edx);
-    if (!(ecx & 1u << 31)) /* no hypervisor, so no leaf of its own */
-        return false;
-    __cpuid(0x40000000, eax, ebx, ecx, edx);
-    return ebx == 0x54474354 && ecx == 0x43544743 && edx == 0x47435447; /* TCGTCGTCGTCG */
 }
 
 static int init_cpuid(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_error *err)

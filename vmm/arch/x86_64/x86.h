@@ -15,10 +15,10 @@ struct mv_arch {
     bool have_sync_regs;
 };
 
+/* ---- host.c ---- */
+
 /* Whether this processor is emulated by QEMU (TCG). */
 bool mv_emulated_by_tcg(void);
-
-/* ---- host.c ---- */
 
 /* What of a host's processor decides what it needs for KVM. */
 struct mv_x86_features {
