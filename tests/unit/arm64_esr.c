@@ -3,7 +3,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "arm64.h"
+#include "core/util.h"
+#include "debug/arm64/explain.h"
 
 Test(arm64_esr, aborts_tell_access_and_fault)
 {

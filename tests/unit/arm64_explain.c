@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "arm64.h"
+#include "core/util.h"
+#include "debug/arm64/explain.h"
 
 static char told[2000];
 

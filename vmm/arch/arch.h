@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The contract between the portable code and an architecture.  Each folder
+ * The contract between the portable code and an architecture: what booting needs.  Each folder
  * beside this file implements all of it; the build selects one.
  */
 #ifndef MV_ARCH_ARCH_H
 #define MV_ARCH_ARCH_H
-
-#include <stdio.h>
 
 #include "core/bus.h"
 #include "core/kvm.h"
@@ -83,52 +81,6 @@ void mv_arch_set_irq(const struct mv_kvm *kvm, int gsi, bool level);
  * puts them into the shared page; else both stay as they are. */
 void mv_arch_synced_regs(const struct kvm_run *run, struct mv_synced *ret_synced, uint64_t *ret_pc);
 
-/* ---- looking inside (minivmm/vcpu.h); the vCPU does not run ---- */
-
-enum { MV_CALL_RESULT = 4, MV_CALL_REGISTERS };
-
-/* The names of the registers of a hypercall: four arguments, and the result. */
-extern const char *const mv_arch_call_registers[MV_CALL_REGISTERS];
-
-/* Whether this access is one. */
-bool mv_arch_is_hypercall(const struct mv_exit *exit);
-
-const struct mv_register *mv_arch_registers(size_t *ret_count);
-
-/* By its place in the table, which has at most MV_REGISTERS_MAX.  0 or -errno. */
-int mv_arch_get_register(const struct mv_vcpu *vcpu, size_t number, void *ret_bytes);
-
-/* A register by its place in the table; the lower 64 bits are first. */
-struct mv_register_bits {
-    size_t number;
-    uint64_t bits[2];
-};
-
-/* All together, where KVM lets us.  On failure some may be set; *ret_failed: which KVM refuses,
- * left alone where that is not known.  What it was asked for is then in vcpu->refused. */
-int mv_arch_set_registers(struct mv_vcpu *vcpu, const struct mv_register_bits *values, size_t count,
-                          size_t *ret_failed);
-
-/* Whether a register that was set reads back so, but for what no software decides. */
-bool mv_arch_is_kept(const struct mv_register_bits *wanted, const struct mv_register_bits *now);
-
-int mv_arch_translate(struct mv_vcpu *vcpu, uint64_t address, struct mv_walk *ret_walk);
-
-/* 0 or -errno, see mv_vcpu_debug. */
-int mv_arch_set_debug(struct mv_vcpu *vcpu, const struct mv_debug *debug);
-
-/* Where the next instruction ends, guest-virtual, if it halts the processor; else 0. */
-uint64_t mv_arch_behind_halt(struct mv_vcpu *vcpu);
-
-/* What KVM_EXIT_DEBUG says. */
-void mv_arch_debug_stop(struct mv_vcpu *vcpu, struct mv_debug_stop *ret_stop);
-
-/* It has stopped at a breakpoint instruction: its exception comes when it is entered.  0 or -errno.
- */
-int mv_arch_pass_breakpoint(struct mv_vcpu *vcpu);
-
-bool mv_arch_breakpoints_work(void);
-
 /* The vCPU was not run for a while, and its guest did not ask for that: tells the guest, where
  * there is a way, so that it does not take the time for a lockup of its own.  Before it is entered.
  */
@@ -136,20 +88,5 @@ void mv_arch_tell_of_stop(const struct mv_vcpu *vcpu);
 
 /* After a kick, by the vCPU's own thread: whether no interrupt can wake it. */
 bool mv_arch_is_asleep(const struct mv_vcpu *vcpu);
-
-/* In capstone's numbers: what the vCPU executes now.  Built with capstone only. */
-void mv_arch_instruction_set(struct mv_vcpu *vcpu, unsigned *ret_arch, unsigned *ret_mode);
-
-/* A line for each rule of the processor's that the vCPU's state breaks, or the state that KVM
- * refused last.  How many there are, or -errno. */
-int mv_arch_explain_state(const struct mv_vcpu *vcpu, FILE *to);
-
-/* Says in words how the guest came to its end, where the processor's state tells that; nothing
- * where it does not.  0, or -ENODATA: the host's KVM has lost that state. */
-int mv_arch_explain_end(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FILE *to);
-
-/* Writes registers, code bytes and what KVM says of the exit, for a person.
- * The vCPU does not run. */
-void mv_arch_report(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FILE *to);
 
 #endif

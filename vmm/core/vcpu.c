@@ -19,6 +19,7 @@
 #include <sys/signalfd.h>
 
 #include "arch/arch.h"
+#include "debug/arch_debug.h"
 
 int mv_vcpu_kick_signal(void)
 {

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "arch/arch.h"
+#include "arch_debug.h"
 #include "core/vcpu.h"
 
 #define LONGEST 15 /* bytes of an instruction: x86 */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "arch/arch.h"
+#include "arch_debug.h"
 #include "core/util.h"
 #include "core/vcpu.h"
 

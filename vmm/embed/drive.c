@@ -13,8 +13,8 @@
 #include <signal.h>
 #include <sys/syscall.h>
 
-#include "arch/arch.h"
 #include "core/vcpu.h"
+#include "debug/arch_debug.h"
 
 #ifndef sigev_notify_thread_id /* glibc has no name for it */
 #define sigev_notify_thread_id _sigev_un._tid

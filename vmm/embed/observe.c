@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "debug/arch_debug.h"
 #include "machine/machine.h"
 
 static void report_exits(const struct mv_vcpu *vcpu, FILE *to)

@@ -13,6 +13,13 @@
 
 enum { PSTATE_EL1H_MASKED = 0x3c5 }; /* D, A, I, F and M = EL1h */
 
+/* Op0, Op1, CRn, CRm, Op2, as the manual writes them (Arm ARM, D19.2). */
+#define SCTLR_EL1 ARM64_SYS_REG(3, 0, 1, 0, 0)
+#define CPACR_EL1 ARM64_SYS_REG(3, 0, 1, 0, 2)
+#define TTBR0_EL1 ARM64_SYS_REG(3, 0, 2, 0, 0)
+#define TCR_EL1   ARM64_SYS_REG(3, 0, 2, 0, 2)
+#define MAIR_EL1  ARM64_SYS_REG(3, 0, 10, 2, 0)
+
 /* A register of struct kvm_regs, by its place there in words of 32 bits. */
 #define CORE_REG(name)                                     \
     (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | \
@@ -25,9 +32,16 @@ static int set_reg(const struct mv_vcpu *vcpu, uint64_t id, uint64_t value)
     return MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_ONE_REG, &reg);
 }
 
-/* Turns the MMU on, with the table that the machine has made (Arm ARM, D19.2: TCR_EL1,
- * MAIR_EL1, SCTLR_EL1): 32 bits of address below, none above, pages of 4 KiB, cached. */
-static int set_mmu(const struct mv_arch *arch, struct mv_vcpu *vcpu)
+static int get_reg(const struct mv_vcpu *vcpu, uint64_t id, uint64_t *ret_value)
+{
+    struct kvm_one_reg reg = {.id = id, .addr = (uint64_t)(uintptr_t)ret_value};
+
+    return MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_GET_ONE_REG, &reg);
+}
+
+/* Turns the MMU on, with the table that the machine has made (TCR_EL1, MAIR_EL1,
+ * SCTLR_EL1): 32 bits of address below, none above, pages of 4 KiB, cached. */
+static int set_mmu(const struct mv_arch *arch, const struct mv_vcpu *vcpu)
 {
     enum {
         T0SZ = 32,
@@ -36,20 +50,18 @@ static int set_mmu(const struct mv_arch *arch, struct mv_vcpu *vcpu)
         M_C_I = 1 | 4 | 1 << 12
     };
     const struct {
-        const char *name;
-        uint64_t value;
-    } all[] = {
-        {"ttbr0_el1", arch->mmu_table}, {"tcr_el1", T0SZ | CACHED | EPD1}, {"mair_el1", 0xff00}};
+        uint64_t id, value;
+    } all[] = {{TTBR0_EL1, arch->mmu_table}, {TCR_EL1, T0SZ | CACHED | EPD1}, {MAIR_EL1, 0xff00}};
     uint64_t sctlr;
-    int error = mv_vcpu_get(vcpu, "sctlr_el1", &sctlr);
+    int error = get_reg(vcpu, SCTLR_EL1, &sctlr);
 
     for (unsigned i = 0; !error && i < MV_COUNT(all); i++)
-        error = mv_vcpu_set(vcpu, all[i].name, all[i].value);
-    return error ? error : mv_vcpu_set(vcpu, "sctlr_el1", sctlr | M_C_I);
+        error = set_reg(vcpu, all[i].id, all[i].value);
+    return error ? error : set_reg(vcpu, SCTLR_EL1, sctlr | M_C_I);
 }
 
-/* Compiled code uses floating point and SIMD: CPACR_EL1.FPEN lets it (Arm ARM, D19.2). */
-static int set_flat(const struct mv_arch *arch, struct mv_vcpu *vcpu)
+/* Compiled code uses floating point and SIMD: CPACR_EL1.FPEN lets it. */
+static int set_flat(const struct mv_arch *arch, const struct mv_vcpu *vcpu)
 {
     const uint64_t fpen = 3u << 20;
     int error = set_reg(vcpu, CORE_REG(sp_el1), arch->entry.stack - vcpu->index * MV_PAGE_SIZE);
@@ -57,13 +69,13 @@ static int set_flat(const struct mv_arch *arch, struct mv_vcpu *vcpu)
     if (!error && arch->bare)
         error = set_reg(vcpu, CORE_REG(regs.regs[0]), vcpu->index);
     if (!error)
-        error = mv_vcpu_set(vcpu, "cpacr_el1", fpen);
+        error = set_reg(vcpu, CPACR_EL1, fpen);
     if (!error && arch->entry.mode == MV_ENTRY_EL1_MMU)
         error = set_mmu(arch, vcpu);
     return error;
 }
 
-static int set_entry(const struct mv_arch *arch, struct mv_vcpu *vcpu)
+static int set_entry(const struct mv_arch *arch, const struct mv_vcpu *vcpu)
 {
     int error = set_reg(vcpu, CORE_REG(regs.pstate), PSTATE_EL1H_MASKED);
 
@@ -107,13 +119,13 @@ void mv_arch_synced_regs(const struct kvm_run *run, struct mv_synced *ret_synced
     (void)run, (void)ret_synced, (void)ret_pc;
 }
 
-/* Off, by PSCI.  From WFI an interrupt wakes it even where it is masked. */
 /* Nothing in the architecture, nor in KVM, tells a guest. */
 void mv_arch_tell_of_stop(const struct mv_vcpu *vcpu)
 {
     (void)vcpu;
 }
 
+/* Off, by PSCI.  From WFI an interrupt wakes it even where it is masked. */
 bool mv_arch_is_asleep(const struct mv_vcpu *vcpu)
 {
     struct kvm_mp_state state;

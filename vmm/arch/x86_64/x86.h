@@ -28,12 +28,6 @@ struct mv_x86_features {
 /* mv_hint_no_kvm for such a processor. */
 void mv_x86_hint_no_kvm(const struct mv_x86_features *has, char *ret_hint, size_t size);
 
-/* ---- walk.c ---- */
-
-/* Walks the page tables that these registers name.  Needs no KVM. */
-void mv_x86_walk(const struct mv_mem *mem, const struct kvm_sregs *sregs, uint64_t address,
-                 struct mv_walk *ret_walk);
-
 /* ---- e820.c ---- */
 
 /* ACPI 6.4, 15.4: address range types */

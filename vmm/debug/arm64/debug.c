@@ -3,8 +3,8 @@
  * registers that it loads (Arm ARM, D19.3: DBGBCR, DBGWCR). */
 #include <errno.h>
 
-#include "arm64.h"
 #include "core/vcpu.h"
+#include "debug/arch_debug.h"
 
 enum {
     CONTROL_ENABLE = 1u << 0,

@@ -2,8 +2,8 @@
 /* Syndromes in words (Arm Architecture Reference Manual, D17.2.37 ESR_EL1). */
 #include <stdio.h>
 
-#include "arm64.h"
 #include "core/util.h"
+#include "explain.h"
 
 enum {
     EC_SHIFT = 26,

@@ -8,8 +8,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "arm64.h"
 #include "core/util.h"
+#include "explain.h"
 
 enum {
     MODE = 0xf,

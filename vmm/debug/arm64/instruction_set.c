@@ -3,8 +3,8 @@
  */
 #include <capstone/capstone.h>
 
-#include "arch/arch.h"
 #include "core/vcpu.h"
+#include "debug/arch_debug.h"
 
 void mv_arch_instruction_set(struct mv_vcpu *vcpu, unsigned *ret_arch, unsigned *ret_mode)
 {

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "arm64.h"
 #include "core/vcpu.h"
+#include "debug/arch_debug.h"
 
 #define CORE(member) (KVM_REG_ARM_CORE | offsetof(struct kvm_regs, member) / sizeof(uint32_t))
 #define VREG(n)      (KVM_REG_ARM_CORE | (offsetof(struct kvm_regs, fp_regs.vregs) / 4 + 4 * (n)))

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "arm64.h"
 #include "core/vcpu.h"
+#include "explain.h"
 
 #define CODE_WORDS 4
 #define SCTLR_M    1                     /* the MMU is on */

@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "arm64.h"
 #include "core/vcpu.h"
+#include "explain.h"
 
 enum { SCTLR_M = 1, VALID = 1, TABLE_OR_PAGE = 2, AP_EL0 = 1 << 6, AP_READ_ONLY = 1 << 7 };
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/vcpu.h"
+#include "debug/arch_debug.h"
 #include "x86.h"
 
 enum {

@@ -6,6 +6,7 @@
 #ifndef MV_X86_EXPLAIN_H
 #define MV_X86_EXPLAIN_H
 
+#include "debug/arch_debug.h"
 #include "x86.h"
 
 struct mv_x86_state {
@@ -14,6 +15,12 @@ struct mv_x86_state {
     unsigned address_bits; /* of a guest-physical address */
     uint64_t cr4_offered;  /* the bits of CR4 whose features the vCPU's CPUID has */
 };
+
+/* ---- walk.c ---- */
+
+/* Walks the page tables that these registers name. */
+void mv_x86_walk(const struct mv_mem *mem, const struct kvm_sregs *sregs, uint64_t address,
+                 struct mv_walk *ret_walk);
 
 /* ---- rules.c: what a processor asks of a vCPU's state before it runs it ---- */
 

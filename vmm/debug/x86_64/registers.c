@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "core/vcpu.h"
-#include "x86.h"
+#include "debug/arch_debug.h"
 
 /* Where KVM keeps a register. */
 enum source { SREGS, ATTRIBUTES, REGS, XSAVE, DEBUGREGS, MSRS };

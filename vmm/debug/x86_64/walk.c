@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "core/vcpu.h"
-#include "x86.h"
+#include "explain.h"
 
 enum {
     CR0_PG = 1u << 31,
