@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "bootrig.h"
+#include "core/kvm.h"
 #include "machine/config.h"
 #include "minivmm/device.h"
 #include "minivmm/minivmm.h"
@@ -452,6 +453,16 @@ Test(machine, a_file_that_is_not_kvm_is_told)
     expect_refused(-ENOTTY, "is not the KVM device", true);
     config.kvm_path = folder;
     expect_refused(-EISDIR, "cannot open", false);
+}
+
+/* As where there is none: machines of which only the tables are wanted go on without. */
+Test(machine, a_file_that_is_not_kvm_is_not_kept)
+{
+    struct mv_timeline timeline = {.on = false};
+    struct mv_kvm kvm;
+
+    cr_expect_eq(mv_kvm_open(&kvm, "/dev/null", &timeline, &err), -ENOTTY);
+    cr_expect_eq(kvm.dev, -1);
 }
 
 Test(machine, a_kvm_without_permission_is_told_with_the_group)

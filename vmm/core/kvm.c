@@ -69,13 +69,13 @@ static int explain_open(const char *path, int error, struct mv_error *err)
 int mv_kvm_open(struct mv_kvm *kvm, const char *path, struct mv_timeline *timeline,
                 struct mv_error *err)
 {
+    MV_CLEANUP_FD int dev = open(path, O_RDWR | O_CLOEXEC);
     int version;
 
     *kvm = (struct mv_kvm){.dev = -1, .vm = -1, .timeline = timeline};
-    kvm->dev = open(path, O_RDWR | O_CLOEXEC);
-    if (kvm->dev < 0)
+    if (dev < 0)
         return explain_open(path, errno, err);
-    version = MV_KVM_CALL_VALUE(kvm, kvm->dev, KVM_GET_API_VERSION, 0);
+    version = MV_KVM_CALL_VALUE(kvm, dev, KVM_GET_API_VERSION, 0);
     if (version < 0)
         return mv_fail(err, version, "KVM_GET_API_VERSION", "name the real /dev/kvm",
                        "%s is not the KVM device: %s", path, strerror(-version));
@@ -84,6 +84,7 @@ int mv_kvm_open(struct mv_kvm *kvm, const char *path, struct mv_timeline *timeli
                        "this kernel is older than Linux 2.6.22; a newer one is needed",
                        "%s has version %d of the KVM API, and version %d is needed", path, version,
                        KVM_API_VERSION);
+    kvm->dev = mv_steal_fd(&dev);
     return 0;
 }
 

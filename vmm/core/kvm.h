@@ -32,7 +32,7 @@ int mv_kvm_call_value(const struct mv_kvm *kvm, int fd, unsigned long request, c
 #define MV_KVM_CALL_VALUE(kvm, fd, request, argument) \
     mv_kvm_call_value(kvm, fd, request, #request, argument)
 
-/* Opens path and checks the API's version.  Explains every failure. */
+/* Opens path and checks the API's version.  Explains every failure, after which dev is -1. */
 int mv_kvm_open(struct mv_kvm *kvm, const char *path, struct mv_timeline *timeline,
                 struct mv_error *err);
 
