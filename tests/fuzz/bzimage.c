@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "load.h"
+#include "x86.h"
 
 static int probe_and_load(struct mv_load *load, struct mv_error *err)
 {

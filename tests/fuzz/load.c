@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Loads an image into plain memory: see load.h. */
 #include "load.h"
+#include "x86.h"
 
 #include <asm/bootparam.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "x86.h"
+#include "boot/boot.h"
 
 /* What the arm64 loader is to keep free for the device tree, in bytes. */
 #define FUZZ_TABLES 0x10000

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Fuzz target: flat kernels by Multiboot. */
 #include "load.h"
+#include "x86.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,80 +7,34 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "boot/fdt.h"
-#include "layout.h"
-
-#define GPA MV_RAM_GPA
-
-static const struct mv_device devices[] = {
-    {.desc = {.name = "serial0",
-              .compatible = "ns16550a",
-              .node = "serial",
-              .space = MV_SPACE_MMIO,
-              .base = MV_SERIAL_BASE,
-              .bytes = 8,
-              .irq = 0,
-              .clock = 1843200,
-              .console = true}},
-    {.desc =
-         {.name = "hidden", .space = MV_SPACE_MMIO, .base = 0x1000, .bytes = 3, .irq = MV_NO_IRQ}},
-    {.desc = {.name = "exit",
-              .compatible = "minivmm,exit",
-              .node = "exit",
-              .space = MV_SPACE_MMIO,
-              .base = MV_EXIT_BASE,
-              .bytes = 1,
-              .irq = -1}},
-    {.desc = {.name = "rtc",
-              .compatible = "arm,pl031",
-              .node = "rtc",
-              .space = MV_SPACE_MMIO,
-              .base = MV_RTC_BASE,
-              .bytes = 0x1000,
-              .irq = -1,
-              .primecell = true}},
-    {.desc = {.name = "vda",
-              .compatible = "virtio,mmio",
-              .node = "virtio",
-              .space = MV_SPACE_MMIO,
-              .base = 0x2000000,
-              .bytes = 0x200,
-              .irq = 16,
-              .coherent = true}},
-    {.desc = {.name = "vdb",
-              .compatible = "virtio,mmio",
-              .node = "virtio",
-              .space = MV_SPACE_MMIO,
-              .base = 0x2001000,
-              .bytes = 0x200,
-              .irq = 17,
-              .coherent = true}},
-};
+#include "arm64.h"
+#include "fdt_devices.h"
 
 static struct mv_mem memory = {.regions = {{.base = MV_RAM_GPA, .size = 6 * MV_GIB}}, .count = 1};
-static struct mv_fdt given;
+static struct mv_arm64_tree given;
 static uint64_t tree[256 * 1024 / 8];
 
 static void write_tree(void)
 {
-    cr_assert_gt(mv_fdt_write(&given, tree, mv_fdt_room(given.cpus, given.append)), 0);
+    cr_assert_gt(
+        mv_arm64_tree_write(&given, tree, mv_arm64_tree_room(given.cpus, given.chosen.append)), 0);
     cr_assert_eq(fdt_check_full(tree, sizeof(tree)), 0);
 }
 
 static void start(void)
 {
-    given = (struct mv_fdt){
+    given = (struct mv_arm64_tree){
         .mem = &memory,
-        .devices = devices,
-        .count = MV_COUNT(devices),
+        .devices = fdt_devices,
+        .count = MV_COUNT(fdt_devices),
         .cpus = 4,
         .gic = 3,
-        .append = "console=ttyS0 quiet",
-        .initrd = GPA + 0x1000000,
-        .initrd_size = 12345,
+        .chosen = {.append = "console=ttyS0 quiet",
+                   .initrd = MV_RAM_GPA + 0x1000000,
+                   .initrd_size = 12345},
     };
-    for (unsigned i = 0; i < sizeof(given.seed); i++)
-        given.seed[i] = (uint8_t)(i + 1);
+    for (unsigned i = 0; i < sizeof(given.chosen.seed); i++)
+        given.chosen.seed[i] = (uint8_t)(i + 1);
     write_tree();
 }
 
@@ -197,9 +151,9 @@ Test(arm64_fdt, the_guest_gets_random_bytes)
 {
     int length;
 
-    cr_expect_eq(memcmp(property("/chosen", "rng-seed", &length), given.seed, 64), 0);
+    cr_expect_eq(memcmp(property("/chosen", "rng-seed", &length), given.chosen.seed, 64), 0);
     cr_expect_eq(length, 64);
-    cr_expect_eq(memcmp(property("/chosen", "kaslr-seed", &length), given.seed + 64, 8), 0);
+    cr_expect_eq(memcmp(property("/chosen", "kaslr-seed", &length), given.chosen.seed + 64, 8), 0);
     cr_expect_eq(length, 8);
 }
 
@@ -207,7 +161,7 @@ Test(arm64_fdt, without_an_initrd_none_is_named)
 {
     int length;
 
-    given.initrd_size = 0;
+    given.chosen.initrd_size = 0;
     write_tree();
     cr_expect_null(fdt_getprop(tree, node("/chosen"), "linux,initrd-start", &length));
     cr_expect_null(fdt_getprop(tree, node("/chosen"), "linux,initrd-end", &length));
@@ -227,11 +181,11 @@ Test(arm64_fdt, a_gicv2_has_a_cpu_interface_and_targets)
 /* KVM: virt/kvm/arm64/sys_regs.c, reset_mpidr */
 Test(arm64_fdt, cpus_are_numbered_as_kvm_does)
 {
-    cr_expect_eq(mv_fdt_mpidr(0), 0);
-    cr_expect_eq(mv_fdt_mpidr(15), 15);
-    cr_expect_eq(mv_fdt_mpidr(16), 0x100);
-    cr_expect_eq(mv_fdt_mpidr(511), 0x1f0f);
-    cr_expect_eq(mv_fdt_mpidr(4096), 0x10000);
+    cr_expect_eq(mv_arm64_mpidr(0), 0);
+    cr_expect_eq(mv_arm64_mpidr(15), 15);
+    cr_expect_eq(mv_arm64_mpidr(16), 0x100);
+    cr_expect_eq(mv_arm64_mpidr(511), 0x1f0f);
+    cr_expect_eq(mv_arm64_mpidr(4096), 0x10000);
     given.cpus = 18;
     write_tree();
     EXPECT_CELLS("/cpus/cpu@101", "reg", 0x101);
@@ -243,10 +197,11 @@ Test(arm64_fdt, the_room_is_enough_and_less_is_refused)
 
     memset(append, 'a', sizeof(append));
     append[sizeof(append) - 1] = '\0';
-    given.append = append;
+    given.chosen.append = append;
     given.cpus = 512;
-    cr_assert_leq(mv_fdt_room(512, append), sizeof(tree));
+    cr_assert_leq(mv_arm64_tree_room(512, append), sizeof(tree));
     write_tree();
     for (uint64_t size = 0; size < 8192; size += 8)
-        cr_expect_eq(mv_fdt_write(&given, tree, size), -ENOSPC, "%llu", (unsigned long long)size);
+        cr_expect_eq(mv_arm64_tree_write(&given, tree, size), -ENOSPC, "%llu",
+                     (unsigned long long)size);
 }

@@ -9,7 +9,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#include "boot/boot.h"
+#include "arm64.h"
 #include "core/util.h"
 #include "layout.h"
 
@@ -63,16 +63,12 @@ TestSuite(arm64_image, .init = start, .fini = stop);
 
 static int load_bytes(const void *bytes, size_t size)
 {
-    enum mv_image_kind kind;
-
     cr_assert_eq(ftruncate(files.kernel, 0), 0);
     cr_assert_eq(pwrite(files.kernel, bytes, size, 0), (ssize_t)size);
     files.kernel_size = size;
     memset(&err, 0, sizeof(err));
     load = (struct mv_load){.mem = &mem, .files = &files};
-    kind =
-        mv_image_probe(&files, MV_IMAGE_ARM64 | MV_IMAGE_GZIP | MV_IMAGE_ZBOOT, "an Image", &err);
-    return kind ? mv_arm64_load(&load, kind, TABLES, &err) : err.code;
+    return mv_arm64_load(&load, TABLES, &err);
 }
 
 static void expect_refused(int error, int code, const char *words)

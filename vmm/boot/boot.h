@@ -79,11 +79,6 @@ int mv_bzimage_load(struct mv_load *load, struct mv_error *err);
 int mv_elf_load(struct mv_load *load, struct mv_error *err);
 int mv_multiboot_load(struct mv_load *load, struct mv_error *err);
 
-/* kind: MV_IMAGE_ARM64, _GZIP or _ZBOOT.  tables: bytes to be kept free behind the kernel for
- * the device tree, whose place becomes entry.data. */
-int mv_arm64_load(struct mv_load *load, enum mv_image_kind kind, uint64_t tables,
-                  struct mv_error *err);
-
 /*
  * Opens what a guest is started from; what: "kernel" or "initrd"; count: at least 1.  One regular
  * file is opened as it is.  Of a pipe, and of several files, each put behind the one before at a

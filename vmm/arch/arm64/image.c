@@ -20,7 +20,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "boot/boot.h"
+#include "arm64.h"
 #include "core/util.h"
 #include "unpack.h"
 
@@ -50,16 +50,21 @@ struct payload {
     uint64_t offset, size;
 };
 
-static int find_payload(const struct mv_load *load, enum mv_image_kind kind,
-                        struct payload *ret_payload, struct mv_error *err)
+static int find_payload(const struct mv_load *load, struct payload *ret_payload,
+                        struct mv_error *err)
 {
     const struct mv_boot_files *files = load->files;
+    enum mv_image_kind kind =
+        mv_image_probe(files, MV_IMAGE_ARM64 | MV_IMAGE_GZIP | MV_IMAGE_ZBOOT,
+                       "name an Image, Image.gz or vmlinuz of Linux for arm64", err);
     struct {
         char mz[4], zimg[4];
         uint32_t offset, size, reserved[2];
         char compression[32];
     } zboot;
 
+    if (!kind)
+        return -ENOEXEC;
     *ret_payload = (struct payload){
         .packing = kind == MV_IMAGE_GZIP ? MV_PACKING_GZIP : MV_PACKING_NONE,
         .size = files->kernel_size,
@@ -190,15 +195,14 @@ static int put_image(struct mv_load *load, const struct payload *payload, mv_gpa
     return error ? explain(load, error, err) : 0;
 }
 
-int mv_arm64_load(struct mv_load *load, enum mv_image_kind kind, uint64_t tables,
-                  struct mv_error *err)
+int mv_arm64_load(struct mv_load *load, uint64_t tables, struct mv_error *err)
 {
     const struct mv_region *ram = &load->mem->regions[0];
     struct payload payload;
     struct header header = {0};
     uint64_t room, size = 0, least = 0, needed, end;
     mv_gpa kernel;
-    int error = find_payload(load, kind, &payload, err);
+    int error = find_payload(load, &payload, err);
 
     if (!error)
         error = read_header(load, &payload, &header, &least, err);

@@ -55,8 +55,8 @@ int mv_arch_create(unsigned cpus, bool bare, struct mv_arch **ret_arch, struct m
     arch->gic = -1;
     arch->bare = bare;
     arch->entry.mode = MV_ENTRY_NONE;
-    arch->fdt.cpus = cpus;
-    arch->fdt.gic = 3;
+    arch->tree.cpus = cpus;
+    arch->tree.gic = 3;
     *ret_arch = arch;
     return 0;
 }
@@ -70,21 +70,13 @@ void mv_arch_destroy(struct mv_arch *arch)
     free(arch);
 }
 
-static int load_kernel(struct mv_load *load, uint64_t tables, struct mv_error *err)
-{
-    enum mv_image_kind kind =
-        mv_image_probe(load->files, MV_IMAGE_ARM64 | MV_IMAGE_GZIP | MV_IMAGE_ZBOOT,
-                       "name an Image, Image.gz or vmlinuz of Linux for arm64", err);
-
-    return kind ? mv_arm64_load(load, kind, tables, err) : -ENOEXEC;
-}
-
 int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_files *files,
                  const struct mv_device *devices, unsigned count, struct mv_error *err)
 {
     struct mv_load load = {.mem = mem, .files = files, .entry.data = MV_RAM_GPA};
-    struct mv_fdt *fdt = &arch->fdt;
-    uint64_t room = mv_fdt_room(fdt->cpus, files->append);
+    struct mv_arm64_tree *tree = &arch->tree;
+    struct mv_fdt_chosen *chosen = &tree->chosen;
+    uint64_t room = mv_arm64_tree_room(tree->cpus, files->append);
     int error;
 
     if (room > 2 * MV_MIB) /* booting.rst, 2: the device tree */
@@ -94,17 +86,17 @@ int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_
     arch->append = strdup(files->append);
     if (!arch->append)
         return mv_fail(err, -ENOMEM, NULL, NULL, "no memory for the command line");
-    error = files->kernel >= 0 ? load_kernel(&load, room, err) : 0;
+    error = files->kernel >= 0 ? mv_arm64_load(&load, room, err) : 0;
     if (error)
         return error;
     arch->entry = load.entry;
-    fdt->mem = mem;
-    fdt->devices = devices;
-    fdt->count = count;
-    fdt->append = arch->append;
-    fdt->initrd = load.initrd;
-    fdt->initrd_size = load.initrd ? files->initrd_size : 0;
-    if (getrandom(fdt->seed, sizeof(fdt->seed), 0) != (ssize_t)sizeof(fdt->seed))
+    tree->mem = mem;
+    tree->devices = devices;
+    tree->count = count;
+    chosen->append = arch->append;
+    chosen->initrd = load.initrd;
+    chosen->initrd_size = load.initrd ? files->initrd_size : 0;
+    if (getrandom(chosen->seed, sizeof(chosen->seed), 0) != (ssize_t)sizeof(chosen->seed))
         return mv_fail(err, -EIO, "getrandom", NULL, "cannot get random bytes from the host");
     return 0;
 }
@@ -177,10 +169,10 @@ static int check_cpus(const struct mv_arch *arch, const struct mv_kvm *kvm, stru
 {
     int most = mv_kvm_check(kvm, KVM_CAP_MAX_VCPUS);
 
-    if (most && arch->fdt.cpus > (unsigned)most)
+    if (most && arch->tree.cpus > (unsigned)most)
         return mv_fail(err, -EINVAL, NULL, "use fewer vCPUs",
-                       "%u vCPUs: KVM supports at most %d here, with a GICv%u", arch->fdt.cpus,
-                       most, arch->fdt.gic);
+                       "%u vCPUs: KVM supports at most %d here, with a GICv%u", arch->tree.cpus,
+                       most, arch->tree.gic);
     return 0;
 }
 
@@ -205,7 +197,7 @@ static int create_gic(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_
     int error = MV_KVM_CALL(kvm, kvm->vm, KVM_CREATE_DEVICE, &device);
 
     if (error == -ENODEV) {
-        arch->fdt.gic = 2;
+        arch->tree.gic = 2;
         distributor_attr = KVM_VGIC_V2_ADDR_TYPE_DIST;
         second = MV_GICC_GPA;
         second_attr = KVM_VGIC_V2_ADDR_TYPE_CPU;
@@ -269,7 +261,7 @@ int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct
 int mv_arch_finish(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_mem *mem,
                    struct mv_error *err)
 {
-    uint64_t room = arch->bare ? 0 : mv_fdt_room(arch->fdt.cpus, arch->append);
+    uint64_t room = arch->bare ? 0 : mv_arm64_tree_room(arch->tree.cpus, arch->append);
     void *to = mv_mem_host(mem, arch->entry.data, room);
     int error = kvm && !arch->bare ? set_gic(arch, kvm, KVM_DEV_ARM_VGIC_GRP_CTRL,
                                              KVM_DEV_ARM_VGIC_CTRL_INIT, NULL)
@@ -278,21 +270,8 @@ int mv_arch_finish(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_mem
     if (error)
         return mv_fail(err, error, "KVM_SET_DEVICE_ATTR", NULL,
                        "cannot initialize the interrupt controller: %s", strerror(-error));
-    if (!arch->bare && (!to || mv_fdt_write(&arch->fdt, to, room) < 0))
+    if (!arch->bare && (!to || mv_arm64_tree_write(&arch->tree, to, room) < 0))
         return mv_fail(err, -ENOSPC, NULL, "use fewer vCPUs", "the device tree does not fit");
-    return 0;
-}
-
-int mv_arch_dump(const struct mv_arch *arch, const struct mv_mem *mem, const char *path,
-                 struct mv_error *err)
-{
-    const void *tree = mv_mem_host(mem, arch->entry.data, MV_PAGE_SIZE);
-    uint64_t size = mv_fdt_size(tree);
-    int error = mv_write_file(path, mv_mem_host(mem, arch->entry.data, size), size);
-
-    if (error)
-        return mv_fail(err, error, "write", "name a file that you can write to",
-                       "cannot write the device tree %s: %s", path, strerror(-error));
     return 0;
 }
 
