@@ -82,32 +82,32 @@ int mv_multiboot_load(struct mv_load *load, struct mv_error *err);
 /*
  * Opens what a guest is started from; what: "kernel" or "initrd"; count: at least 1.  One regular
  * file is opened as it is.  Of a pipe, and of several files, each put behind the one before at a
- * multiple of 4 bytes, the result is a copy in memory, of `most` bytes at most, where the guest has
- * no more.  A FIFO may have its first writer some seconds later.  0, or -errno, explained.
+ * multiple of 4 bytes, the result is a copy in memory, of at most `most` bytes, the guest's memory.
+ * A FIFO's first writer may come a few seconds late.  0, or -errno, explained.
  */
 int mv_boot_open(const char *what, const char *const *paths, size_t count, uint64_t most,
                  int *ret_fd, uint64_t *ret_size, struct mv_error *err);
 
-/* -ENOEXEC: the kernel ends before it should. */
+/* "the kernel is truncated": -ENOEXEC. */
 int mv_boot_truncated(const struct mv_boot_files *files, struct mv_error *err);
 
 /* Copies size bytes of the kernel's file at offset to gpa. */
 int mv_boot_put_kernel(struct mv_load *load, mv_gpa gpa, uint64_t offset, uint64_t size,
                        struct mv_error *err);
 
-/* Copies the command line to gpa; limit: the most bytes that the kernel takes,
+/* Copies the command line to gpa; limit: the most bytes that the kernel accepts,
  * without the final zero. */
 int mv_boot_put_cmdline(struct mv_load *load, mv_gpa gpa, uint64_t limit, struct mv_error *err);
 
 /*
- * Puts the initrd as high as it may be in [floor, ceiling), on a page, or, if
- * it does not fit there and above_4g is set, at the top of the memory above
- * 4 GiB.  *ret_gpa stays as it is without an initrd.
+ * Puts the initrd on a page as high as possible in [floor, ceiling), or, if it
+ * does not fit there and above_4g is set, at the top of the memory above 4 GiB.
+ * Without an initrd, *ret_gpa is left alone.
  */
 int mv_boot_put_initrd(struct mv_load *load, mv_gpa floor, mv_gpa ceiling, bool above_4g,
                        mv_gpa *ret_gpa, struct mv_error *err);
 
-/* "so many MiB are needed, there are so many": -ENOMEM. */
+/* "too little memory", with how much is needed: -ENOMEM. */
 int mv_boot_no_room(const struct mv_load *load, const char *what, uint64_t needed_end,
                     struct mv_error *err);
 

@@ -17,7 +17,7 @@
 #include "core/log.h"
 
 #define ALIGNMENT 4
-#define WRITER_MS 3000 /* how long a FIFO that nobody writes to is waited for */
+#define WRITER_MS 3000 /* how long a FIFO's first writer is waited for */
 #define CHUNK     65536
 
 struct source {
@@ -52,8 +52,8 @@ static int open_source(const char *what, const char *path, struct source *ret_so
     return 0;
 }
 
-/* Until there is something to read, or nobody who could write any more.  Of a FIFO that nobody has
- * opened for writing yet, read(2) tells the same as at its end. */
+/* Waits until there is something to read, or no writer is left.  For a FIFO that nobody has opened
+ * for writing yet, read(2) returns the same as at its end. */
 static ssize_t read_some(const struct source *source, void *buffer, bool first)
 {
     struct pollfd ready = {.fd = source->fd, .events = POLLIN};
@@ -70,7 +70,7 @@ static ssize_t read_some(const struct source *source, void *buffer, bool first)
     return got;
 }
 
-/* All of it goes to `to`, from *size on, which becomes where it ends. */
+/* Appends all of it to `to` at *size, which becomes the new end. */
 static int copy(const struct source *source, int to, uint64_t *size, uint64_t most,
                 struct mv_error *err)
 {

@@ -10,7 +10,7 @@
 
 #define OTHER_COMPUTER "name a kernel for this computer's architecture"
 
-/* Kernels, and files that people take for one.  hint: what to do where this kind is not taken. */
+/* Kernels, and files mistaken for one.  hint: what to do where this kind is not wanted. */
 static const struct {
     unsigned offset, size;
     const char *magic;
@@ -84,7 +84,7 @@ enum mv_image_kind mv_image_probe(const struct mv_boot_files *files, unsigned ki
         if (forms[i].kind & kinds)
             return forms[i].kind;
         if (cut && is_mz)
-            break; /* so a kernel begins */
+            break; /* a kernel's beginning, too */
         mv_fail(err, -ENOEXEC, NULL, forms[i].hint ? forms[i].hint : hint,
                 "%s is not a kernel for this machine: it looks like %s", files->kernel_path,
                 forms[i].what);

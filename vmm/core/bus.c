@@ -65,7 +65,7 @@ struct mv_device *mv_bus_find(const struct mv_bus *bus, uint64_t address)
     return device && address - device->desc.base < device->desc.bytes ? device : NULL;
 }
 
-/* The device that answers.  What crosses a page reaches us in parts, of 3 bytes
+/* The device that answers.  An access that crosses a page reaches us in parts, of 3 bytes
  * and 5 for example; no device is made for those. */
 static struct mv_device *find_for(const struct mv_bus *bus, uint64_t address, unsigned size)
 {

@@ -15,10 +15,10 @@
 
 #include "minivmm/device.h"
 
-/* What only a device of ours can do; each is optional. */
+/* What only a built-in device can do; each is optional. */
 struct mv_device_inner_ops {
-    /* Whether the host has yet to take what the guest wrote, and a vCPU that wrote has to wait
-     * until the device says that it is gone (mv_backpressure).  Under the lock. */
+    /* Whether the host has yet to take what the guest wrote.  The vCPU that wrote then waits until
+     * the device says that the backpressure is gone (mv_backpressure).  Under the lock. */
     bool (*busy)(void *state);
 
     /* The vCPUs are gone, the loop still runs: whether nothing is left to deliver.  If something
@@ -71,11 +71,11 @@ struct mv_device *mv_bus_write(const struct mv_bus *bus, uint64_t address, unsig
                                uint64_t value);
 
 /* After writes, and before the guest goes on.  Both take the lock; the second one may wait: see
- * mv_device_ops.backpressure, which there has to be. */
+ * mv_device_ops.backpressure, which must be set. */
 bool mv_device_is_busy(struct mv_device *device);
 void mv_device_backpressure(struct mv_device *device);
 
-/* As of mv_device_inner_ops, which there need not be. */
+/* As in mv_device_inner_ops; a device without them is flushed, and has nothing to stop. */
 bool mv_device_flush(struct mv_device *device);
 void mv_device_stop(struct mv_device *device);
 

@@ -39,19 +39,19 @@ int mv_kvm_open(struct mv_kvm *kvm, const char *path, struct mv_timeline *timeli
 /* Closes what is open; half-built is fine. */
 void mv_kvm_close(struct mv_kvm *kvm);
 
-/* The value of a capability, 0 if it is not there. */
+/* The value of a capability, 0 if KVM lacks it. */
 int mv_kvm_check(const struct mv_kvm *kvm, unsigned capability);
 
-/* Is this computer's KVM the module that emulates a guest's kernel mode? */
+/* Whether this computer's KVM is kvm_pvm, which emulates a guest's kernel mode. */
 bool mv_kvm_is_pvm(void);
 
-/* A capability that there has to be. */
+/* A capability that is needed. */
 struct mv_kvm_need {
     unsigned capability;
     const char *name;
 };
 
-/* Explains which of them is not there: -EOPNOTSUPP. */
+/* -EOPNOTSUPP, explained, if one of them is missing. */
 int mv_kvm_require(const struct mv_kvm *kvm, const struct mv_kvm_need *needs, size_t count,
                    struct mv_error *err);
 

@@ -11,8 +11,8 @@
 
 #include "util.h"
 
-/* While it polls, vCPUs come first: sched_yield lets them only where they are not far
- * ahead in what they have had of the CPU, and so this thread's share has to count more. */
+/* While it polls, vCPUs come first.  sched_yield lets only those run that have not had much more
+ * CPU time than this thread, so this thread's time is made to count for more. */
 #define NICE 3
 
 int mv_loop_init(struct mv_loop *loop)
@@ -64,7 +64,7 @@ void mv_loop_poll(struct mv_loop *loop, struct mv_loop_poller *poller)
     loop->pollers = poller;
 }
 
-/* Each once.  One that is started meanwhile, and be it by itself, has its turn next time. */
+/* Calls each once.  One that is started meanwhile, even by itself, has its turn next time. */
 static void call_pollers(struct mv_loop *loop)
 {
     struct mv_loop_poller *left = loop->pollers;

@@ -41,9 +41,9 @@ int mv_mem_init(struct mv_mem *mem, const struct mv_region *regions, unsigned co
         mem->regions[i].host = mem->mapping + at;
         at += regions[i].size;
     }
-    /* The first huge page's worth holds tables here and there; to clear all of it
-     * for those would be the longest step of a short start.  Where the host has
-     * no such pages, the call fails, and that is just as well. */
+    /* The first 2 MiB hold a few scattered tables; clearing a huge page for them would be
+     * the longest step of a short start.  Where the host has no huge pages, the call
+     * fails, and nothing is lost. */
     madvise(mem->regions[0].host, mv_min(mem->regions[0].size, HUGE_PAGE), MADV_NOHUGEPAGE);
     return 0;
 }
@@ -97,7 +97,7 @@ mv_gpa mv_mem_last(const struct mv_mem *mem)
     return last;
 }
 
-/* The piece that [gpa, gpa + size) is in. */
+/* The region that [gpa, gpa + size) is in. */
 static const struct mv_region *find(const struct mv_mem *mem, mv_gpa gpa, uint64_t size)
 {
     const struct mv_region *one;

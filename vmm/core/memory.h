@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Guest memory.  Nothing but this file turns a guest-physical address into a
- * pointer, and it does so only together with a length: (gpa, length) is either
- * wholly inside of one region of RAM, or refused.
+ * pointer, and only together with a length: (gpa, length) lies wholly inside one
+ * region of RAM, or is refused.
  *
  * The map is built by one thread and frozen before the first KVM_RUN; after
  * that every thread may read it without a lock.  What lies in the memory can
@@ -46,7 +46,7 @@ struct mv_mem {
 int mv_mem_init(struct mv_mem *mem, const struct mv_region *regions, unsigned count);
 void mv_mem_done(struct mv_mem *mem);
 
-/* Adds a piece that the embedder has mapped.  0, -EEXIST if it overlaps another, -EINVAL if it is
+/* Adds a region that the embedder has mapped.  0, -EEXIST if it overlaps another, -EINVAL if it is
  * empty or wraps, -ENOSPC. */
 int mv_mem_add(struct mv_mem *mem, const struct mv_region *region);
 
@@ -59,21 +59,20 @@ bool mv_mem_overlaps(const struct mv_mem *mem, mv_gpa base, uint64_t size);
 /* The highest address that is memory. */
 mv_gpa mv_mem_last(const struct mv_mem *mem);
 
-/* The host address of [gpa, gpa + size), or NULL if that is not all in one piece of memory.
- * size 0 is allowed and follows the same rule for gpa alone.  What is read-only can only be
- * looked at. */
+/* The host address of [gpa, gpa + size), or NULL if that is not all in one region.  size 0 is
+ * allowed and follows the same rule for gpa alone.  Read-only memory can only be looked at. */
 void *mv_mem_host(const struct mv_mem *mem, mv_gpa gpa, uint64_t size);
 const void *mv_mem_look(const struct mv_mem *mem, mv_gpa gpa, uint64_t size);
 
-/* Copies out of and into guest memory; false, and nothing copied, if the range
- * is not all there. */
+/* Copies out of and into guest memory.  False, with nothing copied, if the range
+ * is not all in one region. */
 bool mv_mem_read(const struct mv_mem *mem, mv_gpa gpa, void *ret_data, size_t size);
 bool mv_mem_write(const struct mv_mem *mem, mv_gpa gpa, const void *data, size_t size);
 
 /*
  * Copies size bytes of the file at offset to gpa.  It is not mapped: truncating a mapped file, as
  * cp and ld do before they write it anew, takes its pages from the guest, even those that the guest
- * has written, and gives the monitor SIGBUS where it reads them.
+ * has written, and raises SIGBUS in the monitor when it reads them.
  * The caller keeps fd.  Returns 0, -EFAULT if the range is not RAM, -ENODATA
  * if the file ends too early (some of it may have been copied), or -errno.
  */

@@ -17,7 +17,8 @@
 
 struct mv_timeline {
     bool on;
-    atomic_uint count; /* claimed entries, may pass the size; joins with the run's end order it */
+    atomic_uint
+        count; /* claimed entries; may pass the size; ordered by the joins at the run's end */
     struct mv_mark marks[MV_TIMELINE_MARKS];
 };
 

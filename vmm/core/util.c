@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 
 void mv_outer_signals(sigset_t *ret_signals)
 {
@@ -47,18 +46,4 @@ int mv_read_at(int fd, uint64_t offset, void *ret_data, size_t size)
         size -= (size_t)got;
     }
     return 0;
-}
-
-int mv_write_file(const char *path, const void *data, size_t size)
-{
-    FILE *file = fopen(path, "we");
-    int error = 0;
-
-    if (!file)
-        return -errno;
-    if (fwrite(data, size, 1, file) != 1)
-        error = -errno;
-    if (fclose(file) != 0 && !error)
-        error = -errno;
-    return error;
 }

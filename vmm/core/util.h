@@ -77,13 +77,13 @@ static inline void mv_give(const void *ours, size_t size, void *ret_copy)
     *(size_t *)ret_copy = theirs;
 }
 
-/* All signals but those that a thread causes itself by a fault: blocked, these would kill past the
- * process's handlers. */
+/* All signals but those that a thread's own faults raise: were these blocked, a fault would kill
+ * the process without calling its handlers. */
 void mv_outer_signals(sigset_t *ret_signals);
 
 /*
- * Starts a thread that takes none of the process's signals, but for those that it
- * causes itself by a fault.  Returns 0 or -errno.
+ * Starts a thread that takes none of the process's signals but those that its own
+ * faults raise.  Returns 0 or -errno.
  */
 int mv_start_thread(pthread_t *ret_thread, void *(*run)(void *), void *context);
 
@@ -101,9 +101,6 @@ static inline uint64_t mv_monotonic_ns(void)
  * before, or -errno.
  */
 int mv_read_at(int fd, uint64_t offset, void *ret_data, size_t size);
-
-/* Makes a file of these bytes.  Returns 0 or -errno. */
-int mv_write_file(const char *path, const void *data, size_t size);
 
 static inline void mv_close_fd(int *fd)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The boot timer: a byte written to it puts a mark with that number and the
- * host's time on the timeline.  So a start is measured from outside, to the
- * very instruction that the guest chose.
+ * host's time on the timeline.  So a start is measured from outside, up to the
+ * very instruction that the guest chooses.
  */
 #include "dev/dev.h"
 

@@ -22,10 +22,8 @@ struct mv_shutdown {
     void *context;
 };
 
-/*
- * Connects a file descriptor of a device with the guest, so that KVM carries its
- * events by itself; the function is NULL where nobody can.
- */
+/* Lets the guest signal a device's eventfd without an exit; the function is NULL where KVM is not
+ * there to do it. */
 struct mv_ioeventfd {
     /* A write of any size to this guest-physical address signals the eventfd, and
      * is not seen by the bus any more.  Any thread; for the machine's whole life.  Returns
@@ -34,7 +32,7 @@ struct mv_ioeventfd {
     void *context;
 };
 
-/* What a device calls when it is not busy any more (mv_device.busy).  Any thread, also under the
+/* What a device calls when it is no longer busy (mv_device_inner_ops).  Any thread, also under the
  * device's lock. */
 struct mv_backpressure {
     void (*gone)(void *context);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pvpanic (QEMU, docs/specs/pvpanic): the guest's kernel tells that it has
- * panicked.  Reading gives the events that we know.  A kernel with a crash
- * kernel loaded reports another event (bit 1), which we do not announce: it
- * goes on by itself.
+ * pvpanic (QEMU, docs/specs/pvpanic): the guest's kernel says that it has
+ * panicked.  A read returns the events that we support.  A kernel with a crash
+ * kernel loaded reports another one (bit 1), which we do not announce: it goes
+ * on by itself.
  */
 #include <stdlib.h>
 

@@ -35,7 +35,7 @@
 #define OUT_MARK  (32 * 1024) /* the rest is more than there can be vCPUs */
 #define OUT_BURST 4096        /* enough for a system call */
 #define OUT_DELAY 2000000     /* nanoseconds that a byte waits for company */
-#define IN_RETRY  200000000 /* nanoseconds until a terminal is tried again that is another job's */
+#define IN_RETRY  200000000 /* nanoseconds until a terminal that is another job's is tried again */
 #define IN_CHUNK  4096
 #define IN_CHUNKS 257 /* of a person's input, 1 MiB and the rest of one that is being taken */
 
@@ -78,8 +78,8 @@ struct serial {
 
     /* Input: a queue. */
     struct chunk *in_first, *in_last;
-    unsigned in_chunks; /* how many they are */
-    size_t in_used;     /* and how many bytes */
+    unsigned in_chunks; /* in the queue */
+    size_t in_used;     /* bytes in them */
     size_t in_dropped;  /* bytes for which there was no room */
     bool in_ready;      /* bytes can be read */
     bool in_paused;     /* and are not, for want of room */
@@ -129,7 +129,7 @@ static void stop_pump(struct serial *serial, struct pump *pump)
         pthread_join(pump->thread, NULL);
 }
 
-/* Waits for `wanted`, for at most as long.  Returns false when the time is over. */
+/* Waits for `wanted`, but not beyond `until`.  Returns false when the time is up. */
 static bool wait_for(struct serial *serial, struct pump *pump, uint64_t until)
 {
     struct timespec at = {.tv_sec = (time_t)(until / 1000000000u),
@@ -138,7 +138,7 @@ static bool wait_for(struct serial *serial, struct pump *pump, uint64_t until)
     return pthread_cond_timedwait(&pump->wanted, serial->lock, &at) != ETIMEDOUT;
 }
 
-/* Round a call that may block: the lock is let go, and the thread can be cancelled. */
+/* Around a call that may block: the lock is released, and the thread can be cancelled. */
 static void begin_call(struct serial *serial, struct pump *pump)
 {
     int before;
@@ -159,8 +159,8 @@ static void end_call(struct serial *serial, struct pump *pump)
 
 /* ---- output ---- */
 
-/* Nobody will read the output any more.  The machine ends as a program does that
- * writes into a closed pipe; after another error it goes on without output. */
+/* Nobody will read the output any more.  The machine ends like a program that writes to
+ * a closed pipe; after another error it goes on without output. */
 static void lose_output(struct serial *serial, int error)
 {
     serial->out_used = 0;
@@ -171,7 +171,7 @@ static void lose_output(struct serial *serial, int error)
     mv_log(serial->log, MV_LOG_WARNING, "guest output is lost from here on: %s", strerror(error));
 }
 
-/* A moment, for more bytes than the first. */
+/* Waits a moment for more bytes than the first. */
 static void gather(struct serial *serial)
 {
     uint64_t until = mv_monotonic_ns() + OUT_DELAY;
@@ -242,7 +242,7 @@ static void sent(void *context, uint8_t byte)
     int error;
 
     if (serial->console.out < 0 || serial->out_used == OUT_SIZE)
-        return; /* the second cannot be while vCPUs are held back */
+        return; /* the second cannot happen while vCPUs are held back */
     serial->out[(serial->out_head + serial->out_used++) % OUT_SIZE] = byte;
     error = start_pump(serial, &serial->writer, write_output);
     if (error)

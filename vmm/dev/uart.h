@@ -26,7 +26,6 @@
 #include <stdint.h>
 
 enum {
-    MV_UART_REGISTERS = 8,
     MV_UART_FIFO = 16,
     MV_UART_POLLS = 64,
 };

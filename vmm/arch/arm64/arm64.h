@@ -9,7 +9,7 @@
 #include "boot/boot.h"
 #include "boot/fdt.h"
 
-/* What the device tree tells. */
+/* What the device tree says. */
 struct mv_arm64_tree {
     const struct mv_mem *mem;
     const struct mv_device *devices;
@@ -24,6 +24,7 @@ struct mv_arch {
     mv_gpa mmu_table; /* of a flat binary with the MMU on */
     struct mv_entry entry;
     struct mv_arm64_tree tree; /* complete once the GIC is known */
+    uint64_t tree_room;        /* bytes that are kept free for it */
     char *append;              /* its command line */
     int gic;                   /* the GIC's file descriptor, -1: none yet */
     uint32_t target;           /* the kind of vCPU, for KVM_ARM_VCPU_INIT */
@@ -32,14 +33,14 @@ struct mv_arch {
 
 /* ---- tree.c: without KVM ---- */
 
-/* How many bytes the tree needs at most. */
+/* The most bytes that the tree can take. */
 uint64_t mv_arm64_tree_room(unsigned cpus, const char *append);
 
 /* Writes it into size bytes at `to`, 8-byte aligned.  Returns how many it takes, or
  * -ENOSPC. */
 int64_t mv_arm64_tree_write(const struct mv_arm64_tree *tree, void *to, uint64_t size);
 
-/* The address of a vCPU (MPIDR_EL1, affinity fields), as KVM gives it out by its index. */
+/* A vCPU's affinity (MPIDR_EL1), which KVM derives from its index. */
 uint32_t mv_arm64_mpidr(unsigned index);
 
 /* ---- image.c: without KVM ---- */

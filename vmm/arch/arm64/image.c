@@ -98,7 +98,7 @@ static int lies(const struct mv_load *load, const char *what, uint64_t value, st
                    (unsigned long long)value);
 }
 
-/* What unpacking says. */
+/* An error of mv_unpack. */
 static int explain(const struct mv_load *load, int error, struct mv_error *err)
 {
     switch (error) {
@@ -114,9 +114,9 @@ static int explain(const struct mv_load *load, int error, struct mv_error *err)
 }
 
 /*
- * How long an image that is also an EFI program has to be at least, by the PE
- * header's list of sections; 0 where it is none.  (PE format: the signature, the COFF
- * header of 20 bytes, an optional header, and 40 bytes for each section.)
+ * The least size of an image that is also an EFI program, by its PE header's list of
+ * sections; 0 if it is not one.  (PE format: the signature, the COFF header of 20 bytes,
+ * an optional header, and 40 bytes for each section.)
  */
 static uint64_t size_by_sections(const uint8_t *image, uint64_t size, uint32_t pe_offset)
 {
@@ -137,7 +137,7 @@ static uint64_t size_by_sections(const uint8_t *image, uint64_t size, uint32_t p
     return end;
 }
 
-/* An old header is completed. */
+/* Completes an old header, too. */
 static int check_header(const struct mv_load *load, const struct payload *payload,
                         struct header *header, struct mv_error *err)
 {
@@ -158,7 +158,7 @@ static int check_header(const struct mv_load *load, const struct payload *payloa
     return 0;
 }
 
-/* Reads the header, and from what else the image begins with how long it has to be at least. */
+/* Reads the header, and works out the least size that the image can have. */
 static int read_header(const struct mv_load *load, const struct payload *payload,
                        struct header *ret_header, uint64_t *ret_least, struct mv_error *err)
 {
@@ -167,7 +167,7 @@ static int read_header(const struct mv_load *load, const struct payload *payload
     int error = mv_unpack(payload->packing, load->files->kernel, payload->offset, payload->size,
                           head, sizeof(head), &size);
 
-    /* What is damaged or ends too early further on is found when all of it is unpacked. */
+    /* Damage further on is found when all of it is unpacked. */
     if (size < sizeof(*ret_header))
         return error ? explain(load, error, err) : mv_boot_truncated(load->files, err);
     memcpy(ret_header, head, sizeof(*ret_header));
@@ -175,7 +175,7 @@ static int read_header(const struct mv_load *load, const struct payload *payload
     return check_header(load, payload, ret_header, err);
 }
 
-/* Puts the image to gpa, where there are room bytes; *ret_size: those that it has. */
+/* Loads the image to gpa, where room bytes are free; *ret_size: how many it takes. */
 static int put_image(struct mv_load *load, const struct payload *payload, mv_gpa gpa, uint64_t room,
                      uint64_t *ret_size, struct mv_error *err)
 {

@@ -13,7 +13,7 @@
  *               |     embedder wants them  |
  *   0x0200_0000 |   virtio-mmio, 4 KiB     |
  *               |     for each of 16 slots |
- *   0x0300_0000 |   custom devices      |
+ *   0x0300_0000 |   custom devices         |
  *   0x0800_0000 |   GIC: distributor       |
  *   0x0801_0000 |   GICv2: CPU interface   |
  *   0x1000_0000 |   GICv3: redistributors, |
@@ -51,8 +51,8 @@
 #define MV_VIRTIO_BASE   0x02000000ull
 #define MV_VIRTIO_STRIDE 0x1000ull
 
-/* A read of a device's register is an exit: memory that the monitor writes through its caches is
- * not what a guest sees that maps it as a device, but for processors with FEAT_S2FWB. */
+/* Every read of a register is an exit: a guest that maps a page as device memory does not see what
+ * the monitor has written to it through its caches, except on processors with FEAT_S2FWB. */
 #define MV_LAYOUT_PAGES false
 
 /* All devices are reached by MMIO. */
@@ -64,7 +64,7 @@
 #define MV_PANIC_BASE      0x01030000ull
 #define MV_RTC_BASE        0x01040000ull
 
-/* Where custom devices are put: MMIO, and interrupts. */
+/* Where custom devices go: MMIO, and interrupts. */
 #define MV_CUSTOM_BASE      0x03000000ull
 #define MV_CUSTOM_END       MV_GICD_GPA
 #define MV_CUSTOM_PORT      0
@@ -80,7 +80,7 @@ static inline bool mv_layout_irq_is_ours(int irq)
 /* How many interrupts the GIC has: 32 private ones and 96 SPIs. */
 #define MV_GIC_INTERRUPTS 128
 
-/* Where no custom memory can be, though there is no device on the bus. */
+/* Where custom memory cannot be, although no device is on the bus there. */
 static inline bool mv_layout_is_reserved(uint64_t first, uint64_t last)
 {
     return first < MV_CUSTOM_BASE || (first < MV_RAM_GPA && last >= MV_GICD_GPA);

@@ -13,8 +13,6 @@
 #define LEAST_ADDRESS_BITS 32 /* of a virtual machine's type (api.rst, 4.2) */
 #define USUAL_ADDRESS_BITS 40 /* of type 0, where KVM lets nobody choose */
 
-const char mv_arch_tables[] = "dtb";
-
 unsigned mv_arch_memory_map(uint64_t bytes, struct mv_region *ret_regions)
 {
     ret_regions[0] = (struct mv_region){.base = MV_RAM_GPA, .size = bytes};
@@ -76,17 +74,17 @@ int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_
     struct mv_load load = {.mem = mem, .files = files, .entry.data = MV_RAM_GPA};
     struct mv_arm64_tree *tree = &arch->tree;
     struct mv_fdt_chosen *chosen = &tree->chosen;
-    uint64_t room = mv_arm64_tree_room(tree->cpus, files->append);
     int error;
 
-    if (room > 2 * MV_MIB) /* booting.rst, 2: the device tree */
+    arch->tree_room = mv_arm64_tree_room(tree->cpus, files->append);
+    if (arch->tree_room > 2 * MV_MIB) /* booting.rst, 2: the device tree */
         return mv_fail(err, -E2BIG, NULL, "use fewer vCPUs, and a shorter command line",
                        "the device tree would take %llu KiB: at most 2048 are supported",
-                       (unsigned long long)(room / MV_KIB));
+                       (unsigned long long)(arch->tree_room / MV_KIB));
     arch->append = strdup(files->append);
     if (!arch->append)
         return mv_fail(err, -ENOMEM, NULL, NULL, "no memory for the command line");
-    error = files->kernel >= 0 ? mv_arm64_load(&load, room, err) : 0;
+    error = files->kernel >= 0 ? mv_arm64_load(&load, arch->tree_room, err) : 0;
     if (error)
         return error;
     arch->entry = load.entry;
@@ -125,7 +123,7 @@ int mv_arch_flat(struct mv_arch *arch, struct mv_mem *mem, struct mv_flat *flat,
     if (!mmu && flat->mode != MV_MODE_EL1)
         return mv_fail(err, -EINVAL, NULL, "arm64 has long mode (EL1 with the MMU on) and EL1",
                        "the flat binary's mode does not exist on this architecture");
-    if (flat->address == 0) /* the device tree is before it */
+    if (flat->address == 0) /* behind the device tree */
         flat->address = arch->bare ? ram->base : ram->base + 2 * MV_MIB;
     arch->entry.mode = mmu ? MV_ENTRY_EL1_MMU : MV_ENTRY_EL1;
     arch->entry.pc = flat->address;
@@ -134,7 +132,7 @@ int mv_arch_flat(struct mv_arch *arch, struct mv_mem *mem, struct mv_flat *flat,
     return mmu ? make_mmu_table(mem, arch->mmu_table, err) : 0;
 }
 
-/* KVM maps guest memory in fewer steps where there are fewer addresses. */
+/* The smaller the address space, the fewer levels KVM's page tables have. */
 int mv_arch_vm_type(const struct mv_kvm *kvm, const struct mv_mem *mem, unsigned long *ret_type,
                     struct mv_error *err)
 {
@@ -164,7 +162,7 @@ static int check_capabilities(const struct mv_kvm *kvm, struct mv_error *err)
     return mv_kvm_require(kvm, needed, MV_COUNT(needed), err);
 }
 
-/* After the GIC is there: KVM takes its limit into account. */
+/* After the GIC is created, whose limit KVM then applies. */
 static int check_cpus(const struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_error *err)
 {
     int most = mv_kvm_check(kvm, KVM_CAP_MAX_VCPUS);
@@ -219,7 +217,7 @@ static int create_gic(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_
     return 0;
 }
 
-/* What each vCPU is to have: PSCI, and what the host's processor has but no guest gets unasked.
+/* What each vCPU has: PSCI, and features of the host's processor that KVM gives only on request.
  * No PMU. */
 static int choose_features(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_error *err)
 {
@@ -261,16 +259,17 @@ int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct
 int mv_arch_finish(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_mem *mem,
                    struct mv_error *err)
 {
-    uint64_t room = arch->bare ? 0 : mv_arm64_tree_room(arch->tree.cpus, arch->append);
-    void *to = mv_mem_host(mem, arch->entry.data, room);
-    int error = kvm && !arch->bare ? set_gic(arch, kvm, KVM_DEV_ARM_VGIC_GRP_CTRL,
-                                             KVM_DEV_ARM_VGIC_CTRL_INIT, NULL)
-                                   : 0;
+    void *to = mv_mem_host(mem, arch->entry.data, arch->tree_room);
+    int error = 0;
 
+    if (arch->bare)
+        return 0;
+    if (kvm)
+        error = set_gic(arch, kvm, KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, NULL);
     if (error)
         return mv_fail(err, error, "KVM_SET_DEVICE_ATTR", NULL,
                        "cannot initialize the interrupt controller: %s", strerror(-error));
-    if (!arch->bare && (!to || mv_arm64_tree_write(&arch->tree, to, room) < 0))
+    if (!to || mv_arm64_tree_write(&arch->tree, to, arch->tree_room) < 0)
         return mv_fail(err, -ENOSPC, NULL, "use fewer vCPUs", "the device tree does not fit");
     return 0;
 }

@@ -4,6 +4,9 @@
 #include <string.h>
 
 #include "arm64.h"
+#include "debug/dump.h"
+
+const char mv_arch_tables[] = "dtb";
 
 int mv_arch_dump(const struct mv_arch *arch, const struct mv_mem *mem, const char *path,
                  struct mv_error *err)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "debug/dump.h"
 #include "layout.h"
 #include "x86.h"
 
