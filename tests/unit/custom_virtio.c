@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Custom virtio devices: what minivmm/virtio.h says, behind the registers. */
-#include "embed/custom_virtio.h"
+#include "virtio/custom.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

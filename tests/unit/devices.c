@@ -9,8 +9,7 @@
 #include "machine/board.h"
 #include "power.h"
 
-static struct mv_bus ports, mmio;
-static struct mv_board board;
+static struct mv_devices devices;
 static struct mv_arch *arch; /* without a kernel */
 static struct mv_loop loop;
 static struct mv_timeline timeline;
@@ -44,15 +43,15 @@ static void start(void)
 
     timeline.on = true;
     cr_assert_eq(mv_loop_init(&loop), 0);
-    cr_assert_eq(mv_board_init(&board, &env, &mmio, &ports, &err), 0);
+    cr_assert_eq(mv_board_init(&devices, &env, &err), 0);
     cr_assert_eq(mv_arch_create(1, false, &arch, &err), 0);
-    cr_assert_eq(mv_board_add_late(&board, arch, &env, &mmio, &ports, &err), 0);
+    cr_assert_eq(mv_board_add_late(&devices, arch, &env, &err), 0);
 }
 
 static void stop(void)
 {
     mv_arch_destroy(arch);
-    mv_board_done(&board);
+    mv_devices_done(&devices);
     mv_loop_done(&loop);
 }
 
@@ -62,40 +61,38 @@ static void write_port(uint64_t port, unsigned size, uint64_t value)
 {
     end.reason = MV_END_NONE;
     end.code = -1;
-    cr_assert(mv_bus_write(&ports, port, size, value));
+    cr_assert(mv_bus_write(&devices.ports, port, size, value));
 }
 
 static uint64_t read_port(uint64_t port, unsigned size)
 {
     uint64_t value;
 
-    cr_assert(mv_bus_read(&ports, port, size, &value));
+    cr_assert(mv_bus_read(&devices.ports, port, size, &value));
     return value;
 }
 
 Test(devices, names_are_unique_and_short_and_each_is_found)
 {
-    for (unsigned i = 0; i < board.count; i++) {
-        const struct mv_device_desc *desc = &board.devices[i].desc;
+    for (unsigned i = 0; i < devices.count; i++) {
+        const struct mv_device_desc *desc = &devices.all[i].desc;
 
         cr_expect_leq(strlen(desc->name), 15);
         for (unsigned j = 0; j < i; j++)
-            cr_expect_neq(strcmp(board.devices[j].desc.name, desc->name), 0);
-        cr_expect_eq(mv_bus_find(&ports, desc->base), &board.devices[i]);
+            cr_expect_neq(strcmp(devices.all[j].desc.name, desc->name), 0);
+        cr_expect_eq(mv_bus_find(&devices.ports, desc->base), &devices.all[i]);
         cr_expect_eq(desc->hid == NULL, desc->acpi_name == NULL);
     }
-    cr_expect_eq(mmio.count, 0);
+    cr_expect_eq(devices.mmio.count, 0);
 }
 
 Test(devices, a_device_that_is_already_there_fails_the_board)
 {
-    struct mv_board second = {0};
     struct mv_device_env env = {.loop = &loop, .timeline = &timeline, .wake = -1};
     struct mv_error err = {0};
 
-    cr_expect_eq(mv_board_init(&second, &env, &mmio, &ports, &err), -EEXIST);
+    cr_expect_eq(mv_board_init(&devices, &env, &err), -EEXIST);
     cr_expect(strstr(err.tried, "serial0"));
-    mv_board_done(&second);
 }
 
 Test(power, only_soft_off_with_slp_en_turns_off, .init = start, .fini = stop)

@@ -11,7 +11,7 @@
 #include "core/timeline.h"
 #include "core/util.h"
 #include "debug/recorder.h"
-#include "machine/board.h"
+#include "dev/devices.h"
 #include "traces.h"
 
 /* ---- the ring ---- */
@@ -346,7 +346,7 @@ Test(trace, percentiles_are_of_the_nearest_rank)
 /* Each exit is looked up among the devices, so their number must not grow with the file. */
 Test(trace, what_a_machine_has_is_within_the_limits)
 {
-    cr_expect_leq(MV_BOARD_DEVICES, MV_TRACE_DEVICES);
+    cr_expect_leq(MV_DEVICES_MAX, MV_TRACE_DEVICES);
     cr_expect_leq(MV_TIMELINE_MARKS, MV_TRACE_MARKS);
     cr_expect_leq(MV_TRACE_DEVICES, 128u);
 }

@@ -28,15 +28,19 @@ struct mv_device_inner_ops {
 
     /* The loop has stopped: ends the device's threads, wherever they are.  Without the lock. */
     void (*stop)(void *state);
+
+    /* The machine could not be made: what is the embedder's is not to be destroyed. */
+    void (*disown)(void *state);
 };
 
-/* A device on its machine: what the board made of a description. */
+/* A device on its machine. */
 struct mv_device {
     struct mv_device_desc desc;
     const struct mv_device_ops *ops;
     void *state;
     const struct mv_device_inner_ops *inner; /* NULL: none */
     bool is_custom;                          /* the embedder's */
+    void *kept;                              /* what desc and ops may point into; freed with it */
     pthread_mutex_t lock;                    /* taken by the dispatchers: mv_bus_* and the loop */
 };
 

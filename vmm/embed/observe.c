@@ -118,8 +118,8 @@ void *mv_machine_memory(struct mv_machine *machine, uint64_t address, size_t siz
 bool mv_machine_device(const struct mv_machine *machine, const char *name,
                        struct mv_device_desc *ret_desc)
 {
-    for (unsigned i = 0; i < machine->board.count; i++) {
-        const struct mv_device_desc *desc = &machine->board.devices[i].desc;
+    for (unsigned i = 0; i < machine->devices.count; i++) {
+        const struct mv_device_desc *desc = &machine->devices.all[i].desc;
 
         if (strcmp(desc->name, name) == 0) {
             mv_give(desc, sizeof(*desc), ret_desc);
@@ -132,9 +132,9 @@ bool mv_machine_device(const struct mv_machine *machine, const char *name,
 unsigned mv_machine_devices(const struct mv_machine *machine, unsigned index,
                             struct mv_device_desc *ret_desc)
 {
-    if (index < machine->board.count)
-        mv_give(&machine->board.devices[index].desc, sizeof(*ret_desc), ret_desc);
-    return machine->board.count;
+    if (index < machine->devices.count)
+        mv_give(&machine->devices.all[index].desc, sizeof(*ret_desc), ret_desc);
+    return machine->devices.count;
 }
 
 /* ---- the trace ---- */

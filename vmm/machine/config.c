@@ -8,10 +8,8 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/util.h"
-#include "embed/custom_virtio.h"
+#include "dev/devices.h"
 #include "minivmm/trace.h"
-
-_Static_assert(MV_MEMORIES_MAX == MV_MEM_CUSTOM, "memory.h keeps them");
 
 /* ---- checks, of structs that are whole ---- */
 
@@ -50,10 +48,6 @@ static int check_guest(const struct mv_config *config, struct mv_error *err)
 
 static int check_lists(const struct mv_config *config, struct mv_error *err)
 {
-    if (config->disk_count + config->virtio_count + config->rng > MV_DISKS_MAX)
-        return mv_fail(err, -EINVAL, NULL, NULL,
-                       "%zu virtio devices, the disks among them: at most %d are supported",
-                       config->disk_count + config->virtio_count + config->rng, MV_DISKS_MAX);
     if (config->initrd_count > MV_INITRDS_MAX)
         return mv_fail(err, -EINVAL, NULL, NULL, "%zu more initrds: at most %d are supported",
                        config->initrd_count, MV_INITRDS_MAX);
@@ -71,40 +65,6 @@ static int check_lists(const struct mv_config *config, struct mv_error *err)
     return 0;
 }
 
-static int check_disk(const struct mv_disk *disk, struct mv_error *err)
-{
-    if (!disk->path)
-        return mv_fail(err, -EINVAL, NULL, NULL, "a disk without a path");
-    if (disk->queues > MV_QUEUES_MAX)
-        return mv_fail(err, -EINVAL, NULL, NULL, "the disk %s: %u queues: at most %d are supported",
-                       disk->path, disk->queues, MV_QUEUES_MAX);
-    if (disk->serial && strlen(disk->serial) > MV_SERIAL_MAX)
-        return mv_fail(err, -EINVAL, NULL, NULL,
-                       "the disk %s: the serial number %s has more than %d bytes", disk->path,
-                       disk->serial, MV_SERIAL_MAX);
-    return 0;
-}
-
-static int check_custom_memory(const struct mv_custom_memory *memory, struct mv_error *err)
-{
-    uint64_t last;
-
-    if (!memory->host || memory->bytes == 0)
-        return mv_fail(err, -EINVAL, NULL, "give it at least a page, and where that is mapped",
-                       "custom memory at %#llx has no host mapping, or no bytes",
-                       (unsigned long long)memory->address);
-    if ((memory->address | memory->bytes | (uintptr_t)memory->host) % MV_PAGE_SIZE)
-        return mv_fail(err, -EINVAL, NULL, "memory comes in pages of 4 KiB: mmap gives such",
-                       "custom memory, %llu bytes at %#llx, is not whole pages",
-                       (unsigned long long)memory->bytes, (unsigned long long)memory->address);
-    if (mv_add_overflows(memory->address, memory->bytes - 1, &last))
-        return mv_fail(err, -EINVAL, NULL, "choose a lower address",
-                       "custom memory, %llu bytes at %#llx, wraps around the end of the address "
-                       "space",
-                       (unsigned long long)memory->bytes, (unsigned long long)memory->address);
-    return 0;
-}
-
 static int check(const struct mv_config *config, struct mv_error *err)
 {
     int error = check_guest(config, err);
@@ -113,13 +73,9 @@ static int check(const struct mv_config *config, struct mv_error *err)
         error = check_memory(config, err);
     if (!error)
         error = check_lists(config, err);
-    for (size_t i = 0; !error && i < config->disk_count; i++)
-        error = check_disk(&config->disks[i], err);
-    for (size_t i = 0; !error && i < config->virtio_count; i++)
-        error = mv_custom_virtio_check(&config->virtio[i], err);
-    for (size_t i = 0; !error && i < config->memory_count; i++)
-        error = check_custom_memory(&config->memories[i], err);
-    return error;
+    if (!error)
+        error = mv_virtio_devices.check(config, err);
+    return error ? error : mv_custom_devices.check(config, err);
 }
 
 /* ---- structs of the caller's sizes ---- */

@@ -47,7 +47,7 @@ static void on_rescan(void *context, uint32_t events)
 
     (void)events;
     eventfd_read(machine->rescan.fd, &count);
-    mv_board_rescan(&machine->board);
+    mv_devices_rescan(&machine->devices);
 }
 
 /* ---- create ---- */
@@ -132,8 +132,8 @@ static int load_guest(struct mv_machine *machine, const struct mv_config *config
     files.kernel = kernel;
     files.initrd = initrd;
     if (!config->bare)
-        error = mv_arch_load(machine->arch, &machine->mem, &files, machine->board.devices,
-                             machine->board.count, err);
+        error = mv_arch_load(machine->arch, &machine->mem, &files, machine->devices.all,
+                             machine->devices.count, err);
     if (!error && config->flat)
         error = load_flat(machine, config->flat, err);
     return error;
@@ -150,30 +150,6 @@ static int init_memory(struct mv_machine *machine, const struct mv_config *confi
         return mv_fail(err, error, "mmap", "give the guest less memory",
                        "cannot map %llu MiB of guest memory: %s",
                        (unsigned long long)(config->memory / MV_MIB), strerror(-error));
-    return 0;
-}
-
-static int init_virtio(struct mv_machine *machine, const struct mv_config *config,
-                       const struct mv_device_env *env, struct mv_error *err)
-{
-    int error = 0;
-
-    for (size_t i = 0; !error && i < config->disk_count; i++)
-        error = mv_board_add_disk(&machine->board, env, &config->disks[i], config->disk_count,
-                                  machine->cpus, &machine->mmio, err);
-    for (size_t i = 0; !error && i < config->virtio_count; i++)
-        error = mv_board_add_virtio(&machine->board, env, &config->virtio[i], &machine->mmio, err);
-    if (!error)
-        error = mv_board_add_built_in(&machine->board, env, config, &machine->mmio, err);
-    if (error || machine->board.slot_count == 0)
-        return error;
-    machine->rescan = (struct mv_loop_source){
-        .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .fn = on_rescan, .context = machine};
-    error =
-        machine->rescan.fd < 0 ? -errno : mv_loop_watch(&machine->loop, &machine->rescan, EPOLLIN);
-    if (error)
-        return mv_fail(err, error, "eventfd", NULL, "cannot create an eventfd: %s",
-                       strerror(-error));
     return 0;
 }
 
@@ -195,6 +171,24 @@ static struct mv_device_env device_env(struct mv_machine *machine, const struct 
     };
 }
 
+static const struct mv_device_source *const sources[] = {&mv_virtio_devices, &mv_custom_devices};
+
+/* Where a device can look again at the host's side. */
+static int watch_rescan(struct mv_machine *machine, struct mv_error *err)
+{
+    int error;
+
+    if (!mv_devices_can_rescan(&machine->devices))
+        return 0;
+    machine->rescan = (struct mv_loop_source){
+        .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .fn = on_rescan, .context = machine};
+    error =
+        machine->rescan.fd < 0 ? -errno : mv_loop_watch(&machine->loop, &machine->rescan, EPOLLIN);
+    return error ? mv_fail(err, error, "eventfd", NULL, "cannot create an eventfd: %s",
+                           strerror(-error))
+                 : 0;
+}
+
 static int init_devices(struct mv_machine *machine, const struct mv_config *config,
                         struct mv_error *err)
 {
@@ -205,12 +199,10 @@ static int init_devices(struct mv_machine *machine, const struct mv_config *conf
         return mv_fail(err, error, "epoll_create1", NULL, "cannot set up the I/O loop: %s",
                        strerror(-error));
     if (!config->bare)
-        error = mv_board_init(&machine->board, &env, &machine->mmio, &machine->ports, err);
-    if (!error)
-        error = init_virtio(machine, config, &env, err);
-    return error ? error
-                 : mv_board_add_custom(&machine->board, &env, config->devices, config->device_count,
-                                       &machine->mmio, &machine->ports, err);
+        error = mv_board_init(&machine->devices, &env, err);
+    for (unsigned i = 0; !error && i < MV_COUNT(sources); i++)
+        error = sources[i]->add(&machine->devices, &env, config, err);
+    return error ? error : watch_rescan(machine, err);
 }
 
 /* After the guest is loaded. */
@@ -219,33 +211,19 @@ static int add_late_devices(struct mv_machine *machine, const struct mv_config *
 {
     const struct mv_device_env env = device_env(machine, config);
 
-    if (config->bare)
-        return 0;
-    return mv_board_add_late(&machine->board, machine->arch, &env, &machine->mmio, &machine->ports,
-                             err);
+    return config->bare ? 0 : mv_board_add_late(&machine->devices, machine->arch, &env, err);
 }
 
 /* After the guest is loaded: no image is to reach it. */
 static int add_memories(struct mv_machine *machine, const struct mv_config *config,
                         struct mv_error *err)
 {
-    for (size_t i = 0; i < config->memory_count; i++) {
-        const struct mv_custom_memory *memory = &config->memories[i];
-        struct mv_region region = {.base = memory->address,
-                                   .size = memory->bytes,
-                                   .host = memory->host,
-                                   .read_only = memory->read_only};
-        int error = mv_board_is_free(&machine->board, &machine->mmio, region.base, region.size)
-                        ? mv_mem_add(&machine->mem, &region)
-                        : -EEXIST;
+    int error = 0;
 
-        if (error)
-            return mv_fail(err, error, NULL, "choose another address, such as one above 4 GiB",
-                           "custom memory, %llu bytes at %#llx, would overlap other "
-                           "memory or devices",
-                           (unsigned long long)region.size, (unsigned long long)region.base);
-    }
-    return 0;
+    for (unsigned i = 0; !error && i < MV_COUNT(sources); i++)
+        if (sources[i]->add_memory)
+            error = sources[i]->add_memory(&machine->devices, &machine->mem, config, err);
+    return error;
 }
 
 static int map_memories(struct mv_machine *machine, struct mv_error *err)
@@ -266,13 +244,9 @@ static int map_memories(struct mv_machine *machine, struct mv_error *err)
 /* Where KVM cannot, each read of a register is an exit, and all the rest is the same. */
 static int map_device_pages(struct mv_machine *machine, struct mv_error *err)
 {
-    struct mv_region pages = machine->board.pages;
-    int error;
+    const struct mv_region *pages = &machine->devices.pages;
+    int error = pages->host ? mv_kvm_add_memory(&machine->kvm, pages) : 0;
 
-    if (!pages.host)
-        return 0;
-    pages.read_only = true;
-    error = mv_kvm_add_memory(&machine->kvm, &pages);
     if (error && error != -EOPNOTSUPP)
         return mv_fail(err, error, "KVM_SET_USER_MEMORY_REGION", NULL,
                        "KVM refuses the devices' pages: %s", strerror(-error));
@@ -312,8 +286,8 @@ static int init_vcpus(struct mv_machine *machine, const struct mv_config *config
     machine->vcpu_host = (struct mv_vcpu_host){
         .kvm = &machine->kvm,
         .mem = &machine->mem,
-        .ports = &machine->ports,
-        .mmio = &machine->mmio,
+        .ports = &machine->devices.ports,
+        .mmio = &machine->devices.mmio,
         .pause = &machine->pause,
         .hooks = machine->hooks,
         .hook_count = config->hook_count,
@@ -368,8 +342,8 @@ static void log_machine(struct mv_machine *machine, const struct mv_config *conf
         mv_log(log, MV_LOG_INFO, "memory at %#llx: %llu MiB", (unsigned long long)region->base,
                (unsigned long long)(region->size / MV_MIB));
     }
-    for (unsigned i = 0; i < machine->board.count; i++) {
-        const struct mv_device_desc *desc = &machine->board.devices[i].desc;
+    for (unsigned i = 0; i < machine->devices.count; i++) {
+        const struct mv_device_desc *desc = &machine->devices.all[i].desc;
 
         mv_log(log, MV_LOG_INFO, "device %-10s %s %#llx, %llu bytes, interrupt %d", desc->name,
                desc->space == MV_SPACE_PORT ? "port" : "MMIO", (unsigned long long)desc->base,
@@ -461,23 +435,13 @@ int mv_machine_create(const struct mv_config *given, struct mv_machine **ret_mac
             ? mv_fail(err, -errno, "eventfd", NULL, "cannot create an eventfd: %s", strerror(errno))
             : build(machine, config, err);
     if (error) {
-        mv_board_disown(&machine->board); /* what is the caller's stays so */
+        mv_devices_disown(&machine->devices); /* what is the caller's stays so */
         mv_machine_destroy(machine);
         return error;
     }
-    mv_bus_freeze(&machine->mmio);
-    mv_bus_freeze(&machine->ports);
+    mv_devices_freeze(&machine->devices);
     *ret_machine = machine;
     return 0;
-}
-
-int mv_machine_set_irq(struct mv_machine *machine, int irq, bool level)
-{
-    int error = machine->bare ? -EINVAL : mv_board_check_irq(&machine->board, irq);
-
-    if (!error)
-        mv_arch_set_irq(&machine->kvm, irq, level);
-    return error;
 }
 
 const char *mv_tables(void)
@@ -502,7 +466,7 @@ void mv_machine_destroy(struct mv_machine *machine)
     free(machine->vcpus);
     mv_kvm_close(&machine->kvm);
     mv_arch_destroy(machine->arch);
-    mv_board_done(&machine->board);
+    mv_devices_done(&machine->devices);
     mv_loop_done(&machine->loop);
     mv_mem_done(&machine->mem);
     mv_close_fd(&machine->rescan.fd);

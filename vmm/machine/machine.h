@@ -28,8 +28,7 @@ struct mv_machine {
     struct mv_kvm kvm;
     struct mv_arch *arch;
     struct mv_loop loop;
-    struct mv_bus mmio, ports;
-    struct mv_board board;
+    struct mv_devices devices;
     struct mv_vcpu_host vcpu_host;
     struct mv_vcpu *vcpus;
     unsigned cpus;    /* as configured */

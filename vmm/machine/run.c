@@ -68,7 +68,7 @@ static void on_end(void *context, uint32_t events)
 
     (void)events;
     mv_loop_change(&machine->loop, &machine->end_source, 0);
-    mv_board_quiesce(&machine->board);
+    mv_devices_quiesce(&machine->devices);
     kick_all(machine);
 }
 
@@ -193,7 +193,7 @@ static void flush_devices(struct mv_machine *machine)
     bool stopped = machine->end.reason == MV_END_STOPPED;
     unsigned stops = atomic_load(&machine->stops);
 
-    while (!mv_board_flush(&machine->board)) {
+    while (!mv_devices_flush(&machine->devices)) {
         if (!wait_for_wake(machine, stopped ? STOPPED_FLUSH_MS : -1))
             break;
         if (atomic_load(&machine->stops) != stops)
@@ -223,14 +223,14 @@ static int explain_host_failure(const struct mv_machine *machine, struct mv_erro
 /* With `ended` set: all threads go. */
 static void take_down(struct mv_machine *machine, bool flush)
 {
-    mv_board_quiesce(&machine->board);
+    mv_devices_quiesce(&machine->devices);
     kick_all(machine);
     for (unsigned i = 0; i < machine->created; i++)
         mv_vcpu_join(&machine->vcpus[i]);
     if (flush)
         flush_devices(machine);
     mv_loop_stop(&machine->loop);
-    mv_board_stop(&machine->board);
+    mv_devices_stop(&machine->devices);
 }
 
 static int wait_for_end(struct mv_machine *machine, struct mv_end *ret_end, struct mv_error *err)

@@ -488,7 +488,8 @@ int mv_virtio_create(const struct mv_virtio_type *type, struct mv_virtio **ret_v
     }
     virtio->ops = *type->ops;
     virtio->state = type->state;
-    virtio->owned = true;
+    virtio->lent = type->lent;
+    virtio->owned = !type->lent;
     virtio->listen = type->listen;
     virtio->config_size = type->config_size;
     if (type->config_size)
@@ -516,7 +517,7 @@ void mv_virtio_attach(struct mv_virtio *virtio, const struct mv_virtio_transport
 
 void mv_virtio_own(struct mv_virtio *virtio, bool own)
 {
-    virtio->owned = own;
+    virtio->owned = own || !virtio->lent;
 }
 
 void mv_virtio_destroy(struct mv_virtio *virtio)

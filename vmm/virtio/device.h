@@ -39,7 +39,8 @@ enum {
 /* What a type gives to become a device. */
 struct mv_virtio_type {
     const struct mv_virtio_ops *ops; /* copied */
-    void *state;                     /* what ops get; the device's, see mv_virtio_own */
+    void *state;                     /* what ops get; the device's */
+    bool lent;                       /* but for now its lender's: see mv_virtio_own */
     unsigned queues;                 /* 1 to MV_QUEUES_MAX */
     uint64_t features;               /* of its type; the ring's and VERSION_1 are added */
     const void *config;              /* where ops->config_read is NULL; copied */
@@ -76,7 +77,7 @@ struct mv_virtio {
     struct mv_virtio_ops ops;
     void *state;
     void (*listen)(void *state, bool on);
-    bool owned; /* the state */
+    bool lent, owned; /* the state */
     uint8_t config[MV_VIRTIO_CONFIG_MAX];
     size_t config_size;
     uint64_t offered;  /* features of the type and the ring */
@@ -109,7 +110,7 @@ struct mv_virtio {
 /* The state is the device's from then on.  Returns 0 or -ENOMEM, and then it stays the caller's. */
 int mv_virtio_create(const struct mv_virtio_type *type, struct mv_virtio **ret_virtio);
 
-/* Whether the state is the device's, so that destroy ends it, too. */
+/* Whether a state that was lent is the device's, so that destroy ends it, too. */
 void mv_virtio_own(struct mv_virtio *virtio, bool own);
 
 /* The loop has stopped.  Accepts NULL. */

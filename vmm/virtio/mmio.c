@@ -279,6 +279,13 @@ static void rescan(void *context)
     mv_virtio_tell_config(mmio->virtio);
 }
 
+static void disown(void *context)
+{
+    const struct mmio *mmio = context;
+
+    mv_virtio_own(mmio->virtio, false);
+}
+
 static void destroy(void *context)
 {
     struct mmio *mmio = context;
@@ -297,7 +304,7 @@ int mv_virtio_mmio_create(struct mv_device *device, const struct mv_device_env *
         .rescan = rescan,
         .destroy = destroy,
     };
-    static const struct mv_device_inner_ops inner = {.busy = is_busy};
+    static const struct mv_device_inner_ops inner = {.busy = is_busy, .disown = disown};
     struct mmio *mmio = calloc(1, sizeof(*mmio));
 
     if (mmio && !env->page)

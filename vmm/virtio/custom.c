@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Custom virtio devices (minivmm/virtio.h): what an embedder gives becomes a device. */
-#include "custom_virtio.h"
+#include "custom.h"
 
 #include <errno.h>
 
@@ -34,13 +34,11 @@ int mv_custom_virtio_create(const struct mv_custom_virtio *given, struct mv_virt
 {
     const struct mv_virtio_type type = {.ops = given->ops,
                                         .state = given->state,
+                                        .lent = true,
                                         .queues = given->queues,
                                         .features = given->features,
                                         .config = given->config,
                                         .config_size = given->config_size};
-    int error = mv_virtio_create(&type, ret_virtio);
 
-    if (!error)
-        mv_virtio_own(*ret_virtio, false);
-    return error;
+    return mv_virtio_create(&type, ret_virtio);
 }

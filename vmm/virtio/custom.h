@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Custom virtio devices: between minivmm/virtio.h and a transport. */
-#ifndef MV_CUSTOM_VIRTIO_H
-#define MV_CUSTOM_VIRTIO_H
+#ifndef MV_VIRTIO_CUSTOM_H
+#define MV_VIRTIO_CUSTOM_H
 
-#include "virtio/device.h"
+#include "device.h"
 
 /* 0 or -EINVAL. */
 int mv_custom_virtio_check(const struct mv_custom_virtio *given, struct mv_error *err);
