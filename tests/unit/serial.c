@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "core/util.h"
-#include "dev/dev.h"
+#include "dev/serial.h"
 #include "layout.h"
 
 #define BASE     0x3f8ull

@@ -4,7 +4,7 @@
  * host's time on the timeline.  So a start is measured from outside, up to the
  * very instruction that the guest chooses.
  */
-#include "dev/dev.h"
+#include "dev/boot_timer.h"
 
 static uint64_t read_timer(void *state, uint64_t offset, unsigned size)
 {

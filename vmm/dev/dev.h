@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a device is given when it is created, and the list of our devices.  A
- * device knows neither KVM nor the machine it is part of.
+ * The contract of a built-in device: what it is given when it is created.  It
+ * knows neither KVM nor the machine it is part of.
  */
 #ifndef MV_DEV_DEV_H
 #define MV_DEV_DEV_H
@@ -68,7 +68,6 @@ struct mv_device_entry {
     mv_device_create_fn *create;
 };
 
-mv_device_create_fn mv_serial_create;        /* serial.c: 16550A on the host's console */
 mv_device_create_fn mv_power_create;         /* power.c: ACPI sleep and reset registers */
 mv_device_create_fn mv_pm1_create;           /* power.c: ACPI's fixed hardware */
 mv_device_create_fn mv_reset_control_create; /* power.c: port 0xcf9 */
@@ -79,12 +78,8 @@ mv_device_create_fn mv_keyboard_create;      /* keyboard.c: a PC's keyboard cont
 mv_device_create_fn mv_cmos_create;          /* cmos.c: a PC's clock, and its memory */
 mv_device_create_fn mv_crtc_create;          /* crtc.c: a PC's cursor */
 mv_device_create_fn mv_bios_call_create;     /* bios_call.c: a call of a BIOS */
-mv_device_create_fn mv_exit_create;          /* exit_port.c: the guest's exit status */
-mv_device_create_fn mv_panic_create;         /* panic.c: pvpanic */
-mv_device_create_fn mv_rtc_create;           /* rtc.c: the time of day */
-mv_device_create_fn mv_boot_timer_create;    /* boot_timer.c: marks on the timeline */
 
-/* exit_port.c: for a device whose whole state is a way to end the machine: a copy of
+/* For a device whose whole state is a way to end the machine: a copy of
  * env->shutdown, to be freed by ops->destroy (free itself will do). */
 int mv_shutdown_device(struct mv_device *device, const struct mv_device_env *env,
                        const struct mv_device_ops *ops);

@@ -3,10 +3,10 @@
  * The exit port: a byte written to it ends the machine, and becomes the exit
  * status.  For tests, and for guests that run one program.
  */
+#include "dev/exit_port.h"
+
 #include <errno.h>
 #include <stdlib.h>
-
-#include "dev.h"
 
 /* For devices whose whole state is a way to end the machine. */
 int mv_shutdown_device(struct mv_device *device, const struct mv_device_env *env,

@@ -5,9 +5,9 @@
  * kernel loaded reports another one (bit 1), which we do not announce: it goes
  * on by itself.
  */
-#include <stdlib.h>
+#include "dev/panic.h"
 
-#include "dev/dev.h"
+#include <stdlib.h>
 
 enum { PANICKED = 0x01 };
 

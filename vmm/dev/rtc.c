@@ -4,11 +4,11 @@
  * since 1970.  The guest may set it; the host's clock is left alone.  It has no
  * interrupt line, and so no alarm: the match register only keeps what is written.
  */
+#include "dev/rtc.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
-
-#include "dev/dev.h"
 
 enum {
     DATA = 0x00, /* RTCDR: the time */

@@ -18,6 +18,8 @@
  * Input is read only as far as there is room for it; a person's at once, so that the
  * filter sees every key, and kept for the guest up to 1 MiB.
  */
+#include "dev/serial.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -28,7 +30,6 @@
 #include <unistd.h>
 
 #include "core/util.h"
-#include "dev/dev.h"
 #include "dev/uart.h"
 
 #define OUT_SIZE  (64 * 1024)

@@ -4,6 +4,10 @@
 #include "board.h"
 
 #include "arch/arch.h"
+#include "dev/boot_timer.h"
+#include "dev/exit_port.h"
+#include "dev/panic.h"
+#include "dev/serial.h"
 #include "dev/uart.h"
 #include "layout.h"
 

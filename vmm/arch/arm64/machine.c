@@ -7,7 +7,7 @@
 #include <sys/random.h>
 
 #include "arm64.h"
-#include "dev/dev.h"
+#include "dev/rtc.h"
 #include "layout.h"
 
 #define LEAST_ADDRESS_BITS 32 /* of a virtual machine's type (api.rst, 4.2) */

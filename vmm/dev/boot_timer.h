@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* The boot timer: a byte written to it is a mark on the timeline. */
+#ifndef MV_DEV_BOOT_TIMER_H
+#define MV_DEV_BOOT_TIMER_H
+
+#include "dev/dev.h"
+
+mv_device_create_fn mv_boot_timer_create;
+
+#endif

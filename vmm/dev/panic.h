@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: MIT */
+/* pvpanic: the guest says that its kernel has panicked. */
+#ifndef MV_DEV_PANIC_H
+#define MV_DEV_PANIC_H
+
+#include "dev/dev.h"
+
+mv_device_create_fn mv_panic_create;
+
+#endif
