@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 
 #include "layout.h"
+#include "oldpc/oldpc.h"
 
 static const uint64_t memories[] = {16 * MV_MIB, 64 * MV_MIB, 3 * MV_GIB, 5 * MV_GIB};
 static const uint64_t initrds[] = {0, 1, 100000, 15 * MV_MIB + MV_MIB / 2, 40 * MV_MIB};
@@ -125,7 +126,7 @@ static void check_loaded(const struct mv_load *load)
         check_arm64(load);
         return;
     }
-    if (load->entry.mode == MV_ENTRY_MULTIBOOT) {
+    if (load->is_pc) {
         check_multiboot(load);
         return;
     }
@@ -172,9 +173,9 @@ void fuzz_load(const uint8_t *data, size_t size,
     files.kernel_size = size - KNOBS;
     files.kernel = kernel_file(data + KNOBS, size - KNOBS);
     error = loader(&load, &err);
-    if (error)
-        check_refused(error, &err);
-    else
+    if (error == 0)
         check_loaded(&load);
+    else if (error != MV_LOAD_NEXT)
+        check_refused(error, &err);
     mv_mem_done(&mem);
 }

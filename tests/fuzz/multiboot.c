@@ -3,6 +3,8 @@
 #include "load.h"
 #include "x86.h"
 
+#include "oldpc/oldpc.h"
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -4,8 +4,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "layout.h"
-#include "x86.h"
+#include "oldpc/oldpc.h"
 
 static struct mv_mem mem;
 static const uint8_t *low;

@@ -53,12 +53,7 @@ int rig_load(void)
     cr_assert_eq(pwrite(rig.files.kernel, image.bytes, image.size, 0), (ssize_t)image.size);
     rig.files.kernel_size = image.size;
     memset(&rig.err, 0, sizeof(rig.err));
-    switch (
-        mv_image_probe(&rig.files, MV_IMAGE_BZIMAGE | MV_IMAGE_ELF, "name a bzImage", &rig.err)) {
-    case MV_IMAGE_BZIMAGE: return mv_bzimage_load(&rig.load, &rig.err);
-    case MV_IMAGE_ELF: return mv_elf_load(&rig.load, &rig.err);
-    default: return rig.err.code;
-    }
+    return mv_x86_load_kernel(&rig.load, &rig.err);
 }
 
 void rig_expect_good_words(void)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "dev/dev.h"
+#include "oldpc/oldpc.h"
 
 static struct mv_device device;
 

@@ -2,7 +2,7 @@
 /* The controller of a PC's screen: registers that hold what was written. */
 #include <criterion/criterion.h>
 
-#include "dev/dev.h"
+#include "oldpc/oldpc.h"
 
 static struct mv_device device;
 

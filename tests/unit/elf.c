@@ -543,7 +543,10 @@ Test(elf, a_multiboot_header_makes_it_one)
     rig.files.append = "for Linux one two";
     rig.files.raw_append = "one two";
     expect_loaded();
-    cr_assert_eq(rig.load.entry.mode, MV_ENTRY_MULTIBOOT);
+    cr_assert_eq(rig.load.entry.mode, MV_ENTRY_PVH);
+    cr_assert(rig.load.is_pc);
+    cr_assert_eq(rig.load.entry.eax, 0x2badb002);
+    cr_assert_eq(rig.load.entry.code, 8);
     cr_assert_eq(rig.load.entry.pc, code->p_paddr + 1);
     const uint32_t *words = mv_mem_host(&rig.mem, rig.load.entry.data, 64);
     cr_assert_eq(words[0], 0x24d);
@@ -630,7 +633,7 @@ Test(elf, multiboot_addresses_come_before_those_of_elf)
 {
     put_flat();
     expect_loaded();
-    cr_assert_eq(rig.load.entry.mode, MV_ENTRY_MULTIBOOT);
+    cr_assert(rig.load.is_pc);
     cr_assert_eq(rig.load.entry.pc, 0x100000 + 64);
     cr_assert_eq(memcmp(mv_mem_host(&rig.mem, 0x100000, 4), "\177ELF", 4), 0);
 }

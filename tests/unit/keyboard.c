@@ -2,7 +2,7 @@
 /* A PC's keyboard controller: each command, and what is answered to it. */
 #include <criterion/criterion.h>
 
-#include "dev/dev.h"
+#include "oldpc/oldpc.h"
 
 static struct mv_device device;
 static unsigned edges, ends;

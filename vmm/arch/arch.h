@@ -26,8 +26,9 @@ unsigned mv_arch_memory_map(uint64_t bytes, struct mv_region *ret_regions);
 /* The devices that only this architecture has; the board has the others. */
 const struct mv_device_entry *mv_arch_devices(unsigned *ret_count);
 
-/* Those that only some guests expect, as is known when it is loaded; no table tells of them. */
-const struct mv_device_entry *mv_arch_late_devices(const struct mv_arch *arch, unsigned *ret_count);
+/* Those that only some guests expect, as is known when it is loaded; no table tells of them.  NULL:
+ * there are no more than index. */
+const struct mv_device_entry *mv_arch_late_device(const struct mv_arch *arch, unsigned index);
 
 /* bare: without interrupt controllers and tables.  Needs no KVM.  Every failure is explained.
  * The result is the caller's. */

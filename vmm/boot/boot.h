@@ -26,24 +26,25 @@ struct mv_boot_files {
 
 /* The state in which a guest is started. */
 enum mv_entry_mode {
-    MV_ENTRY_LINUX64,   /* Linux boot protocol, 64-bit: long mode, RSI = boot_params */
-    MV_ENTRY_LINUX32,   /* Linux boot protocol, 32-bit: no paging, ESI = boot_params */
-    MV_ENTRY_PVH,       /* PVH: 32-bit, no paging, EBX = hvm_start_info */
-    MV_ENTRY_ARM64,     /* Linux arm64 boot protocol: EL1, no MMU, X0 = device tree */
-    MV_ENTRY_NONE,      /* as KVM makes a vCPU */
-    MV_ENTRY_FLAT16,    /* x86 flat binaries: real mode, */
-    MV_ENTRY_FLAT32,    /* protected mode without paging, */
-    MV_ENTRY_FLAT64,    /* long mode */
-    MV_ENTRY_MULTIBOOT, /* Multiboot 1: 32-bit, no paging, EBX = its information */
-    MV_ENTRY_EL1,       /* arm64 ones: EL1, no MMU, */
-    MV_ENTRY_EL1_MMU,   /* and with it */
+    MV_ENTRY_LINUX64, /* Linux boot protocol, 64-bit: long mode, RSI = boot_params */
+    MV_ENTRY_LINUX32, /* Linux boot protocol, 32-bit: no paging, ESI = boot_params */
+    MV_ENTRY_PVH,     /* PVH: 32-bit, no paging, EBX = hvm_start_info; or others so entered */
+    MV_ENTRY_ARM64,   /* Linux arm64 boot protocol: EL1, no MMU, X0 = device tree */
+    MV_ENTRY_NONE,    /* as KVM makes a vCPU */
+    MV_ENTRY_FLAT16,  /* x86 flat binaries: real mode, */
+    MV_ENTRY_FLAT32,  /* protected mode without paging, */
+    MV_ENTRY_FLAT64,  /* long mode */
+    MV_ENTRY_EL1,     /* arm64 ones: EL1, no MMU, */
+    MV_ENTRY_EL1_MMU, /* and with it */
 };
 
 struct mv_entry {
     enum mv_entry_mode mode;
     mv_gpa pc;
-    mv_gpa data;  /* boot_params, hvm_start_info or device tree */
-    mv_gpa stack; /* flat binaries and ELF executables: the stack pointer of vCPU 0 */
+    mv_gpa data;   /* boot_params, hvm_start_info or device tree */
+    mv_gpa stack;  /* flat binaries and ELF executables: the stack pointer of vCPU 0 */
+    uint32_t eax;  /* MV_ENTRY_PVH only */
+    uint16_t code; /* x86: the selector of the code segment, which data follow; 0: Linux's */
 };
 
 /* What kind of file it is, by its first bytes.  Bits, for a set of them. */
@@ -64,6 +65,7 @@ struct mv_load {
     struct mv_entry entry;  /* result */
     mv_gpa initrd;          /* arm64, result: where it is */
     bool over_reset_vector; /* x86, result: the kernel lies where that would be */
+    bool is_pc;             /* x86, result: the kernel expects what an old PC has */
 };
 
 /*
@@ -73,11 +75,6 @@ struct mv_load {
  */
 enum mv_image_kind mv_image_probe(const struct mv_boot_files *files, unsigned kinds,
                                   const char *hint, struct mv_error *err);
-
-/* They explain every failure: -ENOEXEC, -ENOMEM, -EINVAL, -E2BIG or an I/O error. */
-int mv_bzimage_load(struct mv_load *load, struct mv_error *err);
-int mv_elf_load(struct mv_load *load, struct mv_error *err);
-int mv_multiboot_load(struct mv_load *load, struct mv_error *err);
 
 /*
  * Opens what a guest is started from; what: "kernel" or "initrd"; count: at least 1.  One regular

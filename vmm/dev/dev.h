@@ -68,17 +68,6 @@ struct mv_device_entry {
     mv_device_create_fn *create;
 };
 
-mv_device_create_fn mv_power_create;         /* power.c: ACPI sleep and reset registers */
-mv_device_create_fn mv_pm1_create;           /* power.c: ACPI's fixed hardware */
-mv_device_create_fn mv_reset_control_create; /* power.c: port 0xcf9 */
-mv_device_create_fn mv_port_92_create;       /* power.c */
-mv_device_create_fn mv_kbd_reset_create;     /* power.c: the keyboard controller's reset line */
-mv_device_create_fn mv_ide_create;           /* ide.c: an IDE channel without drives */
-mv_device_create_fn mv_keyboard_create;      /* keyboard.c: a PC's keyboard controller */
-mv_device_create_fn mv_cmos_create;          /* cmos.c: a PC's clock, and its memory */
-mv_device_create_fn mv_crtc_create;          /* crtc.c: a PC's cursor */
-mv_device_create_fn mv_bios_call_create;     /* bios_call.c: a call of a BIOS */
-
 /* For a device whose whole state is a way to end the machine: a copy of
  * env->shutdown, to be freed by ops->destroy (free itself will do). */
 int mv_shutdown_device(struct mv_device *device, const struct mv_device_env *env,

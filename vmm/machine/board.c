@@ -39,15 +39,11 @@ int mv_board_init(struct mv_devices *devices, const struct mv_device_env *env, s
 int mv_board_add_late(struct mv_devices *devices, const struct mv_arch *arch,
                       const struct mv_device_env *env, struct mv_error *err)
 {
-    unsigned count;
-    const struct mv_device_entry *late = mv_arch_late_devices(arch, &count);
+    const struct mv_device_entry *late;
     int error = 0;
 
-    for (unsigned i = 0; !error && i < count; i++) {
-        const struct mv_device_desc *desc = &late[i].desc;
-
-        if (mv_bus_is_free(mv_devices_bus(devices, desc), desc->base, desc->bytes))
-            error = mv_devices_add_table(devices, &late[i], 1, env, err);
-    }
+    for (unsigned i = 0; !error && (late = mv_arch_late_device(arch, i)); i++)
+        if (mv_bus_is_free(mv_devices_bus(devices, &late->desc), late->desc.base, late->desc.bytes))
+            error = mv_devices_add_table(devices, late, 1, env, err);
     return error;
 }

@@ -7,8 +7,7 @@
  */
 #include <string.h>
 
-#include "layout.h"
-#include "x86.h"
+#include "oldpc.h"
 
 #define BDA_GPA         0x400ull
 #define POINTER_GPA     (MV_EBDA_GPA + 16) /* MPS 4: in the first KiB of the EBDA */
@@ -83,17 +82,6 @@ struct table {
     struct cpu cpus[CPUS_MAX];
     struct rest rest; /* behind the last CPU that there is */
 } __attribute__((packed));
-
-/* What makes the sum of the bytes 0. */
-static uint8_t checksum(const void *from, size_t size)
-{
-    const uint8_t *bytes = from;
-    unsigned sum = 0;
-
-    while (size--)
-        sum += *bytes++;
-    return (uint8_t)-sum;
-}
 
 /* 8-bit and 16-bit numbers: IBM, PS/2 and PC BIOS Interface Technical Reference, data areas. */
 static void put_data_area(struct mv_mem *mem)
@@ -188,8 +176,8 @@ void mv_bios_write(struct mv_mem *mem, unsigned cpus)
                                      .flags = CPU_ENABLED | (i == 0 ? CPU_IS_FIRST : 0),
                                      .features = CPU_FEATURES};
     memcpy(&table.cpus[count], &rest, sizeof(rest));
-    table.header.checksum = checksum(&table, table.header.length);
-    pointer.checksum = checksum(&pointer, sizeof(pointer));
+    table.header.checksum = mv_acpi_checksum(&table, table.header.length);
+    pointer.checksum = mv_acpi_checksum(&pointer, sizeof(pointer));
     put_data_area(mem);
     mv_mem_write(mem, POINTER_GPA, &pointer, sizeof(pointer));
     mv_mem_write(mem, TABLE_GPA, &table, table.header.length);

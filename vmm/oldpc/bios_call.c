@@ -8,7 +8,7 @@
  */
 #include <stdlib.h>
 
-#include "dev/dev.h"
+#include "oldpc.h"
 
 static uint64_t read_call(void *state, uint64_t offset, unsigned size)
 {

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "dev/dev.h"
+#include "oldpc.h"
 
 enum {
     SECONDS = 0x00,

@@ -12,7 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "dev/dev.h"
+#include "oldpc.h"
 
 enum {
     COLUMNS = 0x01,     /* less one */

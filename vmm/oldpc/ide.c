@@ -4,7 +4,7 @@
  * driver finds out that there is none; where there is no channel, all ones are read, and a driver
  * waits for ever.
  */
-#include "dev/dev.h"
+#include "oldpc.h"
 
 static uint64_t read_ide(void *state, uint64_t offset, unsigned size)
 {

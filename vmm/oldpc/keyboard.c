@@ -11,8 +11,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "dev/dev.h"
-#include "power.h"
+#include "arch/x86_64/power.h"
+#include "oldpc.h"
 
 enum { DATA = 0, STATUS = 4 };
 

@@ -6,18 +6,16 @@
  * and one module, the initrd.  As with QEMU and GRUB Legacy, and unlike GRUB 2, the first word of
  * the command line is the kernel's own name, and the module's string is the file's.
  */
-#include "multiboot.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "arch/x86_64/layout.h"
-#include "arch/x86_64/x86.h"
 #include "core/util.h"
+#include "oldpc.h"
 
 #define SEARCHED     8192 /* 3.1.1 */
 #define HEADER_MAGIC 0x1badb002u
+#define LOADER_MAGIC 0x2badb002u /* 3.2 */
 
 /* 3.1.2 and 3.1.3 */
 enum {
@@ -57,12 +55,12 @@ struct info_page {
     char loader[16];
 };
 
-bool mv_multiboot_find(int fd, uint64_t size, struct mv_multiboot *ret_header)
+bool mv_multiboot_find(const struct mv_load *load, struct mv_multiboot *ret_header)
 {
     uint8_t head[SEARCHED] = {0};
-    size_t have = (size_t)mv_min(size, sizeof(head));
+    size_t have = (size_t)mv_min(load->files->kernel_size, sizeof(head));
 
-    if (mv_read_at(fd, 0, head, have) < 0)
+    if (mv_read_at(load->files->kernel, 0, head, have) < 0)
         return false;
     for (size_t at = 0; at + sizeof(ret_header->words) <= have; at += 4) {
         uint32_t words[MV_MULTIBOOT_WORDS];
@@ -75,11 +73,6 @@ bool mv_multiboot_find(int fd, uint64_t size, struct mv_multiboot *ret_header)
         }
     }
     return false;
-}
-
-bool mv_multiboot_has_addresses(const struct mv_multiboot *header)
-{
-    return header->words[1] & HAS_ADDRESSES;
 }
 
 /* By the addresses in the header: 3.1.3. */
@@ -189,8 +182,12 @@ int mv_multiboot_finish(struct mv_load *load, const struct mv_multiboot *header,
     if (error)
         return error;
     write_info(load, initrd);
-    load->entry =
-        (struct mv_entry){.mode = MV_ENTRY_MULTIBOOT, .pc = entry, .data = MV_START_INFO_GPA};
+    load->is_pc = true;
+    load->entry = (struct mv_entry){.mode = MV_ENTRY_PVH,
+                                    .pc = entry,
+                                    .data = MV_START_INFO_GPA,
+                                    .eax = LOADER_MAGIC,
+                                    .code = MV_MULTIBOOT_CS};
     return 0;
 }
 
@@ -201,11 +198,8 @@ int mv_multiboot_load(struct mv_load *load, struct mv_error *err)
     mv_gpa end = 0;
     int error;
 
-    if (!mv_multiboot_find(load->files->kernel, load->files->kernel_size, &header) ||
-        !mv_multiboot_has_addresses(&header))
-        return mv_fail(err, -ENOEXEC, NULL, "name a kernel that is an ELF file, or has them",
-                       "the Multiboot kernel %s has no addresses in its header",
-                       load->files->kernel_path);
+    if (!mv_multiboot_find(load, &header) || !(header.words[1] & HAS_ADDRESSES))
+        return MV_LOAD_NEXT;
     error = load_flat(load, &header, &end, &entry, err);
     return error ? error : mv_multiboot_finish(load, &header, end, entry, err);
 }

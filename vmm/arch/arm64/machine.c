@@ -37,10 +37,9 @@ const struct mv_device_entry *mv_arch_devices(unsigned *ret_count)
     return entries;
 }
 
-const struct mv_device_entry *mv_arch_late_devices(const struct mv_arch *arch, unsigned *ret_count)
+const struct mv_device_entry *mv_arch_late_device(const struct mv_arch *arch, unsigned index)
 {
-    (void)arch;
-    *ret_count = 0;
+    (void)arch, (void)index;
     return NULL;
 }
 

@@ -2,13 +2,11 @@
 /*
  * ACPI tables for a hardware-reduced machine (ACPI 6.4): RSDP, XSDT, FADT, MADT
  * and a DSDT written from the devices' descriptions.  No firmware runs: the
- * guest's kernel finds all that it needs here.  A kernel that expects an old PC is told of
- * fixed hardware instead, which it can be switched off by (4.8.3.2.1), and of its devices; what
- * it reads may be older than the XSDT.
+ * guest's kernel finds all that it needs here.
  *
- *   gpa +------+-----------+-----------+-----------+-----------+-----------+
- *       | RSDP | XSDT      | RSDT      | DSDT      | FADT      | MADT      |
- *       +------+-----------+-----------+-----------+-----------+-----------+
+ *   gpa +------+-----------+-----------+-----------+-----------+
+ *       | RSDP | XSDT      | DSDT      | FADT      | MADT      |
+ *       +------+-----------+-----------+-----------+-----------+
  *
  * The AML (chapter 20) needs five constructs only: Scope, Device, Name, Package
  * and a buffer of resource descriptors (6.4).
@@ -41,83 +39,64 @@ static void put(struct writer *w, const void *data, size_t size)
     w->at += size;
 }
 
+/* A number of so many bytes, the low one first. */
+static void put_number(struct writer *w, uint64_t value, size_t size)
+{
+    put(w, &value, size);
+}
+
 static void put8(struct writer *w, unsigned value)
 {
-    uint8_t byte = (uint8_t)value;
-
-    put(w, &byte, 1);
+    put_number(w, value, 1);
 }
 
-static void put16(struct writer *w, unsigned value)
+uint8_t mv_acpi_checksum(const void *from, size_t size)
 {
-    put8(w, value);
-    put8(w, value >> 8);
-}
+    const uint8_t *bytes = from;
+    unsigned sum = 0;
 
-static void put32(struct writer *w, uint32_t value)
-{
-    put16(w, value & 0xffff);
-    put16(w, value >> 16);
-}
-
-static void put64(struct writer *w, uint64_t value)
-{
-    put32(w, (uint32_t)value);
-    put32(w, (uint32_t)(value >> 32));
-}
-
-static void put_zeros(struct writer *w, size_t count)
-{
-    while (count--)
-        put8(w, 0);
-}
-
-static void patch32(struct writer *w, size_t at, uint32_t value)
-{
-    struct writer patch = {.data = w->data, .size = w->size, .at = at};
-
-    if (!w->overflow)
-        put32(&patch, value);
-}
-
-/* The byte that makes [from, from + size) sum up to 0. */
-static uint8_t checksum(const struct writer *w, size_t from, size_t size)
-{
-    uint8_t sum = 0;
-
-    for (size_t i = 0; i < size; i++)
-        sum = (uint8_t)(sum + w->data[from + i]);
+    while (size--)
+        sum += *bytes++;
     return (uint8_t)-sum;
 }
 
 /* ---- the common header, 5.2.6 ---- */
 
-enum { HEADER_LENGTH = 4, HEADER_CHECKSUM = 9, HEADER_SIZE = 36 };
+struct header {
+    char signature[4];
+    uint32_t length;
+    uint8_t revision, checksum;
+    char oem_id[6], oem_table_id[8];
+    uint32_t oem_revision;
+    char creator_id[4];
+    uint32_t creator_revision;
+} __attribute__((packed));
 
 static size_t begin_table(struct writer *w, const char *signature, unsigned revision)
 {
-    size_t start;
+    struct header header = {.revision = (uint8_t)revision,
+                            .oem_id = OEM_ID,
+                            .oem_table_id = "MINIVMM ",
+                            .oem_revision = 1,
+                            .creator_id = "MVMM",
+                            .creator_revision = 1};
 
-    put_zeros(w, (size_t)-w->at & 7);
-    start = w->at;
-    put(w, signature, 4);
-    put32(w, 0); /* length, patched at the end */
-    put8(w, revision);
-    put8(w, 0); /* checksum, likewise */
-    put(w, OEM_ID, 6);
-    put(w, "MINIVMM ", 8);
-    put32(w, 1); /* OEM revision */
-    put(w, "MVMM", 4);
-    put32(w, 1); /* creator revision */
-    return start;
+    memcpy(header.signature, signature, sizeof(header.signature));
+    put_number(w, 0, -w->at & 7); /* alignment */
+    put(w, &header, sizeof(header));
+    return w->at - sizeof(header);
 }
 
-static void end_table(struct writer *w, size_t start)
+/* Returns where it begins. */
+static size_t end_table(struct writer *w, size_t start)
 {
+    struct header *header = (struct header *)(w->data + start);
+
     if (w->overflow)
-        return;
-    patch32(w, start + HEADER_LENGTH, (uint32_t)(w->at - start));
-    w->data[start + HEADER_CHECKSUM] = checksum(w, start, w->at - start);
+        return 0;
+    header->length = (uint32_t)(w->at - start);
+    header->checksum = mv_acpi_checksum(header, header->length);
+    return start;
 }
 
 /* ---- AML ---- */
@@ -138,7 +117,7 @@ enum {
  * patched when its end is known.  It counts itself. */
 static size_t begin_package(struct writer *w)
 {
-    put_zeros(w, 3);
+    put_number(w, 0, 3);
     return w->at - 3;
 }
 
@@ -195,39 +174,42 @@ static void put_hid(struct writer *w, const char *hid)
  * 6.4.2.9 end tag */
 static void put_resources(struct writer *w, const struct mv_device_desc *desc)
 {
-    uint8_t bytes[64] = {0};
-    struct writer r = {.data = bytes, .size = sizeof(bytes)};
-
-    if (desc->space == MV_SPACE_PORT) {
-        put8(&r, 0x47);
-        put8(&r, 1); /* 16-bit decoding */
-        put16(&r, (unsigned)desc->base);
-        put16(&r, (unsigned)desc->base);
-        put8(&r, 1); /* alignment */
-        put8(&r, (unsigned)desc->bytes);
-    } else {
-        put8(&r, 0x86);
-        put16(&r, 9);
-        put8(&r, 1); /* writable */
-        put32(&r, (uint32_t)desc->base);
-        put32(&r, (uint32_t)desc->bytes);
-    }
-    if (desc->irq >= 0) {
-        put8(&r, 0x89);
-        put16(&r, 6);
-        put8(&r, 0x03); /* consumer, edge, active high, exclusive */
-        put8(&r, 1);
-        put32(&r, (uint32_t)desc->irq);
-    }
-    put8(&r, 0x79);
-    put8(&r, 0); /* no checksum */
-    assert(!r.overflow);
+    const struct {
+        uint8_t tag, decoding;
+        uint16_t least, most;
+        uint8_t alignment, length;
+    } __attribute__((packed))
+    port = {0x47, 1 /* of 16 bits */,  (uint16_t)desc->base, (uint16_t)desc->base,
+            1,    (uint8_t)desc->bytes};
+    const struct {
+        uint8_t tag;
+        uint16_t size;
+        uint8_t writable;
+        uint32_t base, length;
+    } __attribute__((packed)) memory = {0x86, 9, 1, (uint32_t)desc->base, (uint32_t)desc->bytes};
+    const struct {
+        uint8_t tag;
+        uint16_t size;
+        uint8_t flags, count;
+        uint32_t line;
+    } __attribute__((packed)) interrupt = {
+        0x89, 6, 0x03 /* consumer, edge, active high, exclusive */, 1, (uint32_t)desc->irq};
+    static const uint8_t end[] = {0x79, 0 /* no checksum */};
+    bool is_port = desc->space == MV_SPACE_PORT, has_irq = desc->irq >= 0;
+    size_t package;
 
     put_name(w, "_CRS");
     put8(w, AML_BUFFER);
-    size_t package = begin_package(w);
-    put_byte(w, (unsigned)r.at);
-    put(w, bytes, r.at);
+    package = begin_package(w);
+    put_byte(w, (unsigned)((is_port ? sizeof(port) : sizeof(memory)) +
+                           (has_irq ? sizeof(interrupt) : 0) + sizeof(end)));
+    if (is_port)
+        put(w, &port, sizeof(port));
+    else
+        put(w, &memory, sizeof(memory));
+    if (has_irq)
+        put(w, &interrupt, sizeof(interrupt));
+    put(w, end, sizeof(end));
     end_package(w, package);
 }
 
@@ -270,188 +252,136 @@ static size_t put_dsdt(struct writer *w, const struct mv_device *devices, unsign
         if (devices[i].desc.hid)
             put_device(w, &devices[i].desc, i);
     end_package(w, package);
-    end_table(w, start);
-    return start;
+    return end_table(w, start);
 }
 
 /* ---- FADT, 5.2.9 ---- */
 
 enum {
-    FADT_WBINVD = 1 << 0,
-    FADT_PWR_BUTTON = 1 << 4, /* no fixed-hardware power button */
-    FADT_SLP_BUTTON = 1 << 5, /* no fixed-hardware sleep button */
-    FADT_RESET_REG_SUP = 1 << 10,
-    FADT_HW_REDUCED = 1 << 20,
-    /* IAPC_BOOT_ARCH, 5.2.9.3: the first two only of a PC */
-    FADT_LEGACY_DEVICES = 1 << 0,
-    FADT_8042 = 1 << 1,
-    FADT_NO_VGA = 1 << 2,
-    FADT_NO_ASPM = 1 << 4,
-    FADT_NO_RTC = 1 << 5,
+    FADT_SIZE = 276,
+    /* Flags */
+    WBINVD = 1 << 0,
+    PWR_BUTTON = 1 << 4, /* no fixed-hardware power button */
+    SLP_BUTTON = 1 << 5, /* no fixed-hardware sleep button */
+    RESET_REG_SUP = 1 << 10,
+    HW_REDUCED = 1 << 20,
+    /* IAPC_BOOT_ARCH, 5.2.9.3 */
+    NO_VGA = 1 << 2,
+    NO_ASPM = 1 << 4,
+    NO_RTC = 1 << 5,
+    /* Generic Address Structure, 5.2.3.2: system I/O, 8 bits from bit 0 on, accessed by bytes */
+    BYTE_PORT = 1 << 0 | 8 << 8 | 1 << 24,
 };
 
-/* Generic Address Structure, 5.2.3.2; a size of 0 leaves it out. */
-static void put_register(struct writer *w, unsigned port, unsigned size)
+/* What is not 0: there are no legacy registers, and nothing sleeps and wakes, so no FACS. */
+static size_t put_fadt(struct writer *w, mv_gpa dsdt)
 {
-    put8(w, size ? 1 : 0); /* system I/O */
-    put8(w, size * 8);
-    put8(w, 0);
-    put8(w, size); /* access size: 1 is a byte */
-    put64(w, size ? port : 0);
-}
-
-static void put_pm1_registers(struct writer *w)
-{
-    put16(w, MV_SCI_IRQ);
-    put32(w, 0); /* SMI_CMD: it is in ACPI mode already */
-    put32(w, 0); /* the values to write there */
-    put32(w, MV_PM1_BASE + MV_PM1_EVENT);
-    put32(w, 0); /* PM1b */
-    put32(w, MV_PM1_BASE + MV_PM1_CONTROL);
-    put_zeros(w, 88 - 68); /* PM1b, PM2, timer, general events: none */
-    put8(w, 4);            /* PM1_EVT_LEN */
-    put8(w, 2);            /* PM1_CNT_LEN */
-    put_zeros(w, 108 - 90);
-    put8(w, 0x32); /* CENTURY, in the clock */
-}
-
-static size_t put_fadt(struct writer *w, mv_gpa dsdt, bool is_pc)
-{
+    const struct {
+        unsigned offset, size;
+        uint64_t value;
+    } fields[] = {
+        {40, 4, dsdt},
+        {109, 2, NO_VGA | NO_ASPM | NO_RTC},
+        {112, 4, WBINVD | PWR_BUTTON | SLP_BUTTON | RESET_REG_SUP | HW_REDUCED},
+        {116, 4, BYTE_PORT}, /* RESET_REG */
+        {120, 8, MV_POWER_BASE + MV_POWER_RESET},
+        {128, 1, MV_POWER_RESET_VALUE},
+        {131, 1, 4},         /* minor version: ACPI 6.4 */
+        {140, 8, dsdt},      /* X_DSDT */
+        {244, 4, BYTE_PORT}, /* SLEEP_CONTROL_REG */
+        {248, 8, MV_POWER_BASE + MV_POWER_SLEEP_CONTROL},
+        {256, 4, BYTE_PORT}, /* SLEEP_STATUS_REG */
+        {260, 8, MV_POWER_BASE + MV_POWER_SLEEP_STATUS},
+    };
+    uint8_t rest[FADT_SIZE - sizeof(struct header)] = {0};
     size_t start = begin_table(w, "FACP", 6);
-    unsigned flags = FADT_WBINVD | FADT_PWR_BUTTON | FADT_SLP_BUTTON | FADT_RESET_REG_SUP;
 
-    put32(w, 0);              /* FIRMWARE_CTRL: no FACS, since nothing sleeps and wakes */
-    put32(w, (uint32_t)dsdt); /* DSDT */
-    put16(w, 0);
-    if (is_pc)
-        put_pm1_registers(w);
-    else
-        put_zeros(w, 109 - 46);           /* the legacy registers, which are not there */
-    put16(w, FADT_NO_VGA | FADT_NO_ASPM | /* offset 109: IAPC_BOOT_ARCH */
-                 (is_pc ? FADT_LEGACY_DEVICES | FADT_8042 : FADT_NO_RTC));
-    put8(w, 0);
-    put32(w, is_pc ? flags : flags | FADT_HW_REDUCED);
-    put_register(w, MV_POWER_BASE + MV_POWER_RESET, 1); /* offset 116: RESET_REG */
-    put8(w, MV_POWER_RESET_VALUE);
-    put16(w, 0); /* ARM_BOOT_ARCH */
-    put8(w, 4);  /* minor version: ACPI 6.4 */
-    put64(w, 0);
-    put64(w, dsdt); /* offset 140: X_DSDT */
-    put_register(w, MV_PM1_BASE + MV_PM1_EVENT, is_pc ? 4 : 0);
-    put_register(w, 0, 0); /* X_PM1b_EVT_BLK */
-    put_register(w, MV_PM1_BASE + MV_PM1_CONTROL, is_pc ? 2 : 0);
-    for (unsigned i = 0; i < 5; i++)
-        put_register(w, 0, 0);                                  /* X_PM1b_CNT_BLK to X_GPE1_BLK */
-    put_register(w, MV_POWER_BASE + MV_POWER_SLEEP_CONTROL, 1); /* offset 244 */
-    put_register(w, MV_POWER_BASE + MV_POWER_SLEEP_STATUS, 1);
-    put(w, "MINIVMM", 8); /* hypervisor vendor identity */
-    assert(w->overflow || w->at - start == 276);
-    end_table(w, start);
-    return start;
+    for (unsigned i = 0; i < MV_COUNT(fields); i++)
+        memcpy(rest + fields[i].offset - sizeof(struct header), &fields[i].value, fields[i].size);
+    memcpy(rest + 268 - sizeof(struct header), "MINIVMM", 8); /* hypervisor vendor identity */
+    put(w, rest, sizeof(rest));
+    return end_table(w, start);
 }
 
 /* ---- MADT, 5.2.12 ---- */
 
 static void put_cpu(struct writer *w, uint32_t id)
 {
-    if (id < 255) { /* 5.2.12.2 processor local APIC */
-        put8(w, 0);
-        put8(w, 8);
-        put8(w, id);
-        put8(w, id);
-        put32(w, 1); /* enabled */
-    } else {         /* 5.2.12.12 processor local x2APIC */
-        put8(w, 9);
-        put8(w, 16);
-        put16(w, 0);
-        put32(w, id);
-        put32(w, 1);
-        put32(w, id);
-    }
+    enum { ENABLED = 1 };
+    const struct { /* 5.2.12.2 processor local APIC */
+        uint8_t type, length, uid, id;
+        uint32_t flags;
+    } small = {0, sizeof(small), (uint8_t)id, (uint8_t)id, ENABLED};
+    const struct { /* 5.2.12.12 processor local x2APIC */
+        uint8_t type, length;
+        uint16_t reserved;
+        uint32_t id, flags, uid;
+    } large = {9, sizeof(large), 0, id, ENABLED, id};
+
+    if (id < 255)
+        put(w, &small, sizeof(small));
+    else
+        put(w, &large, sizeof(large));
 }
 
-static size_t put_madt(struct writer *w, unsigned cpus, bool is_pc)
+static size_t put_madt(struct writer *w, unsigned cpus)
 {
+    const struct { /* 5.2.12.3: KVM's has the id 0 */
+        uint8_t type, length, id, reserved;
+        uint32_t address, first_interrupt;
+    } io_apic = {1, sizeof(io_apic), 0, 0, (uint32_t)MV_IOAPIC_GPA, 0};
+    static const uint8_t nmi[] = {4, 6, 0xff, 0, 0, 1}; /* 5.2.12.7: LINT1 of all CPUs */
+    /* 5.2.12.13 local x2APIC NMI: the same for those */
+    static const uint8_t large_nmi[] = {10, 12, 0, 0, 0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0};
     size_t start = begin_table(w, "APIC", 5);
 
-    put32(w, (uint32_t)MV_LAPIC_GPA);
-    put32(w, is_pc); /* flags, PCAT_COMPAT: whether there is a pair of 8259s */
+    put_number(w, MV_LAPIC_GPA, 4);
+    put_number(w, 0, 4); /* flags: there is no pair of 8259s */
     for (unsigned i = 0; i < cpus && !w->overflow; i++)
         put_cpu(w, i);
-    put8(w, 1); /* 5.2.12.3 I/O APIC */
-    put8(w, 12);
-    put8(w, 0); /* KVM's has the id 0 */
-    put8(w, 0);
-    put32(w, (uint32_t)MV_IOAPIC_GPA);
-    put32(w, 0); /* from interrupt 0 on */
-    put8(w, 4);  /* 5.2.12.7 local APIC NMI: LINT1 of all CPUs */
-    put8(w, 6);
-    put8(w, 0xff);
-    put16(w, 0);
-    put8(w, 1);
-    if (cpus > 255) { /* 5.2.12.13 local x2APIC NMI: the same for those */
-        put8(w, 10);
-        put8(w, 12);
-        put16(w, 0);
-        put32(w, UINT32_MAX);
-        put8(w, 1);
-        put_zeros(w, 3);
-    }
-    end_table(w, start);
-    return start;
+    put(w, &io_apic, sizeof(io_apic));
+    put(w, nmi, sizeof(nmi));
+    if (cpus > 255)
+        put(w, large_nmi, sizeof(large_nmi));
+    return end_table(w, start);
 }
 
-/* ---- XSDT 5.2.8, RSDT 5.2.7, RSDP 5.2.5.3 ---- */
+/* ---- RSDP 5.2.5.3, XSDT 5.2.8 ---- */
 
-enum { RSDP_SIZE = 36, TABLES = 2 };
-
-static void put_rsdp(struct writer *w, mv_gpa xsdt, mv_gpa rsdt)
-{
-    size_t start = w->at;
-
-    put(w, "RSD PTR ", 8);
-    put8(w, 0); /* checksum of the first 20 bytes */
-    put(w, OEM_ID, 6);
-    put8(w, 2);
-    put32(w, (uint32_t)rsdt);
-    put32(w, RSDP_SIZE);
-    put64(w, xsdt);
-    put32(w, 0); /* extended checksum, then reserved */
-    if (w->overflow)
-        return;
-    w->data[start + 8] = checksum(w, start, 20);
-    w->data[start + 32] = checksum(w, start, RSDP_SIZE);
-}
-
-/* With addresses of so many bytes. */
-static void put_root(struct writer *w, const char *signature, const mv_gpa tables[TABLES],
-                     unsigned bytes)
-{
-    size_t start = begin_table(w, signature, 1);
-
-    for (unsigned i = 0; i < TABLES; i++)
-        put(w, &tables[i], bytes);
-    end_table(w, start);
-}
+struct rsdp {
+    char signature[8];
+    uint8_t checksum; /* of the first 20 bytes */
+    char oem_id[6];
+    uint8_t revision;
+    uint32_t rsdt, length;
+    uint64_t xsdt;
+    uint8_t extended_checksum, reserved[3];
+} __attribute__((packed));
 
 int64_t mv_acpi_write(uint8_t *to, size_t size, mv_gpa gpa, const struct mv_device *devices,
-                      unsigned count, unsigned cpus, bool is_pc)
+                      unsigned count, unsigned cpus)
 {
     /* The roots come first, and are written last. */
-    const size_t xsdt = 40, rsdt = xsdt + mv_align_up(HEADER_SIZE + TABLES * 8, 8);
-    const size_t first = is_pc ? rsdt + HEADER_SIZE + TABLES * 4 : rsdt;
+    const size_t xsdt = mv_align_up(sizeof(struct rsdp), 8);
+    const size_t first = xsdt + sizeof(struct header) + 2 * sizeof(mv_gpa);
+    struct rsdp rsdp = {.signature = "RSD PTR ",
+                        .oem_id = OEM_ID,
+                        .revision = 2,
+                        .length = sizeof(rsdp),
+                        .xsdt = gpa + xsdt};
     struct writer head = {.data = to, .size = size};
     struct writer w = {.data = to, .size = size, .at = first, .overflow = first > size};
-    mv_gpa tables[TABLES], dsdt;
+    size_t dsdt = put_dsdt(&w, devices, count), fadt = put_fadt(&w, gpa + dsdt);
+    size_t madt = put_madt(&w, cpus);
 
-    dsdt = gpa + put_dsdt(&w, devices, count);
-    tables[0] = gpa + put_fadt(&w, dsdt, is_pc);
-    tables[1] = gpa + put_madt(&w, cpus, is_pc);
     if (w.overflow)
         return -ENOSPC;
-    put_rsdp(&head, gpa + xsdt, is_pc ? gpa + rsdt : 0);
-    put_root(&head, "XSDT", tables, 8);
-    if (is_pc)
-        put_root(&head, "RSDT", tables, 4);
+    rsdp.checksum = mv_acpi_checksum(&rsdp, 20);
+    rsdp.extended_checksum = mv_acpi_checksum(&rsdp, sizeof(rsdp));
+    put(&head, &rsdp, sizeof(rsdp));
+    begin_table(&head, "XSDT", 1);
+    put_number(&head, gpa + fadt, 8);
+    put_number(&head, gpa + madt, 8);
+    end_table(&head, xsdt);
     return (int64_t)w.at;
 }

@@ -10,12 +10,12 @@
  *   pointer  RSI: boot_params    ESI: boot_params    EBX: hvm_start_info
  *
  * (Documentation/x86/boot.rst, "32-bit boot protocol", "64-bit boot protocol";
- * Xen, docs/misc/pvh.pandoc.)  Multiboot's is PVH's with other selectors, and EAX is a magic
- * number.  Flat binaries in 32- and 64-bit mode begin like Linux, with RDI: the number of the vCPU,
- * and RSP, and so that compiled code finds x87 and SSE turned on (SDM volume 3, 9.6.1): CR0.MP and
- * NE, CR4.OSFXSR and OSXMMEXCPT.  Interrupts are off.  Only vCPU 0 begins so; KVM keeps the others
- * waiting until the guest sends them INIT and SIPI, but on a bare machine, which has no local
- * APICs: there all begin at once.
+ * Xen, docs/misc/pvh.pandoc.)  Kernels of other formats that begin like PVH's may have other
+ * selectors, and EAX.  Flat binaries in 32- and 64-bit mode begin like Linux, with RDI: the number
+ * of the vCPU, and RSP, and so that compiled code finds x87 and SSE turned on (SDM volume
+ * 3, 9.6.1): CR0.MP and NE, CR4.OSFXSR and OSXMMEXCPT.  Interrupts are off.  Only vCPU 0 begins so;
+ * KVM keeps the others waiting until the guest sends them INIT and SIPI, but on a bare machine,
+ * which has no local APICs: there all begin at once.
  */
 #include <errno.h>
 #include <string.h>
@@ -44,8 +44,6 @@ enum {
     MSR_MTRR_DEF_TYPE = 0x2ff,
     MTRR_ENABLED_WRITE_BACK = 1u << 11 | 6,
 };
-
-#define MULTIBOOT_MAGIC 0x2badb002u /* Multiboot 0.6.96, 3.2 */
 
 /* Segment types (SDM volume 3, 3.4.5.1) with the accessed bit set. */
 enum { TYPE_CODE = 0xb, TYPE_DATA = 0x3, TYPE_TSS32_BUSY = 0xb };
@@ -85,8 +83,7 @@ static bool is_long_mode(enum mv_entry_mode mode)
 static int set_segments(const struct mv_arch *arch, struct mv_mem *mem, struct kvm_sregs *sregs)
 {
     bool is64 = is_long_mode(arch->entry.mode);
-    bool is_multiboot = arch->entry.mode == MV_ENTRY_MULTIBOOT;
-    unsigned cs = is_multiboot ? MV_MULTIBOOT_CS : MV_SELECTOR_CS;
+    unsigned cs = arch->entry.code ? arch->entry.code : MV_SELECTOR_CS;
     struct kvm_segment data = flat(TYPE_DATA, cs + 8, false);
     uint64_t gdt[MV_SELECTOR_TSS / 8 + 1] = {0};
 
@@ -165,9 +162,8 @@ static int set_regs(const struct mv_arch *arch, struct mv_vcpu *vcpu)
     struct kvm_regs regs = {.rip = arch->entry.pc, .rflags = 0x2};
 
     switch (arch->entry.mode) {
-    case MV_ENTRY_PVH: regs.rbx = arch->entry.data; break;
-    case MV_ENTRY_MULTIBOOT:
-        regs.rax = MULTIBOOT_MAGIC;
+    case MV_ENTRY_PVH:
+        regs.rax = arch->entry.eax;
         regs.rbx = arch->entry.data;
         break;
     case MV_ENTRY_FLAT16:
@@ -204,29 +200,6 @@ static int set_msrs(const struct mv_vcpu *vcpu)
     return set < 0 ? set : 0; /* one that this CPU does not have is no harm */
 }
 
-/* A PC's firmware has turned on the boot CPU's local APIC, through which the 8259s' interrupts go
- * (MPS 3.6.2.2, virtual wire mode). */
-static int set_virtual_wire(const struct mv_vcpu *vcpu)
-{
-    static const struct {
-        unsigned offset;
-        uint32_t value;
-    } registers[] = {
-        {0xf0, 0x1ff},   /* spurious interrupts: enabled, vector 0xff */
-        {0x350, 0x8700}, /* LINT0: ExtINT */
-        {0x360, 0x8400}, /* LINT1: NMI */
-    };
-    const struct mv_kvm *kvm = vcpu->host->kvm;
-    struct kvm_lapic_state apic;
-    int error = MV_KVM_CALL(kvm, vcpu->fd, KVM_GET_LAPIC, &apic);
-
-    if (error)
-        return error;
-    for (unsigned i = 0; i < MV_COUNT(registers); i++)
-        memcpy(apic.regs + registers[i].offset, &registers[i].value, sizeof(registers[i].value));
-    return MV_KVM_CALL(kvm, vcpu->fd, KVM_SET_LAPIC, &apic);
-}
-
 int mv_arch_init_vcpu(struct mv_arch *arch, struct mv_mem *mem, struct mv_vcpu *vcpu,
                       struct mv_error *err)
 {
@@ -251,7 +224,7 @@ int mv_arch_init_vcpu(struct mv_arch *arch, struct mv_mem *mem, struct mv_vcpu *
     }
     if (!error && begins && arch->is_pc) {
         call = "KVM_SET_LAPIC";
-        error = set_virtual_wire(vcpu);
+        error = mv_x86_oldpc.init_vcpu(vcpu->host->kvm, vcpu->fd);
     }
     if (error)
         return mv_fail(err, error, call, NULL, "KVM refuses the state of vCPU %u (%s): %s",

@@ -5,49 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dev/dev.h"
 #include "layout.h"
-#include "oldpc/multiboot.h"
 #include "power.h"
 #include "x86.h"
 
 #define CPUID_ENTRIES 256 /* KVM has about 60 to 100 */
-
-/* clang-format off */
-static const struct mv_device_entry late[] = {
-    /* For kernels of an old PC.  Linux takes the time from KVM's clock, and without this one asks
-     * for it by no exits. */
-    {{.name = "cmos", .space = MV_SPACE_PORT, .base = MV_CMOS_BASE, .bytes = 2, .irq = MV_NO_IRQ},
-     mv_cmos_create},
-    {{.name = "crtc", .space = MV_SPACE_PORT, .base = MV_CRTC_BASE, .bytes = MV_CRTC_SIZE,
-      .irq = MV_NO_IRQ}, mv_crtc_create},
-    {{.name = "keyboard", .space = MV_SPACE_PORT, .base = MV_KEYBOARD_BASE,
-      .bytes = MV_KEYBOARD_SIZE, .irq = MV_KEYBOARD_IRQ}, mv_keyboard_create},
-    {{.name = "ide0", .space = MV_SPACE_PORT, .base = 0x1f0, .bytes = 8, .irq = MV_NO_IRQ},
-     mv_ide_create},
-    {{.name = "ide0-control", .space = MV_SPACE_PORT, .base = 0x3f6, .bytes = 1, .irq = MV_NO_IRQ},
-     mv_ide_create},
-    {{.name = "ide1", .space = MV_SPACE_PORT, .base = 0x170, .bytes = 8, .irq = MV_NO_IRQ},
-     mv_ide_create},
-    {{.name = "ide1-control", .space = MV_SPACE_PORT, .base = 0x376, .bytes = 1, .irq = MV_NO_IRQ},
-     mv_ide_create},
-    /* For all.  That of the keyboard controller where there is none. */
-    {{.name = "kbd-reset", .space = MV_SPACE_PORT, .base = MV_KBD_BASE, .bytes = 1,
-      .irq = MV_NO_IRQ}, mv_kbd_reset_create},
-    {{.name = "port-92", .space = MV_SPACE_PORT, .base = MV_PORT_92_BASE, .bytes = 1,
-      .irq = MV_NO_IRQ}, mv_port_92_create},
-    {{.name = "reset-control", .space = MV_SPACE_PORT, .base = MV_RESET_CONTROL_BASE, .bytes = 1,
-      .irq = MV_NO_IRQ}, mv_reset_control_create},
-    {{.name = "pm1", .space = MV_SPACE_PORT, .base = MV_PM1_BASE, .bytes = MV_PM1_SIZE,
-      .irq = MV_NO_IRQ}, mv_pm1_create},
-    {{.name = "pm1-bochs", .space = MV_SPACE_PORT, .base = MV_PM1_BOCHS_BASE, .bytes = 2,
-      .irq = MV_NO_IRQ}, mv_pm1_create},
-    {{.name = "pm1-virtualbox", .space = MV_SPACE_PORT, .base = MV_PM1_VIRTUALBOX_BASE, .bytes = 2,
-      .irq = MV_NO_IRQ}, mv_pm1_create},
-};
-/* clang-format on */
-
-enum { LATE_FOR_ALL = 6 }; /* the last ones */
 
 const struct mv_device_entry *mv_arch_devices(unsigned *ret_count)
 {
@@ -58,22 +20,34 @@ const struct mv_device_entry *mv_arch_devices(unsigned *ret_count)
           .bytes = MV_POWER_SIZE,
           .irq = MV_NO_IRQ},
          mv_power_create},
-        {{.name = "bios-call",
-          .space = MV_SPACE_PORT,
-          .base = MV_BIOS_CALL_BASE,
-          .bytes = 1,
-          .irq = MV_NO_IRQ},
-         mv_bios_call_create},
     };
 
     *ret_count = MV_COUNT(entries);
     return entries;
 }
 
-const struct mv_device_entry *mv_arch_late_devices(const struct mv_arch *arch, unsigned *ret_count)
+/* A PC's keyboard controller comes before the one that can only reset. */
+const struct mv_device_entry *mv_arch_late_device(const struct mv_arch *arch, unsigned index)
 {
-    *ret_count = arch->is_pc ? MV_COUNT(late) : LATE_FOR_ALL;
-    return late + MV_COUNT(late) - *ret_count;
+    static const struct mv_device_entry entries[] = {
+        {{.name = "kbd-reset",
+          .space = MV_SPACE_PORT,
+          .base = MV_KBD_BASE,
+          .bytes = 1,
+          .irq = MV_NO_IRQ},
+         mv_kbd_reset_create},
+        {{.name = "reset-control",
+          .space = MV_SPACE_PORT,
+          .base = MV_RESET_CONTROL_BASE,
+          .bytes = 1,
+          .irq = MV_NO_IRQ},
+         mv_reset_control_create},
+    };
+    unsigned theirs = mv_x86_oldpc.for_all + (arch->is_pc ? mv_x86_oldpc.for_pc : 0);
+
+    if (index < theirs)
+        return &mv_x86_oldpc.devices[index];
+    return index - theirs < MV_COUNT(entries) ? &entries[index - theirs] : NULL;
 }
 
 int mv_arch_create(unsigned cpus, bool bare, struct mv_arch **ret_arch, struct mv_error *err)
@@ -119,43 +93,46 @@ static void put_reset_vector(struct mv_mem *mem)
     mv_mem_write(mem, MV_RESET_VECTOR, code, sizeof(code));
 }
 
-static int load_kernel(struct mv_load *load, struct mv_error *err)
+int mv_x86_load_kernel(struct mv_load *load, struct mv_error *err)
 {
-    static const char hint[] =
-        "name a bzImage (vmlinuz), a vmlinux with a PVH note, or a Multiboot kernel";
-    const struct mv_boot_files *files = load->files;
-    struct mv_multiboot header;
+    /* in the order in which kernels are recognized */
+    const struct {
+        enum mv_image_kind kind;
+        mv_load_fn *load;
+    } loaders[] = {
+        {MV_IMAGE_BZIMAGE, mv_bzimage_load},
+        {MV_IMAGE_ELF, mv_elf_load},
+        {MV_IMAGE_ELF, mv_x86_oldpc.load_elf},
+        {MV_IMAGE_UNKNOWN, mv_x86_oldpc.load_flat},
+    };
+    enum mv_image_kind kind =
+        mv_image_probe(load->files, MV_IMAGE_BZIMAGE | MV_IMAGE_ELF, mv_x86_oldpc.kernels, err);
+    int error = MV_LOAD_NEXT;
 
-    switch (mv_image_probe(files, MV_IMAGE_BZIMAGE | MV_IMAGE_ELF, hint, err)) {
-    case MV_IMAGE_BZIMAGE: return mv_bzimage_load(load, err);
-    case MV_IMAGE_ELF: return mv_elf_load(load, err);
-    default: break;
-    }
-    if (mv_multiboot_find(files->kernel, files->kernel_size, &header) &&
-        mv_multiboot_has_addresses(&header))
-        return mv_multiboot_load(load, err);
-    return -ENOEXEC; /* as the probe has explained */
+    for (unsigned i = 0; error == MV_LOAD_NEXT && i < MV_COUNT(loaders); i++)
+        if (loaders[i].kind == kind)
+            error = loaders[i].load(load, err);
+    return error == MV_LOAD_NEXT ? -ENOEXEC : error; /* as the probe has explained */
 }
 
 int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_files *files,
                  const struct mv_device *devices, unsigned count, struct mv_error *err)
 {
     struct mv_load load = {.mem = mem, .files = files, .acpi_rsdp = MV_ACPI_GPA};
-    size_t size = MV_BIOS_CODE - MV_ACPI_GPA;
-    int error = files->kernel >= 0 ? load_kernel(&load, err) : 0;
+    size_t size = MV_ACPI_END - MV_ACPI_GPA;
+    int error = files->kernel >= 0 ? mv_x86_load_kernel(&load, err) : 0;
 
     if (error)
         return error;
     if (!load.over_reset_vector)
         put_reset_vector(mem);
     arch->entry = load.entry;
-    arch->is_pc = load.entry.mode == MV_ENTRY_MULTIBOOT;
-    mv_bios_write_vectors(mem);
-    mv_bios_write(mem, arch->cpus);
+    arch->is_pc = load.is_pc;
     if (mv_acpi_write(mv_mem_host(mem, MV_ACPI_GPA, size), size, MV_ACPI_GPA, devices, count,
-                      arch->cpus, arch->is_pc) < 0)
+                      arch->cpus) < 0)
         return mv_fail(err, -ENOSPC, NULL, "use fewer vCPUs",
                        "%u vCPUs are too many: the ACPI tables do not fit below 1 MiB", arch->cpus);
+    mv_x86_oldpc.write_memory(mem, arch->cpus, arch->is_pc);
     return 0;
 }
 
@@ -259,63 +236,21 @@ static int check_memory(const struct mv_arch *arch, const struct mv_mem *mem, st
     return 0;
 }
 
-/*
- * KVM's pair of 8259s begins with every line open, and at vector 0.  A PC's firmware has them at
- * its own vectors, and open what it serves itself: timer, keyboard, the second 8259, floppy disk;
- * clock, mouse, coprocessor, hard disk.  For all others they are closed: our MADT says that they
- * are not there.
- */
-static int init_pics(const struct mv_arch *arch, const struct mv_kvm *kvm)
+/* KVM's pair of 8259s begins with every line open.  Our MADT says that they are not there. */
+static int close_pics(const struct mv_kvm *kvm)
 {
-    static const struct {
-        uint32_t id;
-        uint8_t vector, mask;
-    } chips[] = {{KVM_IRQCHIP_PIC_MASTER, 0x08, 0xb8}, {KVM_IRQCHIP_PIC_SLAVE, 0x70, 0x8e}};
+    static const uint32_t chips[] = {KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE};
+    int error = 0;
 
-    for (unsigned i = 0; i < MV_COUNT(chips); i++) {
-        struct kvm_irqchip chip = {.chip_id = chips[i].id};
-        int error = MV_KVM_CALL(kvm, kvm->vm, KVM_GET_IRQCHIP, &chip);
+    for (unsigned i = 0; !error && i < MV_COUNT(chips); i++) {
+        struct kvm_irqchip chip = {.chip_id = chips[i]};
 
-        chip.chip.pic.irq_base = arch->is_pc ? chips[i].vector : 0;
-        chip.chip.pic.imr = arch->is_pc ? chips[i].mask : 0xff;
+        error = MV_KVM_CALL(kvm, kvm->vm, KVM_GET_IRQCHIP, &chip);
+        chip.chip.pic.imr = 0xff;
         if (!error)
             error = MV_KVM_CALL(kvm, kvm->vm, KVM_SET_IRQCHIP, &chip);
-        if (error)
-            return error;
     }
-    return 0;
-}
-
-/*
- * The timer of 1981, as a PC's firmware leaves it: channel 0 counts 65,536 again and again, 18.2
- * times a second, and takes and gives a count as two bytes.  KVM then has port 0x61, too: the gate
- * and the output of channel 2, and a bit that changes all the time, which kernels wait by.
- */
-static int init_pit(const struct mv_kvm *kvm)
-{
-    enum { RATE_GENERATOR = 2, LOW_THEN_HIGH = 3 };
-    struct kvm_pit_config config = {.flags = KVM_PIT_SPEAKER_DUMMY};
-    struct kvm_pit_state2 pit;
-    int error = MV_KVM_CALL(kvm, kvm->vm, KVM_CREATE_PIT2, &config);
-
-    if (!error)
-        error = MV_KVM_CALL(kvm, kvm->vm, KVM_GET_PIT2, &pit);
-    if (error)
-        return error;
-    pit.channels[0].mode = RATE_GENERATOR;
-    pit.channels[0].rw_mode = pit.channels[0].read_state = pit.channels[0].write_state =
-        LOW_THEN_HIGH;
-    pit.channels[0].count = 0; /* 65,536 */
-    return MV_KVM_CALL(kvm, kvm->vm, KVM_SET_PIT2, &pit);
-}
-
-/* Only kernels by Multiboot have the timer: ending a machine that has it costs tens of
- * milliseconds. */
-static int init_old_chips(const struct mv_arch *arch, const struct mv_kvm *kvm)
-{
-    int error = init_pics(arch, kvm);
-
-    return !error && arch->is_pc ? init_pit(kvm) : error;
+    return error;
 }
 
 int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct mv_mem *mem,
@@ -351,7 +286,7 @@ int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct
     }
     error = MV_KVM_CALL_VALUE(kvm, kvm->vm, KVM_CREATE_IRQCHIP, 0);
     if (!error)
-        error = init_old_chips(arch, kvm);
+        error = arch->is_pc ? mv_x86_oldpc.init_vm(kvm) : close_pics(kvm);
     if (error)
         return mv_fail(err, error, "KVM_CREATE_IRQCHIP", NULL,
                        "cannot create the interrupt controllers: %s", strerror(-error));

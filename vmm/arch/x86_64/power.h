@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The registers of power.c, for the firmware tables that name them. */
+/* The devices of power.c, and their registers, for the tables that name them. */
 #ifndef MV_DEV_POWER_H
 #define MV_DEV_POWER_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "dev/dev.h"
 
 enum {
     MV_POWER_SLEEP_CONTROL = 0,
@@ -16,11 +15,11 @@ enum {
     MV_POWER_SLP_TYP = 2, /* shift */
     MV_POWER_S5 = 5,      /* the SLP_TYP that means soft off */
     MV_POWER_RESET_VALUE = 1,
-
-    MV_PM1_CONTROL = 0,
-    MV_PM1_EVENT = 4,
-    MV_PM1_SIZE = 8,
 };
+
+mv_device_create_fn mv_power_create;         /* ACPI's sleep and reset registers */
+mv_device_create_fn mv_kbd_reset_create;     /* the keyboard controller's reset line */
+mv_device_create_fn mv_reset_control_create; /* port 0xcf9 */
 
 /* Does this command of the keyboard controller's pulse the output line 0, the processor's reset?
  * 0xf0 to 0xff do, on the lines whose bits are 0. */

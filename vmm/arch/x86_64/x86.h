@@ -9,11 +9,49 @@
 struct mv_arch {
     unsigned cpus;
     bool bare;
-    bool is_pc; /* with what old kernels expect of one */
+    bool is_pc; /* see mv_load */
     struct mv_entry entry;
     struct kvm_cpuid2 *cpuid; /* one for all vCPUs, with the APIC IDs patched for each */
     bool have_sync_regs;
 };
+
+/* ---- loaders ---- */
+
+/* What a loader returns for a kernel that is of its kind of file, but not of its format. */
+enum { MV_LOAD_NEXT = 1 };
+
+/* A loader explains every failure: -ENOEXEC, -ENOMEM, -EINVAL, -E2BIG or an I/O error. */
+typedef int mv_load_fn(struct mv_load *load, struct mv_error *err);
+
+mv_load_fn mv_bzimage_load;
+mv_load_fn mv_elf_load; /* by PVH's note */
+
+mv_load_fn mv_x86_load_kernel; /* machine.c: whatever is a kernel */
+
+/* ---- the part for kernels that expect an old PC, or its stub ---- */
+
+struct mv_x86_oldpc {
+    const char *kernels; /* which there are, for a hint: all that this machine loads */
+
+    /* Of what the loaders above leave: ELF files, and files of no known kind. */
+    mv_load_fn *load_elf, *load_flat;
+
+    /* Devices that no table tells of.  The first ones are for every guest, the rest for one that
+     * expects a PC. */
+    const struct mv_device_entry *devices;
+    unsigned for_all, for_pc;
+
+    /* Adds to what lies in memory for every guest, once ACPI's tables are there, so many CPUs', and
+     * fits those to a PC. */
+    void (*write_memory)(struct mv_mem *mem, unsigned cpus, bool is_pc);
+
+    /* For a guest that expects a PC: the interrupt controllers of a fresh VM, and its first vCPU,
+     * as a PC's firmware leaves them.  0 or -errno. */
+    int (*init_vm)(const struct mv_kvm *kvm);
+    int (*init_vcpu)(const struct mv_kvm *kvm, int vcpu);
+};
+
+extern const struct mv_x86_oldpc mv_x86_oldpc;
 
 /* ---- host.c ---- */
 
@@ -43,21 +81,15 @@ struct mv_e820_entry {
 /* The memory map that the guest is told; returns how many entries it has. */
 unsigned mv_e820_fill(const struct mv_mem *mem, struct mv_e820_entry entries[MV_E820_ENTRIES]);
 
-/* ---- bios.c ---- */
-
-/* Has calls of a BIOS end the machine: see bios_call.c. */
-void mv_bios_write_vectors(struct mv_mem *mem);
-
-/* What an old PC's firmware leaves below 1 MiB, for all guests: Linux with acpi=off, too.  Its
- * tables have the first 39 CPUs at most. */
-void mv_bios_write(struct mv_mem *mem, unsigned cpus);
-
 /* ---- acpi.c ---- */
 
-/* Writes the tables into size bytes of memory that the guest will see at gpa.  is_pc: they tell of
- * fixed hardware and of an old PC's devices.  Returns how many bytes they take, or -ENOSPC. */
+/* Writes the tables into size bytes of memory that the guest will see at gpa.  Returns how many
+ * bytes they take, or -ENOSPC. */
 int64_t mv_acpi_write(uint8_t *to, size_t size, mv_gpa gpa, const struct mv_device *devices,
-                      unsigned count, unsigned cpus, bool is_pc);
+                      unsigned count, unsigned cpus);
+
+/* The byte that makes the sum of these 0. */
+uint8_t mv_acpi_checksum(const void *from, size_t size);
 
 /* ---- cpuid.c ---- */
 
