@@ -848,6 +848,22 @@ Test(serial, the_filter_can_send_a_break_behind_the_bytes)
     expect_no_input();
 }
 
+Test(serial, bytes_of_all_ones_are_no_breaks)
+{
+    static const uint8_t sent[] = {0xff, 0xff, 0xff, 0x00, 'a', 0xff};
+    unsigned lsr = 0;
+    int in[2];
+
+    make_pipe(in);
+    start(in[0], -1);
+    cr_assert_eq(write(in[1], sent, sizeof(sent)), (ssize_t)sizeof(sent));
+    for (unsigned i = 0; i < MV_COUNT(sent); i++) {
+        cr_expect_eq(receive(&lsr), sent[i], "byte %u", i);
+        cr_expect_eq(lsr & 0x10, 0, "byte %u", i);
+    }
+    expect_no_input();
+}
+
 Test(serial, a_break_fits_behind_a_full_buffer)
 {
     static uint8_t data[8192];

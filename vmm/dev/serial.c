@@ -38,7 +38,8 @@
 #define OUT_DELAY 2000000     /* nanoseconds that a byte waits for company */
 #define IN_RETRY  200000000 /* nanoseconds until a terminal that is another job's is tried again */
 #define IN_CHUNK  4096
-#define IN_CHUNKS 257 /* of a person's input, 1 MiB and the rest of one that is being taken */
+#define IN_SIZE   (1024 * 1024 + IN_CHUNK) /* of a person, 1 MiB and the rest of one piece */
+#define MARK      0xff /* in the input, as of termios(3): MARK 0 is a break, MARK MARK a byte */
 
 /* A thread for calls that may block. */
 struct pump {
@@ -46,14 +47,6 @@ struct pump {
     pthread_cond_t wanted; /* there is something to do; on CLOCK_MONOTONIC */
     bool started;
     bool calling; /* in such a call: it does not look at `closed` */
-};
-
-/* A piece of the input that waits for the guest. */
-struct chunk {
-    struct chunk *next;
-    size_t head, used; /* data[head] to data[used - 1] wait */
-    bool is_break;     /* and behind them a break */
-    uint8_t data[IN_CHUNK];
 };
 
 struct serial {
@@ -77,13 +70,12 @@ struct serial {
     atomic_int *lost; /* why there is no output any more: 0, or a negative errno value */
     struct pump writer;
 
-    /* Input: a queue. */
-    struct chunk *in_first, *in_last;
-    unsigned in_chunks; /* in the queue */
-    size_t in_used;     /* bytes in them */
-    size_t in_dropped;  /* bytes for which there was no room */
-    bool in_ready;      /* bytes can be read */
-    bool in_paused;     /* and are not, for want of room */
+    /* Input: a ring. */
+    uint8_t *in; /* NULL: there was none yet */
+    size_t in_head, in_used;
+    size_t in_dropped; /* how many there was no room for */
+    bool in_ready;     /* bytes can be read */
+    bool in_paused;    /* and are not, for want of room */
     struct pump reader;
     struct mv_loop_source input; /* the input itself */
     struct mv_loop_source nudge; /* eventfd: for inputs that epoll cannot watch; -1: not needed */
@@ -296,73 +288,44 @@ static void stop(void *state)
 
 /* ---- input ---- */
 
-/* Where the next byte goes; NULL: there is no more room. */
-static struct chunk *chunk_for_input(struct serial *serial)
+static void put(struct serial *serial, uint8_t byte)
 {
-    struct chunk *last = serial->in_last;
-
-    if (last && last->used < IN_CHUNK && !last->is_break)
-        return last;
-    if (serial->in_chunks == IN_CHUNKS)
-        return NULL;
-    last = malloc(sizeof(*last));
-    if (!last)
-        return NULL;
-    last->next = NULL;
-    last->head = last->used = 0;
-    last->is_break = false;
-    *(serial->in_last ? &serial->in_last->next : &serial->in_first) = last;
-    serial->in_last = last;
-    serial->in_chunks++;
-    return last;
+    serial->in[(serial->in_head + serial->in_used++) % IN_SIZE] = byte;
 }
 
-static void keep_input(struct serial *serial, const uint8_t *data, size_t count, bool is_break)
+static uint8_t take(struct serial *serial)
 {
-    struct chunk *chunk = NULL;
+    uint8_t byte = serial->in[serial->in_head];
 
-    while (count > 0 && (chunk = chunk_for_input(serial))) {
-        size_t some = mv_min(count, IN_CHUNK - chunk->used);
+    serial->in_head = (serial->in_head + 1) % IN_SIZE;
+    if (--serial->in_used == 0)
+        serial->in_head = 0; /* pages that were used before are used again */
+    return byte;
+}
 
-        memcpy(chunk->data + chunk->used, data, some);
-        chunk->used += some;
-        serial->in_used += some;
-        data += some;
-        count -= some;
+/* The ring is allocated with its first byte; the host gives its pages as they are used. */
+static void keep_input(struct serial *serial, uint8_t byte, bool is_break)
+{
+    if (!serial->in)
+        serial->in = malloc(IN_SIZE);
+    if (!serial->in || serial->in_used + 2 > IN_SIZE) {
+        serial->in_dropped++;
+        return;
     }
-    serial->in_dropped += count;
-    if (is_break && !chunk)
-        chunk = chunk_for_input(serial);
-    if (is_break && chunk)
-        chunk->is_break = true;
+    if (is_break || byte == MARK)
+        put(serial, MARK);
+    put(serial, is_break ? 0 : byte);
 }
 
-static void drop_first_chunk(struct serial *serial)
-{
-    struct chunk *first = serial->in_first;
-
-    serial->in_first = first->next;
-    if (!serial->in_first)
-        serial->in_last = NULL;
-    serial->in_chunks--;
-    free(first);
-}
-
-/* What comes next: a byte, a break, or neither. */
 static void give_next(struct serial *serial)
 {
-    struct chunk *first = serial->in_first;
+    uint8_t byte = take(serial);
+    bool is_break = byte == MARK && take(serial) == 0;
 
-    if (first->head < first->used) {
-        serial->in_used--;
-        mv_uart_receive(&serial->uart, first->data[first->head++]);
-    } else {
-        bool is_break = first->is_break;
-
-        drop_first_chunk(serial);
-        if (is_break)
-            mv_uart_receive_break(&serial->uart);
-    }
+    if (is_break)
+        mv_uart_receive_break(&serial->uart);
+    else
+        mv_uart_receive(&serial->uart, byte);
 }
 
 /* Moves input into the UART as far as it takes it, and lets more be read. */
@@ -370,9 +333,9 @@ static void feed(void *context)
 {
     struct serial *serial = context;
 
-    while (serial->in_first && mv_uart_room(&serial->uart))
+    while (serial->in_used && mv_uart_room(&serial->uart))
         give_next(serial);
-    if (!serial->in_first)
+    if (!serial->in_used)
         tell_of_dropped(serial);
     if (!serial->in_paused || serial->in_used > IN_CHUNK / 2)
         return;
@@ -409,7 +372,10 @@ static ssize_t read_once(struct serial *serial)
         is_break = serial->console.filter(serial->console.context, data, &count);
         pthread_mutex_lock(serial->lock);
     }
-    keep_input(serial, data, count, is_break);
+    for (size_t i = 0; i < count; i++)
+        keep_input(serial, data[i], false);
+    if (is_break)
+        keep_input(serial, 0, true);
     feed(serial);
     return got;
 }
@@ -503,8 +469,7 @@ static void destroy(void *state)
 
     stop_pump(serial, &serial->writer);
     stop_pump(serial, &serial->reader);
-    while (serial->in_first)
-        drop_first_chunk(serial);
+    free(serial->in);
     mv_close_fd(&serial->nudge.fd);
     pthread_cond_destroy(&serial->writer.wanted);
     pthread_cond_destroy(&serial->reader.wanted);
