@@ -99,11 +99,13 @@ Test(cpuid, leaf_1_counts_processors_and_says_that_a_hypervisor_is_there)
 
         table->nent = 0;
         intel(0x20);
-        mv_cpuid_fit(table, ROOM, rows[i].cpus, 0);
+        find(1, 0)->ecx &= ~(1u << 24);
+        mv_cpuid_fit(table, ROOM, rows[i].cpus, 0, rows[i].cpus > 2);
         leaf = get(1, 0);
         cr_expect_eq(leaf->ebx >> 16 & 0xff, mv_min(rows[i].cpus, 255));
         cr_expect_eq(leaf->ebx & 0xffff, 0x0800, "CLFLUSH size stays");
         cr_expect(leaf->ecx >> 31);
+        cr_expect_eq(leaf->ecx >> 24 & 1, rows[i].cpus > 2, "the deadline timer is KVM's");
         cr_expect_eq(leaf->edx >> 28 & 1, rows[i].cpus > 1, "HTT");
     }
 }
@@ -115,7 +117,7 @@ Test(cpuid, the_topology_leaves_show_one_socket_of_single_thread_cores)
     for (unsigned i = 0; i < MV_COUNT(rows); i++) {
         table->nent = 0;
         intel(0x20);
-        mv_cpuid_fit(table, ROOM, rows[i].cpus, 0);
+        mv_cpuid_fit(table, ROOM, rows[i].cpus, 0, false);
         for (unsigned j = 0; j < MV_COUNT(leaves); j++) {
             const struct kvm_cpuid_entry2 *threads = get(leaves[j], 0), *cores = get(leaves[j], 1),
                                           *end = get(leaves[j], 2);
@@ -133,13 +135,13 @@ Test(cpuid, the_topology_leaves_show_one_socket_of_single_thread_cores)
 Test(cpuid, topology_leaves_that_the_host_does_not_have_are_not_made)
 {
     intel(0xa);
-    mv_cpuid_fit(table, ROOM, 4, 0);
+    mv_cpuid_fit(table, ROOM, 4, 0, false);
     cr_expect_null(find(0xb, 0));
     cr_expect_null(find(0x1f, 0));
     stop();
     start();
     intel(0x16);
-    mv_cpuid_fit(table, ROOM, 4, 0);
+    mv_cpuid_fit(table, ROOM, 4, 0, false);
     cr_expect_not_null(find(0xb, 2));
     cr_expect_null(find(0x1f, 0));
 }
@@ -149,7 +151,7 @@ Test(cpuid, private_caches_stay_private_and_the_last_level_is_shared)
     for (unsigned i = 0; i < MV_COUNT(rows); i++) {
         table->nent = 0;
         intel(0x20);
-        mv_cpuid_fit(table, ROOM, rows[i].cpus, 0);
+        mv_cpuid_fit(table, ROOM, rows[i].cpus, 0, false);
         for (unsigned index = 0; index < 4; index++) {
             const struct kvm_cpuid_entry2 *leaf = get(4, index);
 
@@ -168,7 +170,7 @@ Test(cpuid, amd_leaves_count_cores)
     for (unsigned i = 0; i < MV_COUNT(rows); i++) {
         table->nent = 0;
         amd();
-        mv_cpuid_fit(table, ROOM, rows[i].cpus, 0);
+        mv_cpuid_fit(table, ROOM, rows[i].cpus, 0, false);
         cr_expect_eq(get(0x80000001, 0)->ecx >> 1 & 1, rows[i].cpus > 1, "CmpLegacy");
         cr_expect_eq(get(0x80000008, 0)->ecx & 0xff, mv_min(rows[i].cpus - 1, 255));
         cr_expect_eq(get(0x80000008, 0)->ecx >> 12 & 0xf, rows[i].bits);
@@ -185,7 +187,7 @@ Test(cpuid, amd_leaves_count_cores)
 Test(cpuid, amd_leaves_of_an_intel_host_are_left_alone)
 {
     intel(0x20);
-    mv_cpuid_fit(table, ROOM, 4, 0);
+    mv_cpuid_fit(table, ROOM, 4, 0, false);
     cr_expect_eq(get(0x80000001, 0)->ecx, 0x121);
     cr_expect_eq(get(0x80000008, 0)->ecx, 0);
 }
@@ -195,7 +197,7 @@ Test(cpuid, a_known_tsc_frequency_is_told)
     const struct kvm_cpuid_entry2 *leaf;
 
     intel(0x20);
-    mv_cpuid_fit(table, ROOM, 1, 2893215);
+    mv_cpuid_fit(table, ROOM, 1, 2893215, false);
     leaf = get(0x15, 0);
     cr_expect_lt(llabs((int64_t)leaf->ecx * leaf->ebx / leaf->eax - 2893215000ll), 10000);
     cr_expect_eq(leaf->ecx, 1000000000, "the local APIC timer's clock");
@@ -214,7 +216,7 @@ Test(cpuid, every_tsc_frequency_is_near_for_a_guest_that_computes_in_32_bits)
         const struct kvm_cpuid_entry2 *leaf;
         uint32_t told;
 
-        mv_cpuid_fit(table, ROOM, 1, khz[i]);
+        mv_cpuid_fit(table, ROOM, 1, khz[i], false);
         leaf = get(0x15, 0);
         told = leaf->ecx / 1000 * leaf->ebx / leaf->eax;
         cr_expect_lt(llabs((int64_t)told - khz[i]), 1 + khz[i] / 10000, "%u kHz told as %u", khz[i],
@@ -225,8 +227,8 @@ Test(cpuid, every_tsc_frequency_is_near_for_a_guest_that_computes_in_32_bits)
 Test(cpuid, a_tsc_frequency_beyond_all_reason_is_not_told)
 {
     intel(0xd);
-    mv_cpuid_fit(table, ROOM, 1, 1);
-    mv_cpuid_fit(table, ROOM, 1, UINT32_MAX);
+    mv_cpuid_fit(table, ROOM, 1, 1, false);
+    mv_cpuid_fit(table, ROOM, 1, UINT32_MAX, false);
     cr_expect_null(find(0x15, 0));
 }
 
@@ -237,7 +239,7 @@ Test(cpuid, one_half_of_amx_is_taken_away)
     add(7, 0, 2, 0, 0, 1u << 22 | 1u << 24 | 1u << 25 | 1u << 26);
     add(7, 1, 1u << 21 | 1u << 4, 0, 0, 0);
     add(0xd, 0, 1u << 17 | 0xe7, 0xa80, 0xa80, 0);
-    mv_cpuid_fit(table, ROOM, 1, 0);
+    mv_cpuid_fit(table, ROOM, 1, 0, false);
     cr_expect_eq(get(0xd, 0)->eax, 0xe7);
     cr_expect_eq(get(7, 0)->edx, 1u << 26);
     cr_expect_eq(get(7, 1)->eax, 1u << 4);
@@ -246,7 +248,7 @@ Test(cpuid, one_half_of_amx_is_taken_away)
 Test(cpuid, the_tsc_leaf_raises_the_highest_leaf)
 {
     intel(0xd);
-    mv_cpuid_fit(table, ROOM, 1, 1000000);
+    mv_cpuid_fit(table, ROOM, 1, 1000000, false);
     cr_expect_eq(get(0, 0)->eax, 0x15);
     cr_expect_not_null(find(0x15, 0));
 }
@@ -254,7 +256,7 @@ Test(cpuid, the_tsc_leaf_raises_the_highest_leaf)
 Test(cpuid, an_unknown_tsc_frequency_adds_nothing)
 {
     intel(0xd);
-    mv_cpuid_fit(table, ROOM, 1, 0);
+    mv_cpuid_fit(table, ROOM, 1, 0, false);
     cr_expect_null(find(0x15, 0));
     cr_expect_eq(get(0, 0)->eax, 0xd);
 }
@@ -269,7 +271,7 @@ Test(cpuid, a_full_table_is_never_written_beyond)
         table->nent = 0;
         intel(0x20);
         memset(&table->entries[full], 0xee, (ROOM - full) * sizeof(table->entries[0]));
-        mv_cpuid_fit(table, room, 300, 2000000);
+        mv_cpuid_fit(table, room, 300, 2000000, false);
         cr_expect_leq(table->nent, room);
         for (unsigned i = room; i < ROOM; i++)
             cr_expect_eq(table->entries[i].function, 0xeeeeeeee);
@@ -289,7 +291,7 @@ Test(cpuid, only_pv_eoi_is_refused)
 Test(cpuid, an_empty_table_stays_harmless)
 {
     mv_cpuid_refuse_pv_eoi(table);
-    mv_cpuid_fit(table, ROOM, 4, 2000000);
+    mv_cpuid_fit(table, ROOM, 4, 2000000, false);
     mv_cpuid_set_apic_id(table, 3);
     cr_expect_eq(table->nent, 0);
     cr_expect_eq(mv_cpuid_address_bits(table), 36);
@@ -301,7 +303,7 @@ Test(cpuid, each_vcpu_has_its_apic_id_in_every_leaf)
 
     intel(0x20);
     add(0x8000001e, 0, 7, 0x103, 0, 0);
-    mv_cpuid_fit(table, ROOM, 300, 0);
+    mv_cpuid_fit(table, ROOM, 300, 0, false);
     for (unsigned i = 0; i < MV_COUNT(ids); i++) {
         mv_cpuid_set_apic_id(table, ids[i]);
         cr_expect_eq(get(1, 0)->ebx >> 24, ids[i] & 0xff);

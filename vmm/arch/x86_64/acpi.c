@@ -12,8 +12,9 @@
  * and a buffer of resource descriptors (6.4).
  */
 #include <assert.h>
+#include <endian.h>
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "layout.h"
@@ -145,71 +146,47 @@ static void put_byte(struct writer *w, unsigned value)
     put8(w, value);
 }
 
-static unsigned hex_digit(char digit)
-{
-    return digit <= '9' ? (unsigned)(digit - '0') : (unsigned)(digit - 'A' + 10);
-}
-
 /* A _HID: an EISA id such as PNP0501 is compressed into a DWord (19.3.4), an
  * ACPI id such as LNRO0005 is a string. */
 static void put_hid(struct writer *w, const char *hid)
 {
-    uint8_t id[4];
-
     put_name(w, "_HID");
     if (strlen(hid) != 7) {
         put8(w, AML_STRING);
         put(w, hid, strlen(hid) + 1);
         return;
     }
-    id[0] = (uint8_t)((hid[0] - 0x40) << 2 | (hid[1] - 0x40) >> 3);
-    id[1] = (uint8_t)((hid[1] & 7) << 5 | (hid[2] - 0x40));
-    id[2] = (uint8_t)(hex_digit(hid[3]) << 4 | hex_digit(hid[4]));
-    id[3] = (uint8_t)(hex_digit(hid[5]) << 4 | hex_digit(hid[6]));
     put8(w, AML_DWORD);
-    put(w, id, 4);
+    put8(w, (unsigned)((hid[0] - 0x40) << 2 | (hid[1] - 0x40) >> 3));
+    put8(w, (unsigned)((hid[1] & 7) << 5 | (hid[2] - 0x40)));
+    put_number(w, htobe16((uint16_t)strtoul(hid + 3, NULL, 16)), 2);
 }
 
-/* 6.4.2.5 I/O port, 6.4.3.4 32-bit fixed memory, 6.4.3.6 extended interrupt,
- * 6.4.2.9 end tag */
 static void put_resources(struct writer *w, const struct mv_device_desc *desc)
 {
-    const struct {
-        uint8_t tag, decoding;
-        uint16_t least, most;
-        uint8_t alignment, length;
-    } __attribute__((packed))
-    port = {0x47, 1 /* of 16 bits */,  (uint16_t)desc->base, (uint16_t)desc->base,
-            1,    (uint8_t)desc->bytes};
-    const struct {
-        uint8_t tag;
-        uint16_t size;
-        uint8_t writable;
-        uint32_t base, length;
-    } __attribute__((packed)) memory = {0x86, 9, 1, (uint32_t)desc->base, (uint32_t)desc->bytes};
-    const struct {
-        uint8_t tag;
-        uint16_t size;
-        uint8_t flags, count;
-        uint32_t line;
-    } __attribute__((packed)) interrupt = {
-        0x89, 6, 0x03 /* consumer, edge, active high, exclusive */, 1, (uint32_t)desc->irq};
-    static const uint8_t end[] = {0x79, 0 /* no checksum */};
     bool is_port = desc->space == MV_SPACE_PORT, has_irq = desc->irq >= 0;
     size_t package;
 
     put_name(w, "_CRS");
     put8(w, AML_BUFFER);
     package = begin_package(w);
-    put_byte(w, (unsigned)((is_port ? sizeof(port) : sizeof(memory)) +
-                           (has_irq ? sizeof(interrupt) : 0) + sizeof(end)));
-    if (is_port)
-        put(w, &port, sizeof(port));
-    else
-        put(w, &memory, sizeof(memory));
-    if (has_irq)
-        put(w, &interrupt, sizeof(interrupt));
-    put(w, end, sizeof(end));
+    put_byte(w, (is_port ? 8u : 12u) + (has_irq ? 9u : 0u) + 2u);
+    if (is_port) { /* 6.4.2.5 I/O port: 16-bit decoding, least and most base, alignment */
+        put(w, "\x47\x01", 2);
+        put_number(w, desc->base, 2);
+        put_number(w, desc->base, 2);
+        put8(w, 1);
+        put_number(w, desc->bytes, 1);
+    } else { /* 6.4.3.4 32-bit fixed memory, writable */
+        put(w, "\x86\x09\x00\x01", 4);
+        put_number(w, desc->base, 4);
+        put_number(w, desc->bytes, 4);
+    }
+    if (has_irq) { /* 6.4.3.6 extended interrupt: consumer, edge, active high, exclusive; one */
+        put(w, "\x89\x06\x00\x03\x01", 5);
+        put_number(w, (unsigned)desc->irq, 4);
+    }
+    put(w, "\x79\x00", 2); /* 6.4.2.9 end tag, no checksum */
     end_package(w, package);
 }
 
@@ -308,41 +285,34 @@ static size_t put_fadt(struct writer *w, mv_gpa dsdt)
 static void put_cpu(struct writer *w, uint32_t id)
 {
     enum { ENABLED = 1 };
-    const struct { /* 5.2.12.2 processor local APIC */
-        uint8_t type, length, uid, id;
-        uint32_t flags;
-    } small = {0, sizeof(small), (uint8_t)id, (uint8_t)id, ENABLED};
-    const struct { /* 5.2.12.12 processor local x2APIC */
-        uint8_t type, length;
-        uint16_t reserved;
-        uint32_t id, flags, uid;
-    } large = {9, sizeof(large), 0, id, ENABLED, id};
 
-    if (id < 255)
-        put(w, &small, sizeof(small));
-    else
-        put(w, &large, sizeof(large));
+    if (id < 255) { /* 5.2.12.2 processor local APIC: UID, ID */
+        put(w, "\x00\x08", 2);
+        put8(w, id);
+        put8(w, id);
+        put_number(w, ENABLED, 4);
+    } else { /* 5.2.12.12 processor local x2APIC: ID, flags, UID */
+        put(w, "\x09\x10\x00\x00", 4);
+        put_number(w, id, 4);
+        put_number(w, ENABLED, 4);
+        put_number(w, id, 4);
+    }
 }
 
 static size_t put_madt(struct writer *w, unsigned cpus)
 {
-    const struct { /* 5.2.12.3: KVM's has the id 0 */
-        uint8_t type, length, id, reserved;
-        uint32_t address, first_interrupt;
-    } io_apic = {1, sizeof(io_apic), 0, 0, (uint32_t)MV_IOAPIC_GPA, 0};
-    static const uint8_t nmi[] = {4, 6, 0xff, 0, 0, 1}; /* 5.2.12.7: LINT1 of all CPUs */
-    /* 5.2.12.13 local x2APIC NMI: the same for those */
-    static const uint8_t large_nmi[] = {10, 12, 0, 0, 0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0};
     size_t start = begin_table(w, "APIC", 5);
 
     put_number(w, MV_LAPIC_GPA, 4);
     put_number(w, 0, 4); /* flags: there is no pair of 8259s */
     for (unsigned i = 0; i < cpus && !w->overflow; i++)
         put_cpu(w, i);
-    put(w, &io_apic, sizeof(io_apic));
-    put(w, nmi, sizeof(nmi));
-    if (cpus > 255)
-        put(w, large_nmi, sizeof(large_nmi));
+    put(w, "\x01\x0c\x00\x00", 4); /* 5.2.12.3 I/O APIC: KVM's has the id 0 */
+    put_number(w, MV_IOAPIC_GPA, 4);
+    put_number(w, 0, 4);                   /* from interrupt 0 on */
+    put(w, "\x04\x06\xff\x00\x00\x01", 6); /* 5.2.12.7 local APIC NMI: LINT1 of all CPUs */
+    if (cpus > 255)                        /* 5.2.12.13 local x2APIC NMI: the same for those */
+        put(w, "\x0a\x0c\x00\x00\xff\xff\xff\xff\x01\x00\x00\x00", 12);
     return end_table(w, start);
 }
 

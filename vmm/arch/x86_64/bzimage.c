@@ -51,26 +51,23 @@ static int lies(const struct mv_load *load, const char *field, uint64_t value, c
                    (unsigned long long)value, why);
 }
 
+/* *ret_header is zero before, and stays so where this version has no fields. */
 static int read_header(const struct mv_load *load, struct setup_header *ret_header,
                        struct mv_error *err)
 {
     const struct mv_boot_files *files = load->files;
-    struct setup_header header;
     uint8_t end; /* boot.rst, "Details of header fields", jump: it ends at 0x202 + this byte */
-    size_t size;
     int error = mv_read_at(files->kernel, 0x201, &end, sizeof(end));
 
-    size = mv_min(0x202u + end - 0x1f1, sizeof(header));
-    memset(&header, 0, sizeof(header));
     if (!error)
-        error = mv_read_at(files->kernel, 0x1f1, &header, size);
+        error = mv_read_at(files->kernel, 0x1f1, ret_header,
+                           mv_min(0x202u + end - 0x1f1, sizeof(*ret_header)));
     if (error == -ENODATA)
         return mv_fail(err, -ENOEXEC, NULL, "was its download or build cut short?",
                        "the kernel %s is truncated: it ends within its header", files->kernel_path);
     if (error)
         return mv_fail(err, error, "pread", NULL, "cannot read the kernel %s: %s",
                        files->kernel_path, strerror(-error));
-    *ret_header = header;
     return 0;
 }
 
@@ -168,20 +165,10 @@ static int place_kernel(struct mv_load *load, const struct image *image, struct 
                               err);
 }
 
-static void fill_e820(const struct mv_mem *mem, struct boot_params *params)
-{
-    struct mv_e820_entry entries[MV_E820_ENTRIES];
-    unsigned count = mv_e820_fill(mem, entries);
-
-    for (unsigned i = 0; i < count; i++)
-        params->e820_table[i] = (struct boot_e820_entry){
-            .addr = entries[i].base, .size = entries[i].size, .type = entries[i].type};
-    params->e820_entries = (uint8_t)count;
-}
-
 static void write_boot_params(struct mv_load *load, const struct image *image, mv_gpa initrd)
 {
     struct boot_params *params = mv_mem_host(load->mem, MV_BOOT_PARAMS, sizeof(*params));
+    struct mv_e820_entry entries[MV_E820_ENTRIES];
 
     /* Guest memory is zero until somebody writes it, and nobody has. */
     params->hdr = image->header;
@@ -199,7 +186,10 @@ static void write_boot_params(struct mv_load *load, const struct image *image, m
         params->ext_ramdisk_size = (uint32_t)(load->files->initrd_size >> 32);
     }
     params->acpi_rsdp_addr = load->acpi_rsdp;
-    fill_e820(load->mem, params);
+    params->e820_entries = (uint8_t)mv_e820_fill(load->mem, entries);
+    for (unsigned i = 0; i < params->e820_entries; i++)
+        params->e820_table[i] = (struct boot_e820_entry){
+            .addr = entries[i].base, .size = entries[i].size, .type = entries[i].type};
 }
 
 int mv_bzimage_load(struct mv_load *load, struct mv_error *err)

@@ -33,11 +33,9 @@ static struct kvm_cpuid_entry2 *find_or_add(struct kvm_cpuid2 *cpuid, unsigned r
     return entry;
 }
 
-static uint32_t max_basic_leaf(struct kvm_cpuid2 *cpuid)
+static void set_bit(uint32_t *reg, unsigned bit, bool on)
 {
-    const struct kvm_cpuid_entry2 *entry = find(cpuid, 0, 0);
-
-    return entry ? entry->eax : 0;
+    *reg = (*reg & ~(1u << bit)) | (uint32_t)on << bit;
 }
 
 /* The least n with 1 << n >= cpus: how many bits of the APIC ID name a core. */
@@ -51,7 +49,7 @@ static unsigned id_bits(unsigned cpus)
 }
 
 /* Leaf 1: logical processors, HTT; the bits that KVM leaves to us. */
-static void fit_features(struct kvm_cpuid2 *cpuid, unsigned cpus)
+static void fit_features(struct kvm_cpuid2 *cpuid, unsigned cpus, bool deadline)
 {
     struct kvm_cpuid_entry2 *entry = find(cpuid, 1, 0);
 
@@ -60,9 +58,8 @@ static void fit_features(struct kvm_cpuid2 *cpuid, unsigned cpus)
     entry->ebx &= 0x0000ffff; /* brand index and CLFLUSH size */
     entry->ebx |= (uint32_t)mv_min(cpus, 255) << 16;
     entry->ecx |= 1u << 31; /* runs under a hypervisor */
-    entry->edx &= ~(1u << 28);
-    if (cpus > 1)
-        entry->edx |= 1u << 28; /* HTT: the count in EBX is valid */
+    entry->ecx |= (uint32_t)deadline << 24;
+    set_bit(&entry->edx, 28, cpus > 1); /* HTT: the count in EBX is valid */
 }
 
 /* Intel, leaf 4: cores that share each cache; private ones stay private. */
@@ -86,9 +83,10 @@ static void fit_caches(struct kvm_cpuid2 *cpuid, unsigned cpus)
 static void fit_topology(struct kvm_cpuid2 *cpuid, unsigned room, unsigned cpus, uint32_t function)
 {
     const uint32_t flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
+    const struct kvm_cpuid_entry2 *leaf0 = find(cpuid, 0, 0);
     struct kvm_cpuid_entry2 *entry;
 
-    if (max_basic_leaf(cpuid) < function)
+    if (!leaf0 || leaf0->eax < function)
         return;
     for (uint32_t index = 0; index < 3; index++) {
         entry = find_or_add(cpuid, room, function, index, flags);
@@ -133,11 +131,8 @@ static void fit_amd(struct kvm_cpuid2 *cpuid, unsigned cpus)
     if (!amd)
         return;
     entry = find(cpuid, 0x80000001, 0);
-    if (entry) {
-        entry->ecx &= ~(1u << 1);
-        if (cpus > 1)
-            entry->ecx |= 1u << 1; /* CmpLegacy: HTT counts cores, not threads */
-    }
+    if (entry)
+        set_bit(&entry->ecx, 1, cpus > 1); /* CmpLegacy: HTT counts cores, not threads */
     entry = find(cpuid, 0x80000008, 0);
     if (entry)
         entry->ecx = (uint32_t)mv_min(cpus - 1, 255) | id_bits(cpus) << 12;
@@ -190,19 +185,18 @@ static void fit_tsc(struct kvm_cpuid2 *cpuid, unsigned room, uint32_t tsc_khz)
     entry->eax = under;
     entry->ebx = over;
     entry->ecx = CRYSTAL_KHZ * 1000;
-    if (leaf0->eax < 0x15)
-        leaf0->eax = 0x15;
+    leaf0->eax = (uint32_t)mv_max(leaf0->eax, 0x15);
     entry = find(cpuid, 0x16, 0);
     if (entry) {
-        entry->eax = tsc_khz / 1000;
-        entry->ebx = tsc_khz / 1000;
+        entry->eax = entry->ebx = tsc_khz / 1000;
         entry->ecx = 100;
     }
 }
 
-void mv_cpuid_fit(struct kvm_cpuid2 *cpuid, unsigned room, unsigned cpus, uint32_t tsc_khz)
+void mv_cpuid_fit(struct kvm_cpuid2 *cpuid, unsigned room, unsigned cpus, uint32_t tsc_khz,
+                  bool deadline)
 {
-    fit_features(cpuid, cpus);
+    fit_features(cpuid, cpus, deadline);
     fit_caches(cpuid, cpus);
     fit_tsc(cpuid, room, tsc_khz);
     fit_topology(cpuid, room, cpus, 0xb);
@@ -244,31 +238,4 @@ unsigned mv_cpuid_address_bits(const struct kvm_cpuid2 *cpuid)
         if (cpuid->entries[i].function == 0x80000008)
             return cpuid->entries[i].eax & 0xff;
     return 36; /* the oldest processors with hardware virtualization */
-}
-
-uint64_t mv_cpuid_cr4(const struct kvm_cpuid2 *cpuid)
-{
-    enum { EBX, ECX, EDX };
-    static const struct {
-        uint8_t cr4, reg, bit;
-        uint32_t leaf;
-    } rows[] = {/* SDM volume 3, 2.5; volume 2, CPUID */
-                {0, EDX, 1, 1},   {1, EDX, 1, 1},   {2, EDX, 4, 1},  {3, EDX, 2, 1},
-                {4, EDX, 3, 1},   {5, EDX, 6, 1},   {6, EDX, 7, 1},  {7, EDX, 13, 1},
-                {9, EDX, 24, 1},  {10, EDX, 25, 1}, {11, ECX, 2, 7}, {12, ECX, 16, 7},
-                {13, ECX, 5, 1},  {14, ECX, 6, 1},  {16, EBX, 0, 7}, {17, ECX, 17, 1},
-                {18, ECX, 26, 1}, {19, ECX, 23, 7}, {20, EBX, 7, 7}, {21, EBX, 20, 7},
-                {22, ECX, 3, 7},  {23, ECX, 7, 7},  {24, ECX, 31, 7}};
-    uint64_t cr4 = ~0x1ffffffull | 1u << 8; /* PCE; what is newer is left to KVM */
-
-    for (unsigned i = 0; i < cpuid->nent; i++) {
-        const struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
-        const uint32_t regs[] = {[EBX] = entry->ebx, [ECX] = entry->ecx, [EDX] = entry->edx};
-
-        for (unsigned j = 0; j < MV_COUNT(rows); j++)
-            if (entry->function == rows[j].leaf && entry->index == 0 &&
-                regs[rows[j].reg] >> rows[j].bit & 1)
-                cr4 |= 1ull << rows[j].cr4;
-    }
-    return cr4;
 }

@@ -2,6 +2,7 @@
 /* The memory map: where RAM is, and what the guest is told of it.  The drawing
  * is in layout.h. */
 #include <assert.h>
+#include <string.h>
 
 #include "layout.h"
 #include "x86.h"
@@ -17,18 +18,16 @@ unsigned mv_arch_memory_map(uint64_t bytes, struct mv_region *ret_regions)
 
 unsigned mv_e820_fill(const struct mv_mem *mem, struct mv_e820_entry entries[MV_E820_ENTRIES])
 {
-    const struct mv_region *low = &mem->regions[0];
-    unsigned count = 0;
+    const struct mv_region *low = &mem->regions[0], *high = &mem->regions[1];
+    const struct mv_e820_entry all[MV_E820_ENTRIES] = {
+        {0, MV_EBDA_GPA, MV_E820_RAM, 0},
+        {MV_EBDA_GPA, MV_VGA_GPA - MV_EBDA_GPA, MV_E820_RESERVED, 0},
+        {MV_ACPI_GPA, MV_HIGH_RAM - MV_ACPI_GPA, MV_E820_RESERVED, 0},
+        {MV_HIGH_RAM, low->size - MV_HIGH_RAM, MV_E820_RAM, 0},
+        {high->base, high->size, MV_E820_RAM, 0},
+    };
 
     assert(low->base == 0 && low->size > MV_HIGH_RAM);
-    entries[count++] = (struct mv_e820_entry){0, MV_EBDA_GPA, MV_E820_RAM};
-    entries[count++] =
-        (struct mv_e820_entry){MV_EBDA_GPA, MV_VGA_GPA - MV_EBDA_GPA, MV_E820_RESERVED};
-    entries[count++] =
-        (struct mv_e820_entry){MV_ACPI_GPA, MV_HIGH_RAM - MV_ACPI_GPA, MV_E820_RESERVED};
-    entries[count++] = (struct mv_e820_entry){MV_HIGH_RAM, low->size - MV_HIGH_RAM, MV_E820_RAM};
-    if (mem->count > 1)
-        entries[count++] =
-            (struct mv_e820_entry){mem->regions[1].base, mem->regions[1].size, MV_E820_RAM};
-    return count;
+    memcpy(entries, all, sizeof(all));
+    return mem->count > 1 ? 5 : 4;
 }

@@ -29,16 +29,11 @@ struct module {
     uint64_t address, size, cmdline, reserved;
 };
 
-struct memmap_entry {
-    uint64_t address, size;
-    uint32_t type, reserved;
-};
-
 /* All of it, as it lies at MV_START_INFO_GPA. */
 struct start_page {
     struct start_info info;
     struct module initrd;
-    struct memmap_entry memmap[MV_E820_ENTRIES];
+    struct mv_e820_entry memmap[MV_E820_ENTRIES];
 };
 
 static int damaged(const struct mv_load *load, const char *why, struct mv_error *err)
@@ -237,8 +232,6 @@ bool mv_elf_is_loaded(const struct mv_elf *elf, uint64_t address)
 static void write_start_info(struct mv_load *load, mv_gpa initrd)
 {
     struct start_page *page = mv_mem_host(load->mem, MV_START_INFO_GPA, sizeof(*page));
-    struct mv_e820_entry entries[MV_E820_ENTRIES];
-    unsigned count = mv_e820_fill(load->mem, entries);
     bool has_initrd = load->files->initrd >= 0;
 
     page->info = (struct start_info){
@@ -249,13 +242,10 @@ static void write_start_info(struct mv_load *load, mv_gpa initrd)
         .cmdline = MV_CMDLINE_GPA,
         .rsdp = load->acpi_rsdp,
         .memmap = MV_START_INFO_GPA + offsetof(struct start_page, memmap),
-        .memmap_entries = count,
+        .memmap_entries = mv_e820_fill(load->mem, page->memmap),
     };
     if (has_initrd)
         page->initrd = (struct module){.address = initrd, .size = load->files->initrd_size};
-    for (unsigned i = 0; i < count; i++)
-        page->memmap[i] = (struct memmap_entry){
-            .address = entries[i].base, .size = entries[i].size, .type = entries[i].type};
 }
 
 int mv_elf_load(struct mv_load *load, struct mv_error *err)

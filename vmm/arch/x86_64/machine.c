@@ -11,43 +11,34 @@
 
 #define CPUID_ENTRIES 256 /* KVM has about 60 to 100 */
 
+/* clang-format off */
+static const struct mv_device_entry power[] = {
+    {{.name = "power", .space = MV_SPACE_PORT, .base = MV_POWER_BASE, .bytes = MV_POWER_SIZE,
+      .irq = MV_NO_IRQ}, mv_power_create},
+};
+
+static const struct mv_device_entry late[] = {
+    {{.name = "kbd-reset", .space = MV_SPACE_PORT, .base = MV_KBD_BASE, .bytes = 1,
+      .irq = MV_NO_IRQ}, mv_kbd_reset_create},
+    {{.name = "reset-control", .space = MV_SPACE_PORT, .base = MV_RESET_CONTROL_BASE, .bytes = 1,
+      .irq = MV_NO_IRQ}, mv_reset_control_create},
+};
+/* clang-format on */
+
 const struct mv_device_entry *mv_arch_devices(unsigned *ret_count)
 {
-    static const struct mv_device_entry entries[] = {
-        {{.name = "power",
-          .space = MV_SPACE_PORT,
-          .base = MV_POWER_BASE,
-          .bytes = MV_POWER_SIZE,
-          .irq = MV_NO_IRQ},
-         mv_power_create},
-    };
-
-    *ret_count = MV_COUNT(entries);
-    return entries;
+    *ret_count = MV_COUNT(power);
+    return power;
 }
 
 /* A PC's keyboard controller comes before the one that can only reset. */
 const struct mv_device_entry *mv_arch_late_device(const struct mv_arch *arch, unsigned index)
 {
-    static const struct mv_device_entry entries[] = {
-        {{.name = "kbd-reset",
-          .space = MV_SPACE_PORT,
-          .base = MV_KBD_BASE,
-          .bytes = 1,
-          .irq = MV_NO_IRQ},
-         mv_kbd_reset_create},
-        {{.name = "reset-control",
-          .space = MV_SPACE_PORT,
-          .base = MV_RESET_CONTROL_BASE,
-          .bytes = 1,
-          .irq = MV_NO_IRQ},
-         mv_reset_control_create},
-    };
     unsigned theirs = mv_x86_oldpc.for_all + (arch->is_pc ? mv_x86_oldpc.for_pc : 0);
 
     if (index < theirs)
         return &mv_x86_oldpc.devices[index];
-    return index - theirs < MV_COUNT(entries) ? &entries[index - theirs] : NULL;
+    return index - theirs < MV_COUNT(late) ? &late[index - theirs] : NULL;
 }
 
 int mv_arch_create(unsigned cpus, bool bare, struct mv_arch **ret_arch, struct mv_error *err)
@@ -72,23 +63,15 @@ void mv_arch_destroy(struct mv_arch *arch)
 }
 
 /*
- * What a guest finds when it restarts itself by a jump to the BIOS, as Linux does
- * on a hardware-reduced machine after it has found no EFI: code that presses the
- * reset button.
+ * What a guest finds when it restarts itself by a jump to the BIOS, as Linux does on a
+ * hardware-reduced machine after it has found no EFI: code that presses the reset button.
+ * mov al, 1; mov dx, 0x602; out dx, al; hlt; jmp to the hlt
  */
 static void put_reset_vector(struct mv_mem *mem)
 {
+    enum { PORT = MV_POWER_BASE + MV_POWER_RESET };
     static const uint8_t code[] = {
-        0xb0,
-        MV_POWER_RESET_VALUE, /* mov al, 1 */
-        0xba,
-        (MV_POWER_BASE + MV_POWER_RESET) & 0xff, /* mov dx, 0x602 (16-bit code) */
-        (MV_POWER_BASE + MV_POWER_RESET) >> 8,   /* */
-        0xee,                                    /* out dx, al */
-        0xf4,                                    /* hlt */
-        0xeb,
-        0xfd, /* jmp to the hlt */
-    };
+        0xb0, MV_POWER_RESET_VALUE, 0xba, PORT & 0xff, PORT >> 8, 0xee, 0xf4, 0xeb, 0xfd};
 
     mv_mem_write(mem, MV_RESET_VECTOR, code, sizeof(code));
 }
@@ -181,22 +164,26 @@ static int check_capabilities(struct mv_arch *arch, const struct mv_kvm *kvm, st
         {KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID"},
         {KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT"},
     };
+    int most = mv_kvm_check(kvm, KVM_CAP_MAX_VCPUS);
     int error = mv_kvm_require(kvm, needed, MV_COUNT(needed), err);
-    int most;
 
     if (error)
         return error;
     arch->have_sync_regs = (unsigned)mv_kvm_check(kvm, KVM_CAP_SYNC_REGS) & KVM_SYNC_X86_REGS;
-    most = mv_kvm_check(kvm, KVM_CAP_MAX_VCPUS);
     if (most && arch->cpus > (unsigned)most)
         return mv_fail(err, -EINVAL, NULL, "use fewer vCPUs",
                        "%u vCPUs: KVM supports at most %d here", arch->cpus, most);
     return 0;
 }
 
-static int init_cpuid(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_error *err)
+static int init_cpuid(struct mv_arch *arch, const struct mv_kvm *kvm, const struct mv_mem *mem,
+                      struct mv_error *err)
 {
-    int error, tsc_khz;
+    bool deadline = mv_kvm_check(kvm, KVM_CAP_TSC_DEADLINE_TIMER);
+    bool has_khz = mv_kvm_check(kvm, KVM_CAP_GET_TSC_KHZ);
+    int tsc_khz = has_khz ? MV_KVM_CALL_VALUE(kvm, kvm->vm, KVM_GET_TSC_KHZ, 0) : 0;
+    unsigned bits;
+    int error;
 
     arch->cpuid = calloc(1, sizeof(*arch->cpuid) + CPUID_ENTRIES * sizeof(struct kvm_cpuid_entry2));
     if (!arch->cpuid)
@@ -206,14 +193,8 @@ static int init_cpuid(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_
     if (error < 0)
         return mv_fail(err, error, "KVM_GET_SUPPORTED_CPUID", NULL,
                        "cannot read the CPUID that KVM supports: %s", strerror(-error));
-    if (mv_kvm_check(kvm, KVM_CAP_TSC_DEADLINE_TIMER))
-        for (unsigned i = 0; i < arch->cpuid->nent; i++)
-            if (arch->cpuid->entries[i].function == 1)
-                arch->cpuid->entries[i].ecx |= 1u << 24;
-    tsc_khz = mv_kvm_check(kvm, KVM_CAP_GET_TSC_KHZ)
-                  ? MV_KVM_CALL_VALUE(kvm, kvm->vm, KVM_GET_TSC_KHZ, 0)
-                  : 0;
-    mv_cpuid_fit(arch->cpuid, CPUID_ENTRIES, arch->cpus, tsc_khz > 0 ? (uint32_t)tsc_khz : 0);
+    mv_cpuid_fit(arch->cpuid, CPUID_ENTRIES, arch->cpus, tsc_khz > 0 ? (uint32_t)tsc_khz : 0,
+                 deadline);
     /*
      * To at least version 10.0, QEMU's SVM delivers an interrupt that was injected a second
      * time, even with interrupts disabled, when emulation pauses before the guest has made any
@@ -222,13 +203,7 @@ static int init_cpuid(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_
      */
     if (mv_emulated_by_tcg())
         mv_cpuid_refuse_pv_eoi(arch->cpuid); /* the exit closes the gap */
-    return 0;
-}
-
-static int check_memory(const struct mv_arch *arch, const struct mv_mem *mem, struct mv_error *err)
-{
-    unsigned bits = mv_cpuid_address_bits(arch->cpuid);
-
+    bits = mv_cpuid_address_bits(arch->cpuid);
     if (bits < 64 && mv_mem_last(mem) >> bits)
         return mv_fail(err, -EINVAL, NULL, "give the guest less memory",
                        "this host supports at most %llu GiB of guest memory",
@@ -260,9 +235,7 @@ int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct
     int error = check_capabilities(arch, kvm, err);
 
     if (!error)
-        error = init_cpuid(arch, kvm, err);
-    if (!error)
-        error = check_memory(arch, mem, err);
+        error = init_cpuid(arch, kvm, mem, err);
     if (error)
         return error;
     /* api.rst, 4.41 and 4.36: needed on Intel hosts, before any vCPU */

@@ -71,12 +71,13 @@ void mv_x86_hint_no_kvm(const struct mv_x86_features *has, char *ret_hint, size_
 /* ACPI 6.4, 15.4: address range types */
 enum { MV_E820_RAM = 1, MV_E820_RESERVED = 2 };
 
+/* As PVH has it (struct hvm_memmap_table_entry). */
 struct mv_e820_entry {
     uint64_t base, size;
-    uint32_t type;
+    uint32_t type, reserved;
 };
 
-#define MV_E820_ENTRIES 6
+#define MV_E820_ENTRIES 5
 
 /* The memory map that the guest is told; returns how many entries it has. */
 unsigned mv_e820_fill(const struct mv_mem *mem, struct mv_e820_entry entries[MV_E820_ENTRIES]);
@@ -94,8 +95,10 @@ uint8_t mv_acpi_checksum(const void *from, size_t size);
 /* ---- cpuid.c ---- */
 
 /* Fits what KVM supports to a machine of so many single-thread cores in one
- * socket.  room: how many entries fit.  tsc_khz: 0 if not known. */
-void mv_cpuid_fit(struct kvm_cpuid2 *cpuid, unsigned room, unsigned cpus, uint32_t tsc_khz);
+ * socket.  room: how many entries fit.  tsc_khz: 0 if not known.  deadline: whether KVM has the TSC
+ * deadline timer. */
+void mv_cpuid_fit(struct kvm_cpuid2 *cpuid, unsigned room, unsigned cpus, uint32_t tsc_khz,
+                  bool deadline);
 
 /* Has guests end interrupts by an exit, rather than in memory that they share with KVM. */
 void mv_cpuid_refuse_pv_eoi(struct kvm_cpuid2 *cpuid);
@@ -105,8 +108,5 @@ void mv_cpuid_set_apic_id(struct kvm_cpuid2 *cpuid, uint32_t apic_id);
 
 /* How many bits a guest-physical address has. */
 unsigned mv_cpuid_address_bits(const struct kvm_cpuid2 *cpuid);
-
-/* The bits of CR4 that a guest with this CPUID may set. */
-uint64_t mv_cpuid_cr4(const struct kvm_cpuid2 *cpuid);
 
 #endif

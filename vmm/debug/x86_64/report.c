@@ -124,6 +124,34 @@ static void report_before_reset(const struct mv_vcpu *vcpu, const struct mv_mem 
 
 /* ---- in words ---- */
 
+/* The bits of CR4 that a guest with this CPUID may set. */
+static uint64_t offered_cr4(const struct kvm_cpuid2 *cpuid)
+{
+    enum { EBX, ECX, EDX };
+    static const struct {
+        uint8_t cr4, reg, bit;
+        uint32_t leaf;
+    } rows[] = {/* SDM volume 3, 2.5; volume 2, CPUID */
+                {0, EDX, 1, 1},   {1, EDX, 1, 1},   {2, EDX, 4, 1},  {3, EDX, 2, 1},
+                {4, EDX, 3, 1},   {5, EDX, 6, 1},   {6, EDX, 7, 1},  {7, EDX, 13, 1},
+                {9, EDX, 24, 1},  {10, EDX, 25, 1}, {11, ECX, 2, 7}, {12, ECX, 16, 7},
+                {13, ECX, 5, 1},  {14, ECX, 6, 1},  {16, EBX, 0, 7}, {17, ECX, 17, 1},
+                {18, ECX, 26, 1}, {19, ECX, 23, 7}, {20, EBX, 7, 7}, {21, EBX, 20, 7},
+                {22, ECX, 3, 7},  {23, ECX, 7, 7},  {24, ECX, 31, 7}};
+    uint64_t cr4 = ~0x1ffffffull | 1u << 8; /* PCE; what is newer is left to KVM */
+
+    for (unsigned i = 0; i < cpuid->nent; i++) {
+        const struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
+        const uint32_t regs[] = {[EBX] = entry->ebx, [ECX] = entry->ecx, [EDX] = entry->edx};
+
+        for (unsigned j = 0; j < MV_COUNT(rows); j++)
+            if (entry->function == rows[j].leaf && entry->index == 0 &&
+                regs[rows[j].reg] >> rows[j].bit & 1)
+                cr4 |= 1ull << rows[j].cr4;
+    }
+    return cr4;
+}
+
 /* What depends on the vCPU's CPUID. */
 static int fit_to_cpuid(const struct mv_vcpu *vcpu, struct mv_x86_state *state)
 {
@@ -138,7 +166,7 @@ static int fit_to_cpuid(const struct mv_vcpu *vcpu, struct mv_x86_state *state)
     if (error)
         return error;
     state->address_bits = mv_cpuid_address_bits(cpuid);
-    state->cr4_offered = mv_cpuid_cr4(cpuid);
+    state->cr4_offered = offered_cr4(cpuid);
     return 0;
 }
 
