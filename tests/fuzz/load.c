@@ -157,7 +157,7 @@ void fuzz_load(const uint8_t *data, size_t size,
     struct mv_region regions[MV_MEM_REGIONS];
     struct mv_mem mem;
     struct mv_boot_files files = {.kernel_path = "kernel", .initrd_path = "initrd"};
-    struct mv_load load = {.mem = &mem, .files = &files, .acpi_rsdp = MV_ACPI_GPA};
+    struct mv_load load = {.mem = &mem, .files = &files};
     struct mv_error err = {0};
     unsigned count;
     int error;

@@ -27,7 +27,7 @@ void rig_start(uint64_t memory)
         .raw_append = "",
     };
     cr_assert_geq(rig.files.kernel, 0);
-    rig.load = (struct mv_load){.mem = &rig.mem, .files = &rig.files, .acpi_rsdp = MV_ACPI_GPA};
+    rig.load = (struct mv_load){.mem = &rig.mem, .files = &rig.files};
 }
 
 void rig_stop(void)

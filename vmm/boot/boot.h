@@ -61,7 +61,6 @@ enum mv_image_kind {
 struct mv_load {
     struct mv_mem *mem;
     const struct mv_boot_files *files;
-    mv_gpa acpi_rsdp;       /* x86: where the firmware tables begin */
     struct mv_entry entry;  /* result */
     mv_gpa initrd;          /* arm64, result: where it is */
     bool over_reset_vector; /* x86, result: the kernel lies where that would be */

@@ -185,7 +185,7 @@ static void write_boot_params(struct mv_load *load, const struct image *image, m
         params->ext_ramdisk_image = (uint32_t)(initrd >> 32);
         params->ext_ramdisk_size = (uint32_t)(load->files->initrd_size >> 32);
     }
-    params->acpi_rsdp_addr = load->acpi_rsdp;
+    params->acpi_rsdp_addr = MV_ACPI_GPA;
     params->e820_entries = (uint8_t)mv_e820_fill(load->mem, entries);
     for (unsigned i = 0; i < params->e820_entries; i++)
         params->e820_table[i] = (struct boot_e820_entry){

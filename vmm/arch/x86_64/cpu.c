@@ -45,34 +45,29 @@ enum {
     MTRR_ENABLED_WRITE_BACK = 1u << 11 | 6,
 };
 
-/* Segment types (SDM volume 3, 3.4.5.1) with the accessed bit set. */
-enum { TYPE_CODE = 0xb, TYPE_DATA = 0x3, TYPE_TSS32_BUSY = 0xb };
+/* Flat segments with the accessed bit set, and a task state segment of 32 bits: descriptors (SDM
+ * volume 3, 3.4.5). */
+#define CODE64 0x00af9b000000ffffull
+#define CODE32 0x00cf9b000000ffffull
+#define DATA   0x00cf93000000ffffull
+#define TSS32  0x00008b0000000067ull
 
-static struct kvm_segment flat(unsigned type, unsigned selector, bool is64)
+/* What a segment register has that was loaded from the descriptor, whose base is 0. */
+static struct kvm_segment load_segment(uint64_t descriptor, unsigned selector)
 {
+    bool pages = descriptor >> 55 & 1;
+    uint32_t limit = (uint32_t)((descriptor & 0xffff) | (descriptor >> 32 & 0xf0000));
+
     return (struct kvm_segment){
-        .base = 0,
-        .limit = UINT32_MAX,
+        .limit = pages ? limit << 12 | 0xfff : limit,
         .selector = (uint16_t)selector,
-        .type = (uint8_t)type,
-        .present = 1,
-        .s = 1,
-        .db = is64 ? 0 : 1,
-        .l = is64,
-        .g = 1,
+        .type = descriptor >> 40 & 0xf,
+        .s = descriptor >> 44 & 1,
+        .present = descriptor >> 47 & 1,
+        .l = descriptor >> 53 & 1,
+        .db = descriptor >> 54 & 1,
+        .g = pages,
     };
-}
-
-/* The descriptor that a segment register would have been loaded from. */
-static uint64_t descriptor(const struct kvm_segment *segment)
-{
-    uint64_t limit = segment->g ? segment->limit >> 12 : segment->limit;
-    uint64_t flags = (uint64_t)segment->type | (uint64_t)segment->s << 4 |
-                     (uint64_t)segment->present << 7 | (uint64_t)segment->l << 13 |
-                     (uint64_t)segment->db << 14 | (uint64_t)segment->g << 15;
-
-    return (limit & 0xffff) | (segment->base & 0xffffff) << 16 | flags << 40 |
-           (limit >> 16 & 0xf) << 48 | (segment->base >> 24 & 0xff) << 56;
 }
 
 static bool is_long_mode(enum mv_entry_mode mode)
@@ -82,18 +77,14 @@ static bool is_long_mode(enum mv_entry_mode mode)
 
 static int set_segments(const struct mv_arch *arch, struct mv_mem *mem, struct kvm_sregs *sregs)
 {
-    bool is64 = is_long_mode(arch->entry.mode);
     unsigned cs = arch->entry.code ? arch->entry.code : MV_SELECTOR_CS;
-    struct kvm_segment data = flat(TYPE_DATA, cs + 8, false);
-    uint64_t gdt[MV_SELECTOR_TSS / 8 + 1] = {0};
+    uint64_t gdt[MV_SELECTOR_TSS / 8 + 1] = {[MV_SELECTOR_TSS / 8] = TSS32};
 
-    sregs->cs = flat(TYPE_CODE, cs, is64);
-    sregs->ds = sregs->es = sregs->fs = sregs->gs = sregs->ss = data;
-    sregs->tr = (struct kvm_segment){
-        .limit = 0x67, .selector = MV_SELECTOR_TSS, .type = TYPE_TSS32_BUSY, .present = 1};
-    gdt[cs / 8] = descriptor(&sregs->cs);
-    gdt[cs / 8 + 1] = descriptor(&sregs->ds);
-    gdt[MV_SELECTOR_TSS / 8] = descriptor(&sregs->tr);
+    gdt[cs / 8] = is_long_mode(arch->entry.mode) ? CODE64 : CODE32;
+    gdt[cs / 8 + 1] = DATA;
+    sregs->cs = load_segment(gdt[cs / 8], cs);
+    sregs->ds = sregs->es = sregs->fs = sregs->gs = sregs->ss = load_segment(DATA, cs + 8);
+    sregs->tr = load_segment(TSS32, MV_SELECTOR_TSS);
     sregs->gdt.base = MV_GDT_GPA;
     sregs->gdt.limit = sizeof(gdt) - 1;
     sregs->idt.base = 0;
@@ -122,15 +113,6 @@ static int set_paging(struct mv_mem *mem, struct kvm_sregs *sregs)
     return 0;
 }
 
-/* The rest is as after a reset: segments of 64 KiB. */
-static void set_real_mode(const struct mv_arch *arch, struct kvm_sregs *sregs)
-{
-    uint64_t segment = arch->entry.pc < 0x10000 ? 0 : arch->entry.pc >> 4;
-
-    sregs->cs.selector = (uint16_t)segment;
-    sregs->cs.base = segment << 4;
-}
-
 static int set_sregs(const struct mv_arch *arch, struct mv_mem *mem, struct mv_vcpu *vcpu)
 {
     const struct mv_kvm *kvm = vcpu->host->kvm;
@@ -139,8 +121,9 @@ static int set_sregs(const struct mv_arch *arch, struct mv_mem *mem, struct mv_v
 
     if (error)
         return error;
-    if (arch->entry.mode == MV_ENTRY_FLAT16) {
-        set_real_mode(arch, &sregs);
+    if (arch->entry.mode == MV_ENTRY_FLAT16) { /* else as after a reset: segments of 64 KiB */
+        sregs.cs.base = arch->entry.pc < 0x10000 ? 0 : arch->entry.pc & ~0xfull;
+        sregs.cs.selector = (uint16_t)(sregs.cs.base >> 4);
     } else {
         bool is_flat = arch->entry.mode == MV_ENTRY_FLAT32 || arch->entry.mode == MV_ENTRY_FLAT64;
 

@@ -240,7 +240,7 @@ static void write_start_info(struct mv_load *load, mv_gpa initrd)
         .nr_modules = has_initrd,
         .modlist = has_initrd ? MV_START_INFO_GPA + offsetof(struct start_page, initrd) : 0,
         .cmdline = MV_CMDLINE_GPA,
-        .rsdp = load->acpi_rsdp,
+        .rsdp = MV_ACPI_GPA,
         .memmap = MV_START_INFO_GPA + offsetof(struct start_page, memmap),
         .memmap_entries = mv_e820_fill(load->mem, page->memmap),
     };

@@ -101,7 +101,7 @@ int mv_x86_load_kernel(struct mv_load *load, struct mv_error *err)
 int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_files *files,
                  const struct mv_device *devices, unsigned count, struct mv_error *err)
 {
-    struct mv_load load = {.mem = mem, .files = files, .acpi_rsdp = MV_ACPI_GPA};
+    struct mv_load load = {.mem = mem, .files = files};
     size_t size = MV_ACPI_END - MV_ACPI_GPA;
     int error = files->kernel >= 0 ? mv_x86_load_kernel(&load, err) : 0;
 
