@@ -4,6 +4,8 @@
  * doorbell is carried, then it begins, and then come steps: chains of any buffers, doorbells,
  * turns of the loop, resets.
  */
+#include "virtio/rng.h"
+
 #include "virtio.h"
 
 enum { PARTS = 4 };
@@ -55,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct fuzz_input input = {data, size};
 
     fuzz_memory_start();
-    fuzz_rng_start((uint8_t)fuzz_take(&input, 1));
+    fuzz_type_start(mv_rng_create, (uint8_t)fuzz_take(&input, 1));
     begin(&input);
     while (input.left)
         step(&input);

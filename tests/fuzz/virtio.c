@@ -321,13 +321,13 @@ void fuzz_device_start(uint8_t disk)
     attach(virtio, disk);
 }
 
-void fuzz_rng_start(uint8_t wired)
+void fuzz_type_start(int (*create)(struct mv_virtio **ret_virtio), uint8_t wired)
 {
     struct mv_virtio *virtio;
 
     image_fd = -1;
     begin_device(wired & FUZZ_WIRED);
-    fuzz_require(mv_rng_create(&virtio) == 0, "a device can be had");
+    fuzz_require(create(&virtio) == 0, "a device can be had");
     attach(virtio, wired);
 }
 

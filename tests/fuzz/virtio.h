@@ -15,7 +15,6 @@
 #include "core/util.h"
 #include "virtio/blk.h"
 #include "virtio/mmio.h"
-#include "virtio/rng.h"
 
 #define FUZZ_LOW       0x8000u
 #define FUZZ_HIGH      0x100000ull
@@ -81,7 +80,9 @@ enum {
 #define FUZZ_QUEUES 3
 
 void fuzz_device_start(uint8_t disk);
-void fuzz_rng_start(uint8_t wired); /* FUZZ_WIRED, or 0 */
+
+/* The same with another type of device; wired: FUZZ_WIRED, or 0. */
+void fuzz_type_start(int (*create)(struct mv_virtio **ret_virtio), uint8_t wired);
 
 /* Completes what is in flight, resets, checks what is true at the end, and frees all. */
 void fuzz_device_stop(void);
