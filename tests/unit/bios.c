@@ -67,7 +67,7 @@ static unsigned find_table(void)
 
 Test(bios, the_data_area_tells_of_the_machine)
 {
-    mv_bios_write(&mem, 1);
+    mv_x86_oldpc.write_memory(&mem, 1, false);
     cr_expect_eq(get16(0x400), 0x3f8);
     cr_expect_eq(get16(0x402), 0, "there is one serial port");
     cr_expect_eq(get16(0x410) >> 9 & 7, 1);
@@ -84,7 +84,7 @@ Test(bios, the_table_has_each_cpu_and_where_each_interrupt_goes)
     for (unsigned cpus = 1; cpus <= 8; cpus++) {
         unsigned at, types[5] = {0}, lines = 0;
 
-        mv_bios_write(&mem, cpus);
+        mv_x86_oldpc.write_memory(&mem, cpus, false);
         at = find_table();
         unsigned end = at + get16(at + 4), entries = get16(at + 34);
 
@@ -119,7 +119,7 @@ Test(bios, of_too_many_cpus_the_table_has_the_first_39)
     for (unsigned i = 0; i < MV_COUNT(cpus); i++) {
         unsigned at, end, found = 0;
 
-        mv_bios_write(&mem, cpus[i]);
+        mv_x86_oldpc.write_memory(&mem, cpus[i], false);
         at = find_table();
         end = at + get16(at + 4);
         cr_expect_eq(get16(at + 34) - 20, told[i]);
@@ -133,7 +133,7 @@ Test(bios, of_too_many_cpus_the_table_has_the_first_39)
 /* By CS alone, since the code is the same. */
 Test(bios, each_vector_of_real_mode_leads_to_code_that_tells_which_it_was)
 {
-    mv_bios_write_vectors(&mem);
+    mv_x86_oldpc.write_memory(&mem, 1, false);
     for (unsigned i = 0; i < 256; i++) {
         unsigned ip = get16(4 * i), cs = get16(4 * i + 2);
 

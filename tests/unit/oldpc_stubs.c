@@ -50,8 +50,10 @@ Test(oldpc_stubs, a_machine_has_its_own_ways_to_reset_and_no_other_device)
     struct mv_arch *arch;
 
     cr_assert_eq(mv_arch_create(1, false, &arch, &rig.err), 0);
-    for (unsigned i = 0; i < MV_COUNT(names); i++)
+    for (unsigned i = 0; i < MV_COUNT(names); i++) {
+        cr_assert_not_null(mv_arch_late_device(arch, i));
         cr_expect_str_eq(mv_arch_late_device(arch, i)->desc.name, names[i]);
+    }
     cr_expect_null(mv_arch_late_device(arch, MV_COUNT(names)));
     mv_arch_destroy(arch);
 }

@@ -22,14 +22,14 @@ static struct kvm_cpuid_entry2 *find(struct kvm_cpuid2 *cpuid, uint32_t function
 }
 
 static struct kvm_cpuid_entry2 *find_or_add(struct kvm_cpuid2 *cpuid, unsigned room,
-                                            uint32_t function, uint32_t index, uint32_t flags)
+                                            uint32_t function, uint32_t index)
 {
     struct kvm_cpuid_entry2 *entry = find(cpuid, function, index);
 
     if (entry || cpuid->nent >= room)
         return entry;
     entry = &cpuid->entries[cpuid->nent++];
-    *entry = (struct kvm_cpuid_entry2){.function = function, .index = index, .flags = flags};
+    *entry = (struct kvm_cpuid_entry2){.function = function, .index = index};
     return entry;
 }
 
@@ -82,17 +82,16 @@ static void fit_caches(struct kvm_cpuid2 *cpuid, unsigned cpus)
 /* Leaves 0xb and 0x1f: level 0 threads (one), level 1 cores (all). */
 static void fit_topology(struct kvm_cpuid2 *cpuid, unsigned room, unsigned cpus, uint32_t function)
 {
-    const uint32_t flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
     const struct kvm_cpuid_entry2 *leaf0 = find(cpuid, 0, 0);
     struct kvm_cpuid_entry2 *entry;
 
     if (!leaf0 || leaf0->eax < function)
         return;
     for (uint32_t index = 0; index < 3; index++) {
-        entry = find_or_add(cpuid, room, function, index, flags);
+        entry = find_or_add(cpuid, room, function, index);
         if (!entry)
             return;
-        entry->flags = flags;
+        entry->flags = KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
         entry->eax = index == 1 ? id_bits(cpus) : 0; /* bits to shift to the next level */
         entry->ebx = index == 0 ? 1 : index == 1 ? cpus : 0;
         entry->ecx = index | (index < 2 ? (index + 1) << 8 : 0); /* type 1 thread, 2 core */
@@ -179,7 +178,7 @@ static void fit_tsc(struct kvm_cpuid2 *cpuid, unsigned room, uint32_t tsc_khz)
     tsc_ratio(tsc_khz, &over, &under);
     if (!over || !leaf0)
         return;
-    entry = find_or_add(cpuid, room, 0x15, 0, 0);
+    entry = find_or_add(cpuid, room, 0x15, 0);
     if (!entry)
         return;
     entry->eax = under;
