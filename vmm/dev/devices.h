@@ -19,9 +19,10 @@ struct mv_devices {
                              * NULL while there is none */
 };
 
-/* Who adds devices beside the board's own: a part, or its stub. */
+/* Who adds devices beside the board's own: a part, or its stub, which has the check alone. */
 struct mv_device_source {
-    /* Whether it can do what the configuration asks of it: 0 or -EINVAL, explained. */
+    /* Whether it can do what the configuration asks of it: 0, -EINVAL or, by a stub, -ENOSYS,
+     * explained. */
     int (*check)(const struct mv_config *config, struct mv_error *err);
 
     /* Before the guest is loaded: adds the devices that the configuration asks for.  0, or -errno,

@@ -201,7 +201,8 @@ static int init_devices(struct mv_machine *machine, const struct mv_config *conf
     if (!config->bare)
         error = mv_board_init(&machine->devices, &env, err);
     for (unsigned i = 0; !error && i < MV_COUNT(sources); i++)
-        error = sources[i]->add(&machine->devices, &env, config, err);
+        if (sources[i]->add)
+            error = sources[i]->add(&machine->devices, &env, config, err);
     return error ? error : watch_rescan(machine, err);
 }
 
