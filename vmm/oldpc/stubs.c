@@ -8,7 +8,8 @@ static int refuse_elf(struct mv_load *load, struct mv_error *err)
 {
     return mv_fail(
         err, -ENOEXEC, NULL,
-        "build Linux with CONFIG_PVH=y, or name its bzImage; or build minivmm with oldpc",
+        "build Linux with CONFIG_PVH=y, or name its bzImage; or build minivmm with the part oldpc "
+        "(-DMINIVMM_PARTS)",
         "the ELF file %s has no PVH entry note, and this minivmm was built without oldpc, "
         "which boots Multiboot kernels",
         load->files->kernel_path);
