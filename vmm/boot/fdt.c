@@ -78,18 +78,13 @@ void mv_fdt_put_cell(struct mv_fdt *fdt, const char *name, uint32_t value)
     mv_fdt_put_cells(fdt, name, &value, 1);
 }
 
-static void put_pairs(struct mv_fdt *fdt, const char *name, const uint64_t *values, unsigned count)
+void mv_fdt_put_pairs(struct mv_fdt *fdt, const char *name, const uint64_t *values, unsigned count)
 {
     fdt64_t stored[8];
 
     for (unsigned i = 0; i < count; i++)
         stored[i] = cpu_to_fdt64(values[i]);
     mv_fdt_put(fdt, name, stored, count * sizeof(stored[0]));
-}
-
-void mv_fdt_put_reg(struct mv_fdt *fdt, const uint64_t *values, unsigned count)
-{
-    put_pairs(fdt, "reg", values, count);
 }
 
 /* chosen.yaml */
@@ -110,8 +105,8 @@ void mv_fdt_put_chosen(struct mv_fdt *fdt, const struct mv_fdt_chosen *chosen,
         mv_fdt_put_string(fdt, "stdout-path", path);
     }
     if (chosen->initrd_size) {
-        put_pairs(fdt, "linux,initrd-start", &chosen->initrd, 1);
-        put_pairs(fdt, "linux,initrd-end", &initrd_end, 1);
+        mv_fdt_put_pairs(fdt, "linux,initrd-start", &chosen->initrd, 1);
+        mv_fdt_put_pairs(fdt, "linux,initrd-end", &initrd_end, 1);
     }
     mv_fdt_put(fdt, "rng-seed", chosen->seed, 64);
     mv_fdt_put(fdt, "kaslr-seed", chosen->seed + 64, 8);
@@ -126,7 +121,7 @@ void mv_fdt_put_memory(struct mv_fdt *fdt, const struct mv_mem *mem)
 
         mv_fdt_begin_at(fdt, "memory", region->base);
         mv_fdt_put_string(fdt, "device_type", "memory");
-        mv_fdt_put_reg(fdt, (const uint64_t[]){region->base, region->size}, 2);
+        mv_fdt_put_pairs(fdt, "reg", (const uint64_t[]){region->base, region->size}, 2);
         mv_fdt_end(fdt);
     }
 }
@@ -152,7 +147,7 @@ void mv_fdt_begin_device(struct mv_fdt *fdt, const struct mv_device_desc *desc,
 {
     mv_fdt_begin_at(fdt, desc->node, desc->base);
     put_strings(fdt, "compatible", desc->compatible, fallback);
-    mv_fdt_put_reg(fdt, (const uint64_t[]){desc->base, desc->bytes}, 2);
+    mv_fdt_put_pairs(fdt, "reg", (const uint64_t[]){desc->base, desc->bytes}, 2);
     if (desc->clock)
         mv_fdt_put_cell(fdt, "clock-frequency", desc->clock);
     if (desc->coherent)

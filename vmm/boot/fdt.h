@@ -33,8 +33,8 @@ void mv_fdt_put_string(struct mv_fdt *fdt, const char *name, const char *value);
 void mv_fdt_put_cells(struct mv_fdt *fdt, const char *name, const uint32_t *cells, unsigned count);
 void mv_fdt_put_cell(struct mv_fdt *fdt, const char *name, uint32_t value);
 
-/* Numbers of two cells each: bases and sizes. */
-void mv_fdt_put_reg(struct mv_fdt *fdt, const uint64_t *values, unsigned count);
+/* Numbers of two cells each, at most 8 of them: addresses and sizes. */
+void mv_fdt_put_pairs(struct mv_fdt *fdt, const char *name, const uint64_t *values, unsigned count);
 
 /* What /chosen says. */
 struct mv_fdt_chosen {

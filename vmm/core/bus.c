@@ -72,15 +72,6 @@ static struct mv_device *find_for(const struct mv_bus *bus, uint64_t address, un
     return size == 1 || size == 2 || size == 4 || size == 8 ? mv_bus_find(bus, address) : NULL;
 }
 
-uint64_t mv_device_read_into(void *reader, uint64_t offset, unsigned size)
-{
-    const struct mv_device_reader *of = reader;
-    uint64_t value = UINT64_MAX;
-
-    of->read(of->state, offset, size, &value);
-    return value;
-}
-
 bool mv_bus_read(const struct mv_bus *bus, uint64_t address, unsigned size, uint64_t *ret_value)
 {
     struct mv_device *device = find_for(bus, address, size);

@@ -309,5 +309,14 @@ static int check(const struct mv_config *config, struct mv_error *err)
     return error;
 }
 
+uint64_t mv_device_read_into(void *reader, uint64_t offset, unsigned size)
+{
+    const struct mv_device_reader *of = reader;
+    uint64_t value = UINT64_MAX;
+
+    of->read(of->state, offset, size, &value);
+    return value;
+}
+
 const struct mv_device_source mv_custom_devices = {
     .check = check, .add = add, .add_memory = add_memory};

@@ -179,19 +179,11 @@ static int read_header(const struct mv_load *load, const struct payload *payload
 static int put_image(struct mv_load *load, const struct payload *payload, mv_gpa gpa, uint64_t room,
                      uint64_t *ret_size, struct mv_error *err)
 {
-    int error;
-
-    if (payload->packing == MV_PACKING_NONE) {
-        if (payload->size > room)
-            return mv_boot_no_room(load, "the kernel", gpa + payload->size, err);
-        *ret_size = payload->size;
-        error = mv_mem_load_file(load->mem, gpa, load->files->kernel, 0, payload->size);
-    } else {
-        error = mv_unpack(payload->packing, load->files->kernel, payload->offset, payload->size,
+    int error = mv_unpack(payload->packing, load->files->kernel, payload->offset, payload->size,
                           mv_mem_host(load->mem, gpa, room), room, ret_size);
-    }
+
     if (error == -ENOSPC)
-        return mv_boot_no_room(load, "the kernel", gpa + room + 1, err);
+        return mv_boot_no_room(load, "the kernel", gpa + mv_max(room + 1, payload->size), err);
     return error ? explain(load, error, err) : 0;
 }
 

@@ -61,7 +61,7 @@ static void put_gic(struct mv_fdt *fdt, const struct mv_arm64_tree *tree)
     mv_fdt_put_flag(fdt, "interrupt-controller");
     mv_fdt_put_cell(fdt, "#interrupt-cells", 3);
     mv_fdt_put_cell(fdt, "#address-cells", 0);
-    mv_fdt_put_reg(fdt, tree->gic == 3 ? v3 : v2, 4);
+    mv_fdt_put_pairs(fdt, "reg", tree->gic == 3 ? v3 : v2, 4);
     mv_fdt_end(fdt);
 }
 
