@@ -12,7 +12,7 @@
 #include "core/log.h"
 #include "core/memory.h"
 
-/* What a guest is started from; the files are open already. */
+/* What a guest is started from, its files open. */
 struct mv_boot_files {
     const char *kernel_path; /* for messages; Multiboot kernels are told both paths */
     int kernel;              /* -1: none; there are only the tables then */
@@ -20,7 +20,7 @@ struct mv_boot_files {
     const char *initrd_path;
     int initrd; /* -1: none */
     uint64_t initrd_size;
-    const char *append;     /* the command line for Linux; never NULL */
+    char *append;           /* the command line for Linux; never NULL */
     const char *raw_append; /* the same without what is only for Linux; never NULL */
 };
 
@@ -83,6 +83,12 @@ enum mv_image_kind mv_image_probe(const struct mv_boot_files *files, unsigned ki
  */
 int mv_boot_open(const char *what, const char *const *paths, size_t count, uint64_t most,
                  int *ret_fd, uint64_t *ret_size, struct mv_error *err);
+
+/* All that the configuration names.  0, or -errno, explained.  Either way mv_boot_close_files
+ * follows; the configuration stays until then. */
+int mv_boot_open_files(const struct mv_config *config, struct mv_boot_files *ret_files,
+                       struct mv_error *err);
+void mv_boot_close_files(struct mv_boot_files *files);
 
 /* "the kernel is truncated": -ENOEXEC. */
 int mv_boot_truncated(const struct mv_boot_files *files, struct mv_error *err);

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -133,4 +135,40 @@ int mv_boot_open(const char *what, const char *const *paths, size_t count, uint6
     *ret_fd = mv_steal_fd(&all);
     *ret_size = size;
     return 0;
+}
+
+int mv_boot_open_files(const struct mv_config *config, struct mv_boot_files *ret_files,
+                       struct mv_error *err)
+{
+    const char *before = config->linux_append ? config->linux_append : "";
+    const char *own = config->append ? config->append : "";
+    const char *initrds[1 + MV_INITRDS_MAX];
+    size_t count = 0;
+    int error = 0;
+
+    *ret_files = (struct mv_boot_files){
+        .kernel_path = config->kernel, .kernel = -1, .initrd = -1, .raw_append = own};
+    if (asprintf(&ret_files->append, "%s%s%s", before, *before && *own ? " " : "", own) < 0) {
+        ret_files->append = NULL;
+        return mv_fail(err, -ENOMEM, NULL, NULL, "no memory for the command line");
+    }
+    if (config->initrd)
+        initrds[count++] = config->initrd;
+    for (size_t i = 0; i < config->initrd_count; i++)
+        initrds[count++] = config->initrds[i];
+    ret_files->initrd_path = count ? initrds[0] : NULL;
+    if (config->kernel)
+        error = mv_boot_open("kernel", &config->kernel, 1, config->memory, &ret_files->kernel,
+                             &ret_files->kernel_size, err);
+    if (!error && count)
+        error = mv_boot_open("initrd", initrds, count, config->memory, &ret_files->initrd,
+                             &ret_files->initrd_size, err);
+    return error;
+}
+
+void mv_boot_close_files(struct mv_boot_files *files)
+{
+    free(files->append);
+    mv_close_fd(&files->kernel);
+    mv_close_fd(&files->initrd);
 }

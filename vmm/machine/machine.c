@@ -66,28 +66,6 @@ static int load_flat(struct mv_machine *machine, const struct mv_flat *given, st
     return 0;
 }
 
-/* The command line for Linux; to be freed.  NULL: no memory. */
-static char *linux_command_line(const struct mv_config *config)
-{
-    const char *before = config->linux_append ? config->linux_append : "";
-    const char *own = config->append ? config->append : "";
-    char *line;
-
-    return asprintf(&line, "%s%s%s", before, *before && *own ? " " : "", own) < 0 ? NULL : line;
-}
-
-/* All of them, in their order; returns how many. */
-static size_t list_initrds(const struct mv_config *config, const char *ret_paths[])
-{
-    size_t count = 0;
-
-    if (config->initrd)
-        ret_paths[count++] = config->initrd;
-    for (size_t i = 0; i < config->initrd_count; i++)
-        ret_paths[count++] = config->initrds[i];
-    return count;
-}
-
 /* Kernels that are no Linux are smaller, and at their end before anybody wonders. */
 static void warn_of_pvm(struct mv_machine *machine, uint64_t kernel_size)
 {
@@ -102,40 +80,17 @@ static void warn_of_pvm(struct mv_machine *machine, uint64_t kernel_size)
 static int load_guest(struct mv_machine *machine, const struct mv_config *config,
                       struct mv_error *err)
 {
-    MV_CLEANUP_FREE char *line = linux_command_line(config);
-    struct mv_boot_files files = {
-        .kernel_path = config->kernel,
-        .kernel = -1,
-        .initrd = -1,
-        .append = line,
-        .raw_append = config->append ? config->append : "",
-    };
-    const char *initrds[1 + MV_INITRDS_MAX];
-    MV_CLEANUP_FD int kernel = -1;
-    MV_CLEANUP_FD int initrd = -1;
-    size_t count = list_initrds(config, initrds);
-    int error = 0;
+    struct mv_boot_files files;
+    int error = mv_boot_open_files(config, &files, err);
 
-    if (!line)
-        return mv_fail(err, -ENOMEM, NULL, NULL, "no memory for the command line");
-    if (config->kernel)
-        error = mv_boot_open("kernel", &config->kernel, 1, config->memory, &kernel,
-                             &files.kernel_size, err);
-    if (!error && count)
-        error = mv_boot_open("initrd", initrds, count, config->memory, &initrd, &files.initrd_size,
-                             err);
-    if (error)
-        return error;
-    if (!config->tables_only)
+    if (!error && !config->tables_only)
         warn_of_pvm(machine, files.kernel_size);
-    files.initrd_path = count ? initrds[0] : NULL;
-    files.kernel = kernel;
-    files.initrd = initrd;
-    if (!config->bare)
+    if (!error && !config->bare)
         error = mv_arch_load(machine->arch, &machine->mem, &files, machine->devices.all,
                              machine->devices.count, err);
     if (!error && config->flat)
         error = load_flat(machine, config->flat, err);
+    mv_boot_close_files(&files);
     return error;
 }
 
@@ -227,31 +182,33 @@ static int add_memories(struct mv_machine *machine, const struct mv_config *conf
     return error;
 }
 
-static int map_memories(struct mv_machine *machine, struct mv_error *err)
+static int map(struct mv_machine *machine, const struct mv_region *region, const char *hint,
+               struct mv_error *err)
 {
-    for (unsigned i = 0; i < machine->mem.custom_count; i++) {
-        const struct mv_region *custom = &machine->mem.custom[i];
-        int error = mv_kvm_add_memory(&machine->kvm, custom);
+    int error = mv_kvm_add_memory(&machine->kvm, region);
 
-        if (error)
-            return mv_fail(err, error, "KVM_SET_USER_MEMORY_REGION",
-                           "is each a multiple of this computer's page size?",
-                           "KVM refuses the custom memory at %#llx: %s",
-                           (unsigned long long)custom->base, strerror(-error));
-    }
-    return 0;
+    return error ? mv_fail(err, error, "KVM_SET_USER_MEMORY_REGION", hint,
+                           "KVM refuses %llu KiB of memory at %#llx: %s",
+                           (unsigned long long)(region->size / MV_KIB),
+                           (unsigned long long)region->base, strerror(-error))
+                 : 0;
 }
 
-/* Where KVM cannot, each read of a register is an exit, and all the rest is the same. */
-static int map_device_pages(struct mv_machine *machine, struct mv_error *err)
+static int map_memory(struct mv_machine *machine, struct mv_error *err)
 {
     const struct mv_region *pages = &machine->devices.pages;
-    int error = pages->host ? mv_kvm_add_memory(&machine->kvm, pages) : 0;
+    int error = 0;
 
-    if (error && error != -EOPNOTSUPP)
-        return mv_fail(err, error, "KVM_SET_USER_MEMORY_REGION", NULL,
-                       "KVM refuses the devices' pages: %s", strerror(-error));
-    return 0;
+    for (unsigned i = 0; !error && i < machine->mem.count; i++)
+        error = map(machine, &machine->mem.regions[i], "give the guest less memory", err);
+    if (!error && pages->host)
+        error = map(machine, pages, NULL, err);
+    if (error == -EOPNOTSUPP && pages->host)
+        error = 0; /* without read-only memory, each read of such a register is an exit */
+    for (unsigned i = 0; !error && i < machine->mem.custom_count; i++)
+        error = map(machine, &machine->mem.custom[i],
+                    "is each a multiple of this computer's page size?", err);
+    return error;
 }
 
 static int init_vm(struct mv_machine *machine, const struct mv_config *config, struct mv_error *err)
@@ -264,19 +221,7 @@ static int init_vm(struct mv_machine *machine, const struct mv_config *config, s
         error = mv_kvm_create_vm(&machine->kvm, type, err);
     if (!error)
         error = mv_arch_init_vm(machine->arch, &machine->kvm, &machine->mem, err);
-    for (unsigned i = 0; !error && i < machine->mem.count; i++) {
-        const struct mv_region *region = &machine->mem.regions[i];
-
-        error = mv_kvm_add_memory(&machine->kvm, region);
-        if (error)
-            mv_fail(err, error, "KVM_SET_USER_MEMORY_REGION", "give the guest less memory",
-                    "KVM refuses %llu MiB of memory at %#llx: %s",
-                    (unsigned long long)(region->size / MV_MIB), (unsigned long long)region->base,
-                    strerror(-error));
-    }
-    if (!error)
-        error = map_device_pages(machine, err);
-    return error ? error : map_memories(machine, err);
+    return error ? error : map_memory(machine, err);
 }
 
 static int init_vcpus(struct mv_machine *machine, const struct mv_config *config,
