@@ -63,40 +63,34 @@ uint8_t mv_acpi_checksum(const void *from, size_t size)
 
 /* ---- the common header, 5.2.6 ---- */
 
-struct header {
-    char signature[4];
-    uint32_t length;
-    uint8_t revision, checksum;
-    char oem_id[6], oem_table_id[8];
-    uint32_t oem_revision;
-    char creator_id[4];
-    uint32_t creator_revision;
-} __attribute__((packed));
+enum { HEADER_LENGTH = 4, HEADER_CHECKSUM = 9, HEADER_SIZE = 36 };
 
+/* Length and checksum come with its end. */
 static size_t begin_table(struct writer *w, const char *signature, unsigned revision)
 {
-    struct header header = {.revision = (uint8_t)revision,
-                            .oem_id = OEM_ID,
-                            .oem_table_id = "MINIVMM ",
-                            .oem_revision = 1,
-                            .creator_id = "MVMM",
-                            .creator_revision = 1};
+    /* OEM's ID, table ID and revision, creator's ID and revision */
+    static const char rest[] = OEM_ID "MINIVMM \1\0\0\0MVMM\1\0\0";
+    size_t start;
 
-    memcpy(header.signature, signature, sizeof(header.signature));
     put_number(w, 0, -w->at & 7); /* alignment */
-    put(w, &header, sizeof(header));
-    return w->at - sizeof(header);
+    start = w->at;
+    put(w, signature, 4);
+    put_number(w, 0, 4);
+    put8(w, revision);
+    put8(w, 0);
+    put(w, rest, sizeof(rest));
+    return start;
 }
 
 /* Returns where it begins. */
 static size_t end_table(struct writer *w, size_t start)
 {
-    struct header *header = (struct header *)(w->data + start);
+    uint32_t length = (uint32_t)(w->at - start);
 
     if (w->overflow)
         return 0;
-    header->length = (uint32_t)(w->at - start);
-    header->checksum = mv_acpi_checksum(header, header->length);
+    memcpy(w->data + start + HEADER_LENGTH, &length, sizeof(length));
+    w->data[start + HEADER_CHECKSUM] = mv_acpi_checksum(w->data + start, length);
     return start;
 }
 
@@ -270,12 +264,12 @@ static size_t put_fadt(struct writer *w, mv_gpa dsdt)
         {256, 4, BYTE_PORT}, /* SLEEP_STATUS_REG */
         {260, 8, MV_POWER_BASE + MV_POWER_SLEEP_STATUS},
     };
-    uint8_t rest[FADT_SIZE - sizeof(struct header)] = {0};
+    uint8_t rest[FADT_SIZE - HEADER_SIZE] = {0};
     size_t start = begin_table(w, "FACP", 6);
 
     for (unsigned i = 0; i < MV_COUNT(fields); i++)
-        memcpy(rest + fields[i].offset - sizeof(struct header), &fields[i].value, fields[i].size);
-    memcpy(rest + 268 - sizeof(struct header), "MINIVMM", 8); /* hypervisor vendor identity */
+        memcpy(rest + fields[i].offset - HEADER_SIZE, &fields[i].value, fields[i].size);
+    memcpy(rest + 268 - HEADER_SIZE, "MINIVMM", 8); /* hypervisor vendor identity */
     put(w, rest, sizeof(rest));
     return end_table(w, start);
 }
@@ -318,27 +312,13 @@ static size_t put_madt(struct writer *w, unsigned cpus)
 
 /* ---- RSDP 5.2.5.3, XSDT 5.2.8 ---- */
 
-struct rsdp {
-    char signature[8];
-    uint8_t checksum; /* of the first 20 bytes */
-    char oem_id[6];
-    uint8_t revision;
-    uint32_t rsdt, length;
-    uint64_t xsdt;
-    uint8_t extended_checksum, reserved[3];
-} __attribute__((packed));
+enum { RSDP_SIZE = 36, RSDP_CHECKSUM = 8, RSDP_EXTENDED_CHECKSUM = 32 };
 
 int64_t mv_acpi_write(uint8_t *to, size_t size, mv_gpa gpa, const struct mv_device *devices,
                       unsigned count, unsigned cpus)
 {
     /* The roots come first, and are written last. */
-    const size_t xsdt = mv_align_up(sizeof(struct rsdp), 8);
-    const size_t first = xsdt + sizeof(struct header) + 2 * sizeof(mv_gpa);
-    struct rsdp rsdp = {.signature = "RSD PTR ",
-                        .oem_id = OEM_ID,
-                        .revision = 2,
-                        .length = sizeof(rsdp),
-                        .xsdt = gpa + xsdt};
+    const size_t xsdt = 40, first = xsdt + HEADER_SIZE + 2 * sizeof(mv_gpa);
     struct writer head = {.data = to, .size = size};
     struct writer w = {.data = to, .size = size, .at = first, .overflow = first > size};
     size_t dsdt = put_dsdt(&w, devices, count), fadt = put_fadt(&w, gpa + dsdt);
@@ -346,9 +326,12 @@ int64_t mv_acpi_write(uint8_t *to, size_t size, mv_gpa gpa, const struct mv_devi
 
     if (w.overflow)
         return -ENOSPC;
-    rsdp.checksum = mv_acpi_checksum(&rsdp, 20);
-    rsdp.extended_checksum = mv_acpi_checksum(&rsdp, sizeof(rsdp));
-    put(&head, &rsdp, sizeof(rsdp));
+    put(&head, "RSD PTR \0" OEM_ID "\2\0\0\0\0", 20); /* revision 2, no RSDT */
+    put_number(&head, RSDP_SIZE, 4);
+    put_number(&head, gpa + xsdt, 8);
+    put_number(&head, 0, 4);
+    to[RSDP_CHECKSUM] = mv_acpi_checksum(to, 20);
+    to[RSDP_EXTENDED_CHECKSUM] = mv_acpi_checksum(to, RSDP_SIZE);
     begin_table(&head, "XSDT", 1);
     put_number(&head, gpa + fadt, 8);
     put_number(&head, gpa + madt, 8);
