@@ -9,7 +9,7 @@ import subprocess
 import termios
 import time
 
-LIMIT = 180  # seconds for a boot: an emulated machine is slow, and a busy one slower
+LIMIT = 300  # seconds for a boot: an emulated machine is slow, and a busy one slower
 ARM64 = os.uname().machine == "aarch64"
 PROMPT = b"/ # "
 
