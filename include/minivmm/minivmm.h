@@ -251,7 +251,7 @@ struct mv_config {
     const struct mv_hook *hooks;            /**< an array, asked in its order */
     size_t hook_count;                      /**< 0 to MV_HOOKS_MAX */
     size_t trace_records; /**< how many exits to keep for each vCPU, see trace.h; rounded up to a
-                           * power of two, at most MV_TRACE_MAX; 48 bytes each, none before it is
+                           * power of two, at most MV_TRACE_MAX; 64 bytes each, none before it is
                            * needed. 0: none */
     const struct mv_custom_virtio *virtio; /**< an array, all of the same size: after the disks */
     size_t virtio_count; /**< together with disk_count and rng 0 to MV_DISKS_MAX */

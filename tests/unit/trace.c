@@ -16,19 +16,56 @@
 
 /* ---- the ring ---- */
 
-Test(trace, a_ring_that_is_off_keeps_nothing)
+Test(trace, without_a_trace_the_last_exits_are_kept_without_times_and_equal_ones_once)
 {
+    struct mv_record last[MV_RECORDS_LAST];
     struct mv_recorder recorder;
 
     cr_assert_eq(mv_recorder_init(&recorder, 0, false), 0);
     mv_recorder_enter(&recorder);
     mv_recorder_leave(&recorder);
-    mv_recorder_add(&recorder, &(struct mv_trace_record){.size = 1}, 1);
-    mv_recorder_answer(&recorder, NULL);
-    cr_expect_null(recorder.ring);
-    cr_expect_eq(recorder.count, 0);
     cr_expect_eq(recorder.from, 0);
+    cr_expect_eq(recorder.left, 0);
+    for (uint64_t i = 0; i < 20; i++)
+        for (uint64_t j = 0; j <= i % 3; j++)
+            mv_recorder_add(&recorder, &(struct mv_record){.exit = {.value = i}, .pc = 5}, 0);
+    mv_recorder_answer(&recorder, NULL);
+    cr_assert_eq(mv_recorder_last(&recorder, last), MV_RECORDS_LAST);
+    for (unsigned i = 0; i < MV_RECORDS_LAST; i++) {
+        cr_expect_eq(last[i].exit.value, 19 - i);
+        cr_expect_eq(last[i].repeats, (19 - i) % 3);
+        cr_expect_eq(last[i].pc, 5);
+        cr_expect_eq(last[i].exit.done, 0);
+    }
     mv_recorder_done(&recorder);
+}
+
+Test(trace, the_last_exits_are_the_same_with_a_trace)
+{
+    static const struct mv_record all[] = {
+        {.exit = {.reason = KVM_EXIT_IO, .value = 1}},
+        {.exit = {.reason = KVM_EXIT_INTR}},
+        {.exit = {.reason = KVM_EXIT_IO, .value = 2}},
+        {.exit = {.reason = KVM_EXIT_DEBUG}},
+        {.exit = {.reason = KVM_EXIT_IO, .value = 2}},
+        {.exit = {.reason = KVM_EXIT_IO, .value = 2, .address = 8}},
+        {.exit = {.reason = KVM_EXIT_SHUTDOWN}},
+    };
+
+    for (size_t records = 0; records <= 16; records += 16) {
+        struct mv_record last[MV_RECORDS_LAST];
+        struct mv_recorder recorder;
+
+        cr_assert_eq(mv_recorder_init(&recorder, records, false), 0);
+        for (unsigned i = 0; i < MV_COUNT(all); i++)
+            mv_recorder_add(&recorder, &all[i], 1);
+        cr_assert_eq(mv_recorder_last(&recorder, last), 4);
+        cr_expect_eq(last[0].exit.reason, KVM_EXIT_SHUTDOWN);
+        cr_expect_eq(last[1].exit.address, 8);
+        cr_expect_eq(last[2].repeats, 1);
+        cr_expect_eq(last[3].exit.value, 1);
+        mv_recorder_done(&recorder);
+    }
 }
 
 Test(trace, a_ring_keeps_the_newest_of_a_power_of_two)
@@ -38,10 +75,10 @@ Test(trace, a_ring_keeps_the_newest_of_a_power_of_two)
     cr_assert_eq(mv_recorder_init(&recorder, 5, false), 0);
     cr_expect_eq(recorder.mask, 7);
     for (uint64_t i = 0; i < 20; i++)
-        mv_recorder_add(&recorder, &(struct mv_trace_record){.value = i}, i);
+        mv_recorder_add(&recorder, &(struct mv_record){.exit = {.value = i}}, i);
     cr_expect_eq(recorder.count, 20);
     for (uint64_t i = 12; i < 20; i++)
-        cr_expect_eq(recorder.ring[i & recorder.mask].value, i);
+        cr_expect_eq(recorder.ring[i & recorder.mask].exit.value, i);
     mv_recorder_done(&recorder);
 }
 
@@ -52,18 +89,18 @@ Test(trace, the_guests_time_begins_where_the_monitors_has_ended)
     cr_assert_eq(mv_recorder_init(&recorder, 4, false), 0);
     mv_recorder_enter(&recorder);
     mv_recorder_leave(&recorder);
-    mv_recorder_add(&recorder, &(struct mv_trace_record){0}, recorder.left + 5);
-    mv_recorder_add(&recorder, &(struct mv_trace_record){.more = 1}, recorder.left + 7);
+    mv_recorder_add(&recorder, &(struct mv_record){.pc = 0}, recorder.left + 5);
+    mv_recorder_add(&recorder, &(struct mv_record){.exit = {.more = 1}}, recorder.left + 7);
     mv_recorder_enter(&recorder); /* no new stamp */
-    cr_expect_leq(recorder.ring[0].entered, recorder.ring[0].left);
-    cr_expect_eq(recorder.ring[0].done, recorder.ring[0].left + 5);
-    cr_expect_eq(recorder.ring[1].entered, recorder.ring[0].done);
-    cr_expect_eq(recorder.ring[1].left, recorder.ring[0].done);
-    cr_expect_eq(recorder.ring[1].done, recorder.ring[0].done + 7);
-    cr_expect_eq(recorder.from, recorder.ring[1].done);
+    cr_expect_leq(recorder.ring[0].exit.entered, recorder.ring[0].exit.left);
+    cr_expect_eq(recorder.ring[0].exit.done, recorder.ring[0].exit.left + 5);
+    cr_expect_eq(recorder.ring[1].exit.entered, recorder.ring[0].exit.done);
+    cr_expect_eq(recorder.ring[1].exit.left, recorder.ring[0].exit.done);
+    cr_expect_eq(recorder.ring[1].exit.done, recorder.ring[0].exit.done + 7);
+    cr_expect_eq(recorder.from, recorder.ring[1].exit.done);
     mv_recorder_rest(&recorder);
     mv_recorder_enter(&recorder);
-    cr_expect_gt(recorder.from, recorder.ring[0].left, "a pause is not the guest's time");
+    cr_expect_gt(recorder.from, recorder.ring[0].exit.left, "a pause is not the guest's time");
     mv_recorder_done(&recorder);
 }
 
@@ -73,13 +110,13 @@ Test(trace, an_answer_changes_the_last_record)
     struct mv_recorder recorder;
 
     cr_assert_eq(mv_recorder_init(&recorder, 4, false), 0);
-    mv_recorder_add(&recorder, &(struct mv_trace_record){.value = 0xff, .size = 1}, 1);
+    mv_recorder_add(&recorder, &(struct mv_record){.exit = {.value = 0xff, .size = 1}}, 1);
     mv_recorder_answer(&recorder, &read);
-    cr_expect_eq(recorder.ring[0].value, 0x34);
-    cr_expect_gt(recorder.ring[0].done, 1);
+    cr_expect_eq(recorder.ring[0].exit.value, 0x34);
+    cr_expect_gt(recorder.ring[0].exit.done, 1);
     mv_recorder_answer(&recorder, NULL);
-    cr_expect_eq(recorder.ring[0].value, 0x34);
-    cr_expect_eq(recorder.from, recorder.ring[0].done);
+    cr_expect_eq(recorder.ring[0].exit.value, 0x34);
+    cr_expect_eq(recorder.from, recorder.ring[0].exit.done);
     mv_recorder_done(&recorder);
 }
 
@@ -94,7 +131,7 @@ Test(trace, stamps_of_the_counter_become_nanoseconds)
         mv_recorder_enter(&recorder);
         usleep(1000);
         mv_recorder_leave(&recorder);
-        mv_recorder_add(&recorder, &(struct mv_trace_record){0}, mv_recorder_stamp(&recorder));
+        mv_recorder_add(&recorder, &(struct mv_record){.pc = 0}, mv_recorder_stamp(&recorder));
     }
     after = mv_monotonic_ns();
     mv_recorder_read(&recorder, 2, all, 4);
@@ -116,7 +153,7 @@ Test(trace, a_stamp_from_before_the_recorder_is_its_beginning)
     struct mv_recorder recorder;
 
     cr_assert_eq(mv_recorder_init(&recorder, 1, true), 0);
-    mv_recorder_add(&recorder, &(struct mv_trace_record){0}, mv_recorder_stamp(&recorder));
+    mv_recorder_add(&recorder, &(struct mv_record){.pc = 0}, mv_recorder_stamp(&recorder));
     mv_recorder_read(&recorder, 0, &record, 1);
     cr_expect_eq(record.entered, recorder.began.ns);
     mv_recorder_done(&recorder);

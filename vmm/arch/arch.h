@@ -13,7 +13,6 @@
 
 struct mv_boot_files;
 struct mv_device_entry;
-struct mv_synced;
 struct mv_vcpu;
 
 /* What an architecture keeps for a machine; its own business. */
@@ -78,9 +77,11 @@ int mv_arch_dump(const struct mv_arch *arch, const struct mv_mem *mem, const cha
 /* Drives a global system interrupt.  Any thread. */
 void mv_arch_set_irq(const struct mv_kvm *kvm, int gsi, bool level);
 
-/* The registers at this exit (NULL: not wanted) and the program counter, where KVM
- * puts them into the shared page; else both stay as they are. */
-void mv_arch_synced_regs(const struct kvm_run *run, struct mv_synced *ret_synced, uint64_t *ret_pc);
+/* The program counter at this exit, where KVM puts it into the shared page; else 0. */
+uint64_t mv_arch_pc(const struct kvm_run *run);
+
+/* How an exit ends the machine that only the architecture understands, or nobody. */
+enum mv_end_reason mv_arch_exit(const struct kvm_run *run);
 
 /* The vCPU was not run for a while, and its guest did not ask for that: tells the guest, where
  * there is a way, so that it does not take the time for a lockup of its own.  Before it is entered.

@@ -15,19 +15,20 @@ void mv_pause_done(struct mv_pause *pause)
     pthread_mutex_destroy(&pause->lock);
 }
 
-bool mv_pause_enter(struct mv_pause *pause, bool *inside)
+bool mv_pause_enter(struct mv_pause *pause)
 {
+    bool enters;
+
     pthread_mutex_lock(&pause->lock);
-    *inside = !mv_pause_asked(pause);
-    pause->inside += *inside;
+    enters = !mv_pause_asked(pause);
+    pause->inside += enters;
     pthread_mutex_unlock(&pause->lock);
-    return *inside;
+    return enters;
 }
 
-void mv_pause_leave(struct mv_pause *pause, bool *inside)
+void mv_pause_leave(struct mv_pause *pause)
 {
     pthread_mutex_lock(&pause->lock);
-    *inside = false;
     if (--pause->inside == 0)
         pthread_cond_broadcast(&pause->left);
     pthread_mutex_unlock(&pause->lock);

@@ -25,15 +25,15 @@ void mv_pause_init(struct mv_pause *pause, const atomic_bool *ended);
 void mv_pause_done(struct mv_pause *pause);
 
 /* Whether a vCPU is asked to stay outside. */
-static inline bool mv_pause_asked(struct mv_pause *pause)
+static inline bool mv_pause_asked(const struct mv_pause *pause)
 {
     /* pairs with the raise in mv_machine_hold */
     return atomic_load(&pause->holds) > 0 && !atomic_load(pause->ended);
 }
 
-/* Goes in, and sets *inside under the lock; or false: it is held. */
-bool mv_pause_enter(struct mv_pause *pause, bool *inside);
-void mv_pause_leave(struct mv_pause *pause, bool *inside);
+/* Goes in; or false: it is held. */
+bool mv_pause_enter(struct mv_pause *pause);
+void mv_pause_leave(struct mv_pause *pause);
 
 /* Waits until nobody is inside. */
 void mv_pause_wait(struct mv_pause *pause);

@@ -12,19 +12,15 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
 
 #include "arch/arch.h"
-#include "debug/arch_debug.h"
+#include "host.h"
 
-int mv_vcpu_kick_signal(void)
-{
-    return SIGRTMIN;
-}
+#define LONG_STOP (1ull << 28) /* counts of mv_counter: on x86-64 about a tenth of a second */
 
 int mv_vcpu_init(struct mv_vcpu *vcpu, unsigned index, const struct mv_vcpu_host *host)
 {
@@ -32,7 +28,8 @@ int mv_vcpu_init(struct mv_vcpu *vcpu, unsigned index, const struct mv_vcpu_host
     void *run;
     int fd;
 
-    *vcpu = (struct mv_vcpu){.index = index, .fd = -1, .host = host};
+    *vcpu = (struct mv_vcpu){
+        .index = index, .fd = -1, .host = host, .mask = UINT64_MAX, .left_at = mv_counter()};
     pthread_mutexattr_init(&recursive);
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&vcpu->use, &recursive);
@@ -48,9 +45,21 @@ int mv_vcpu_init(struct mv_vcpu *vcpu, unsigned index, const struct mv_vcpu_host
     return 0;
 }
 
+int mv_vcpu_attach_parts(struct mv_vcpu *vcpu, const struct mv_config *config, struct mv_error *err)
+{
+    int error = 0;
+
+    for (unsigned i = 0; i < MV_OBSERVERS && !error; i++)
+        if (vcpu->host->observers[i]->init)
+            error = vcpu->host->observers[i]->init(vcpu, config, err);
+    return error;
+}
+
 void mv_vcpu_done(struct mv_vcpu *vcpu)
 {
-    mv_recorder_done(&vcpu->recorder);
+    for (unsigned i = 0; i < MV_OBSERVERS; i++)
+        if (vcpu->host->observers[i]->done)
+            vcpu->host->observers[i]->done(vcpu);
     if (vcpu->run)
         munmap(vcpu->run, vcpu->host->kvm->run_size);
     vcpu->run = NULL;
@@ -58,18 +67,26 @@ void mv_vcpu_done(struct mv_vcpu *vcpu)
     pthread_mutex_destroy(&vcpu->use);
 }
 
-bool mv_vcpu_go_in(struct mv_vcpu *vcpu)
+static void end(struct mv_vcpu *vcpu, enum mv_end_reason reason, int error)
 {
-    if (!mv_pause_enter(vcpu->host->pause, &vcpu->inside))
-        return false;
-    pthread_mutex_lock(&vcpu->use);
-    return true;
+    vcpu->host->end(vcpu->host->machine, reason, 0, (int)vcpu->index, error);
 }
 
-void mv_vcpu_go_out(struct mv_vcpu *vcpu)
+/* ---- whose it is ---- */
+
+bool mv_vcpu_go_in(struct mv_vcpu *vcpu)
 {
+    vcpu->inside = mv_pause_enter(vcpu->host->pause);
+    if (vcpu->inside)
+        pthread_mutex_lock(&vcpu->use);
+    return vcpu->inside;
+}
+
+static void go_out(struct mv_vcpu *vcpu)
+{
+    vcpu->inside = false;
     pthread_mutex_unlock(&vcpu->use);
-    mv_pause_leave(vcpu->host->pause, &vcpu->inside);
+    mv_pause_leave(vcpu->host->pause);
 }
 
 struct mv_vcpu *mv_vcpu_borrow(struct mv_vcpu *vcpu)
@@ -83,327 +100,42 @@ void mv_vcpu_give_back(struct mv_vcpu *const *vcpu)
         pthread_mutex_unlock(&(*vcpu)->use);
 }
 
-int mv_vcpu_single_step(struct mv_vcpu *vcpu, struct mv_error *err)
+void mv_vcpu_attach(struct mv_vcpu *vcpu)
 {
-    int error =
-        mv_vcpu_debug(vcpu, &(struct mv_debug){.size = sizeof(struct mv_debug), .step = true});
-
-    if (error)
-        return mv_fail(err, error, "KVM_SET_GUEST_DEBUG", "run without single steps",
-                       "this KVM cannot single-step a guest: %s", strerror(-error));
-    return 0;
+    pthread_mutex_lock(&vcpu->host->pause->lock);
+    vcpu->runner = pthread_self();
+    vcpu->present = true;
+    pthread_mutex_unlock(&vcpu->host->pause->lock);
 }
 
-/* For the trace, until `now`. */
-static void trace(struct mv_vcpu *vcpu, const struct mv_exit_record *what, uint64_t now)
+void mv_vcpu_detach(struct mv_vcpu *vcpu)
 {
-    const struct mv_trace_record record = {
-        .address = what->address,
-        .value = what->value,
-        .reason = what->reason,
-        .size = what->size,
-        .write = what->write,
-        .more = what->size > 0 && vcpu->served > 1,
-    };
-
-    mv_recorder_add(&vcpu->recorder, &record, now);
+    if (vcpu->inside)
+        go_out(vcpu);
+    pthread_mutex_lock(&vcpu->host->pause->lock);
+    vcpu->present = false;
+    pthread_mutex_unlock(&vcpu->host->pause->lock);
 }
 
-static void record(struct mv_vcpu *vcpu, const struct mv_exit_record *now)
-{
-    struct mv_exit_record *last =
-        &vcpu->records[(vcpu->exits + MV_EXIT_RECORDS - 1) % MV_EXIT_RECORDS];
+/* ---- the kick ---- */
 
-    if (vcpu->exits && last->reason == now->reason && last->address == now->address &&
-        last->write == now->write && last->pc == now->pc && last->value == now->value) {
-        last->repeats++;
+int mv_vcpu_kick_signal(void)
+{
+    return SIGRTMIN;
+}
+
+void mv_vcpu_kick(struct mv_vcpu *vcpu)
+{
+    if (!vcpu->present)
         return;
-    }
-    vcpu->records[vcpu->exits++ % MV_EXIT_RECORDS] = *now;
+    __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST); /* read by KVM_RUN */
+    pthread_kill(vcpu->runner, mv_vcpu_kick_signal());
 }
 
-static void end(struct mv_vcpu *vcpu, enum mv_end_reason reason, int error)
+void mv_vcpu_wake(struct mv_vcpu *vcpu)
 {
-    vcpu->host->end(vcpu->host->context, reason, 0, (int)vcpu->index, error);
-}
-
-/* ---- accesses ---- */
-
-static bool is_access(const struct mv_exit *exit)
-{
-    return exit->kind == MV_EXIT_PORT || exit->kind == MV_EXIT_MMIO;
-}
-
-/* `rep outsb` and the like come as one exit with a count. */
-static uint32_t count_accesses(const struct kvm_run *run)
-{
-    return run->exit_reason == KVM_EXIT_IO     ? run->io.count
-           : run->exit_reason == KVM_EXIT_MMIO ? 1
-                                               : 0;
-}
-
-/* Where KVM has, or wants, the bytes of the access that is served now. */
-static uint8_t *access_data(struct mv_vcpu *vcpu, uint32_t number)
-{
-    struct kvm_run *run = vcpu->run;
-
-    if (run->exit_reason == KVM_EXIT_MMIO)
-        return run->mmio.data;
-    return (uint8_t *)run + run->io.data_offset + (size_t)number * run->io.size;
-}
-
-static void take_access(struct mv_vcpu *vcpu, struct mv_exit *exit)
-{
-    const struct kvm_run *run = vcpu->run;
-    bool is_mmio = run->exit_reason == KVM_EXIT_MMIO;
-    struct mv_access access = {
-        .address = is_mmio ? run->mmio.phys_addr : run->io.port,
-        .size = is_mmio ? run->mmio.len : run->io.size,
-        .write = is_mmio ? run->mmio.is_write : run->io.direction == KVM_EXIT_IO_OUT,
-    };
-
-    if (access.write)
-        memcpy(&access.value, access_data(vcpu, vcpu->served), access.size);
-    else
-        access.value = mv_size_mask(access.size); /* a bus on which nobody answers */
-    exit->kind = is_mmio ? MV_EXIT_MMIO : MV_EXIT_PORT;
-    exit->access = access;
-}
-
-/* Whether the guest waits for a value. */
-static bool is_read(const struct kvm_run *run)
-{
-    if (run->exit_reason == KVM_EXIT_MMIO)
-        return !run->mmio.is_write;
-    return run->exit_reason == KVM_EXIT_IO && run->io.direction == KVM_EXIT_IO_IN;
-}
-
-/* By what KVM says of the access, whatever has become of exit meanwhile. */
-void mv_vcpu_answer(struct mv_vcpu *vcpu, const struct mv_exit *exit)
-{
-    const struct kvm_run *run = vcpu->run;
-    size_t size = run->exit_reason == KVM_EXIT_MMIO ? run->mmio.len : run->io.size;
-    uint64_t value = is_access(exit) ? exit->access.value : UINT64_MAX;
-
-    if (is_read(run))
-        memcpy(access_data(vcpu, vcpu->served - 1), &value, size);
-}
-
-bool mv_vcpu_awaits_answer(const struct mv_vcpu *vcpu)
-{
-    return vcpu->owed && is_read(vcpu->run);
-}
-
-/* ---- serving ---- */
-
-static bool wants(const struct mv_hook *hook, const struct mv_exit *exit)
-{
-    if (hook->kind == MV_EXIT_ANY)
-        return true;
-    if (hook->kind != exit->kind)
-        return false;
-    if (!is_access(exit))
-        return true;
-    return exit->access.address >= hook->first && exit->access.address <= hook->last;
-}
-
-static bool ask_hooks(struct mv_vcpu *vcpu, struct mv_exit *exit)
-{
-    const struct mv_vcpu_host *host = vcpu->host;
-
-    bool served = false;
-
-    if (host->hook_count == 0)
-        return false;
-    pthread_mutex_unlock(&vcpu->use); /* a hook may look inside, or have another thread do so */
-    for (size_t i = 0; i < host->hook_count && !served; i++)
-        served =
-            wants(&host->hooks[i], exit) && host->hooks[i].fn(host->hooks[i].context, vcpu, exit);
-    pthread_mutex_lock(&vcpu->use);
-    return served;
-}
-
-static bool access_devices(struct mv_vcpu *vcpu, const struct mv_bus *bus, struct mv_access *access)
-{
-    struct mv_device *device;
-
-    if (!access->write)
-        return mv_bus_read(bus, access->address, access->size, &access->value);
-    device = mv_bus_write(bus, access->address, access->size, access->value);
-    if (device && (device->inner || device->ops->backpressure))
-        vcpu->written = device;
-    return device;
-}
-
-static bool ask_devices(struct mv_vcpu *vcpu, struct mv_exit *exit)
-{
-    const struct mv_vcpu_host *host = vcpu->host;
-    const struct mv_bus *bus = exit->kind == MV_EXIT_PORT ? host->ports : host->mmio;
-
-    return is_access(exit) && access_devices(vcpu, bus, &exit->access);
-}
-
-/* A write to the hypercalls' address is one, if anybody wants them. */
-static void take_hypercall(struct mv_vcpu *vcpu, struct mv_exit *exit)
-{
-    struct mv_hypercall call = {.number = exit->access.value};
-
-    for (unsigned i = 0; i < MV_COUNT(call.arguments); i++)
-        mv_vcpu_get(vcpu, mv_arch_call_registers[i], &call.arguments[i]);
-    exit->kind = MV_EXIT_HYPERCALL;
-    exit->hypercall = call;
-}
-
-static void serve(struct mv_vcpu *vcpu, struct mv_exit *exit)
-{
-    struct mv_exit_record now = {.reason = vcpu->run->exit_reason, .pc = exit->pc};
-
-    if (is_access(exit)) {
-        now.address = exit->access.address;
-        now.value = exit->access.value;
-        now.size = (uint8_t)exit->access.size;
-        now.write = exit->access.write;
-    }
-    if (vcpu->host->hypercalls && mv_arch_is_hypercall(exit))
-        take_hypercall(vcpu, exit);
-    vcpu->serving = true;
-    exit->handled = ask_hooks(vcpu, exit) || ask_devices(vcpu, exit);
-    if (exit->handled && exit->kind == MV_EXIT_HYPERCALL)
-        mv_vcpu_set(vcpu, mv_arch_call_registers[MV_CALL_RESULT], exit->hypercall.result);
-    vcpu->serving = false;
-    mv_vcpu_answer(vcpu, exit);
-    if (is_access(exit))
-        now.value = exit->access.value;
-    if (vcpu->recorder.ring)
-        trace(vcpu, &now, mv_recorder_stamp(&vcpu->recorder));
-    if (exit->kind != MV_EXIT_DEBUG) /* no exit of the guest's own */
-        record(vcpu, &now);
-}
-
-/* ---- exits ---- */
-
-/* What the guest asked of firmware that KVM itself plays, such as PSCI. */
-static void do_system_event(struct mv_vcpu *vcpu)
-{
-    switch (vcpu->run->system_event.type) {
-    case KVM_SYSTEM_EVENT_SHUTDOWN: end(vcpu, MV_END_POWER_OFF, 0); break;
-    case KVM_SYSTEM_EVENT_RESET: end(vcpu, MV_END_REBOOT, 0); break;
-    case KVM_SYSTEM_EVENT_CRASH: end(vcpu, MV_END_PANIC, 0); break;
-    default: end(vcpu, MV_END_INTERNAL_ERROR, 0); break;
-    }
-}
-
-/* What ends the machine, and is told as that. */
-static void do_last(struct mv_vcpu *vcpu)
-{
-    struct mv_exit_record now = {.reason = vcpu->run->exit_reason};
-
-    switch (vcpu->run->exit_reason) {
-    case KVM_EXIT_SHUTDOWN: end(vcpu, MV_END_TRIPLE_FAULT, 0); break;
-    case KVM_EXIT_SYSTEM_EVENT: do_system_event(vcpu); break;
-    default: end(vcpu, MV_END_INTERNAL_ERROR, 0); break;
-    }
-    record(vcpu, &now);
-    if (vcpu->recorder.ring)
-        trace(vcpu, &now, mv_recorder_stamp(&vcpu->recorder));
-}
-
-#define LONG_STOP (1ull << 28) /* counts of mv_counter: on x86-64 about a tenth of a second */
-
-/*
- * Whatever stops the guest without its doing (a pause, a debugger, SIGSTOP, a suspend of the host)
- * comes out of KVM_RUN as -EINTR or lies between an exit and the next entry.
- */
-static void tell_of_stop(struct mv_vcpu *vcpu)
-{
-    if (vcpu->stopped || (vcpu->left_at && mv_counter() - vcpu->left_at > LONG_STOP))
-        mv_arch_tell_of_stop(vcpu);
-    vcpu->stopped = false;
-}
-
-int mv_vcpu_enter(struct mv_vcpu *vcpu)
-{
-    bool shut_down; /* its registers may be gone */
-    int error = 0;
-
-    /* Where KVM has emulated the last instruction, it has forgotten to stop after the next. */
-    if (vcpu->debug.step)
-        error = mv_arch_set_debug(vcpu, &vcpu->debug);
-    /* Some KVMs tell of the step, and not of the halt. */
-    vcpu->behind_halt = vcpu->host->bare && (vcpu->debug.step || vcpu->stepping) && !vcpu->pending
-                            ? mv_arch_behind_halt(vcpu)
-                            : 0;
-    tell_of_stop(vcpu);
-    mv_recorder_enter(&vcpu->recorder);
-    if (!error)
-        error = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? -errno : 0;
-    mv_recorder_leave(&vcpu->recorder);
-    if (error == -EAGAIN)
-        error = -EINTR;
-    if (error && error != -EINTR)
-        return error;
-    vcpu->pending = false;
-    vcpu->stopped = error != 0;
-    vcpu->left_at = mv_counter();
-    if (error) {
-        trace(vcpu, &(struct mv_exit_record){.reason = KVM_EXIT_INTR}, vcpu->recorder.left);
-        return error;
-    }
-    shut_down = vcpu->run->exit_reason == KVM_EXIT_SHUTDOWN;
-    vcpu->last_pc = 0;
-    mv_arch_synced_regs(vcpu->run, shut_down ? NULL : &vcpu->last, &vcpu->last_pc);
-    vcpu->left = true;
-    vcpu->served = 0;
-    vcpu->accesses = count_accesses(vcpu->run);
-    vcpu->pending = vcpu->accesses > 0;
-    return 0;
-}
-
-bool mv_vcpu_next(struct mv_vcpu *vcpu, struct mv_exit *exit)
-{
-    if (!vcpu->left)
-        return false;
-    *exit = (struct mv_exit){.size = sizeof(*exit), .pc = vcpu->last_pc};
-    switch (vcpu->run->exit_reason) {
-    case KVM_EXIT_IO:
-    case KVM_EXIT_MMIO: take_access(vcpu, exit); break;
-    case KVM_EXIT_HLT: exit->kind = MV_EXIT_HALT; break;
-    case KVM_EXIT_DEBUG:
-        exit->kind = MV_EXIT_DEBUG;
-        mv_arch_debug_stop(vcpu, &exit->debug);
-        if (vcpu->behind_halt && exit->debug.reason == MV_DEBUG_STEP &&
-            exit->debug.address == vcpu->behind_halt)
-            exit->kind = MV_EXIT_HALT;
-        break;
-    case KVM_EXIT_INTR: vcpu->left = false; return false;
-    default:
-        vcpu->left = false;
-        do_last(vcpu);
-        return false;
-    }
-    vcpu->served++;
-    vcpu->left = vcpu->served < vcpu->accesses;
-    serve(vcpu, exit);
-    return true;
-}
-
-int mv_vcpu_complete_io(struct mv_vcpu *vcpu)
-{
-    struct mv_exit exit = {.size = sizeof(exit)};
-    int error = 0;
-
-    if (vcpu->serving || !vcpu->pending)
-        return 0;
-    __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-    /* KVM may come with the second half of an access that crosses a page. */
-    while (vcpu->pending && !error) {
-        error = mv_vcpu_enter(vcpu);
-        while (!error && mv_vcpu_next(vcpu, &exit))
-            ;
-    }
-    /* A kick that came meanwhile has left its signal. */
-    __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
-    return error == -EINTR ? 0 : error;
+    if (vcpu->waiting)
+        mv_vcpu_kick(vcpu);
 }
 
 void mv_vcpu_calm(struct mv_vcpu *vcpu)
@@ -418,6 +150,77 @@ void mv_vcpu_calm(struct mv_vcpu *vcpu)
         ;
 }
 
+/* The kick gets through, and what the C library keeps below SIGRTMIN for itself: setuid in one
+ * thread waits for a handler in all others. */
+int mv_vcpu_set_mask(struct mv_vcpu *vcpu, const sigset_t *mask)
+{
+    const uint64_t through = ((1ull << mv_vcpu_kick_signal()) - 1) & ~0x7fffffffull;
+    _Alignas(struct kvm_signal_mask) uint8_t to[sizeof(struct kvm_signal_mask) + sizeof(through)];
+    const struct kvm_signal_mask head = {.len = sizeof(through)}; /* of the kernel's sigset_t */
+    uint64_t signals;
+
+    memcpy(&signals, mask, sizeof(signals));
+    signals &= ~through;
+    if (vcpu->mask == signals)
+        return 0;
+    memcpy(to, &head, sizeof(head));
+    memcpy(to + offsetof(struct kvm_signal_mask, sigset), &signals, sizeof(signals));
+    vcpu->mask = signals;
+    return MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_SIGNAL_MASK, to);
+}
+
+/* ---- into the guest ---- */
+
+int mv_vcpu_enter(struct mv_vcpu *vcpu)
+{
+    const struct mv_observer *const *observers = vcpu->host->observers;
+    const struct kvm_run *run = vcpu->run;
+    int error = 0;
+
+    /* Whatever stops the guest without its doing (a pause, a debugger, SIGSTOP, a suspend of the
+     * host) comes out of KVM_RUN as -EINTR or lies between an exit and the next entry. */
+    if (!vcpu->left_at || mv_counter() - vcpu->left_at > LONG_STOP)
+        mv_arch_tell_of_stop(vcpu);
+    for (unsigned i = 0; i < MV_OBSERVERS && !error; i++)
+        error = observers[i]->enter ? observers[i]->enter(vcpu) : 0;
+    if (!error)
+        error = ioctl(vcpu->fd, KVM_RUN, 0) < 0 ? -errno : 0;
+    if (error == -EAGAIN)
+        error = -EINTR;
+    vcpu->left_at = error ? 0 : mv_counter();
+    for (unsigned i = 0; i < MV_OBSERVERS; i++)
+        if (observers[i]->leave)
+            observers[i]->leave(vcpu, error);
+    if (error == -EINTR)
+        vcpu->phase = MV_VCPU_READY;
+    if (error)
+        return error;
+    vcpu->phase = MV_VCPU_EXITED;
+    vcpu->pc = mv_arch_pc(run);
+    /* `rep outsb` and the like come as one exit with a count. */
+    vcpu->parts = run->exit_reason == KVM_EXIT_IO ? run->io.count : 1;
+    vcpu->served = 0;
+    return 0;
+}
+
+int mv_vcpu_complete_io(struct mv_vcpu *vcpu)
+{
+    struct mv_exit exit;
+    int error = 0;
+
+    if (vcpu->phase == MV_VCPU_READY || vcpu->phase == MV_VCPU_SERVING)
+        return 0;
+    vcpu->phase = MV_VCPU_EXITED;
+    __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+    /* KVM may come with the second half of an access that crosses a page. */
+    while (vcpu->phase == MV_VCPU_EXITED && !error)
+        if (!mv_vcpu_next(vcpu, &exit))
+            error = mv_vcpu_enter(vcpu);
+    /* A kick that came meanwhile has left its signal. */
+    __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+    return error == -EINTR ? 0 : error;
+}
+
 /* ---- waiting ---- */
 
 static void set_waiting(struct mv_vcpu *vcpu, bool waiting)
@@ -425,16 +228,6 @@ static void set_waiting(struct mv_vcpu *vcpu, bool waiting)
     pthread_mutex_lock(&vcpu->host->pause->lock);
     vcpu->waiting = waiting;
     pthread_mutex_unlock(&vcpu->host->pause->lock);
-}
-
-bool mv_vcpu_is_signalled(const struct mv_vcpu *vcpu)
-{
-    sigset_t pending;
-    uint64_t signals;
-
-    sigpending(&pending);
-    memcpy(&signals, &pending, sizeof(signals));
-    return signals & ~vcpu->mask & ~(1ull << (mv_vcpu_kick_signal() - 1));
 }
 
 /* Until a signal has come that would end KVM_RUN; it stays pending. */
@@ -451,16 +244,6 @@ static void sleep_until_kicked(const struct mv_vcpu *vcpu)
     kicked.fd = signalfd(-1, &signals, SFD_CLOEXEC);
     poll(&kicked, 1, kicked.fd < 0 ? NO_FILE_MS : -1);
     mv_close_fd(&kicked.fd);
-}
-
-/* Out for a pause, with the last instruction complete. */
-static int leave(struct mv_vcpu *vcpu)
-{
-    int error = mv_vcpu_complete_io(vcpu);
-
-    if (!error)
-        mv_vcpu_go_out(vcpu);
-    return error;
 }
 
 static bool is_held_back(struct mv_vcpu *vcpu)
@@ -482,14 +265,14 @@ int mv_vcpu_wait(struct mv_vcpu *vcpu)
     bool holds = device && device->ops->backpressure;
     int error = 0;
 
-    if (vcpu->inside) { /* outside somebody else may look at it */
-        vcpu->stopped = true;
-        mv_recorder_rest(&vcpu->recorder);
+    if (vcpu->inside) /* outside somebody else may look at it */
+        vcpu->left_at = 0;
+    if (vcpu->inside && (holds || mv_pause_asked(pause))) {
+        error = mv_vcpu_complete_io(vcpu);
+        if (error)
+            return error;
+        go_out(vcpu);
     }
-    if (vcpu->inside && (holds || mv_pause_asked(pause)))
-        error = leave(vcpu);
-    if (error)
-        return error;
     if (holds) { /* waits by itself */
         mv_device_backpressure(device);
         vcpu->written = vcpu->written == device ? NULL : vcpu->written;
@@ -503,6 +286,8 @@ int mv_vcpu_wait(struct mv_vcpu *vcpu)
     return -EINTR;
 }
 
+/* ---- its own thread ---- */
+
 /* Nothing wakes a vCPU that has halted on a machine without interrupts. */
 static void halt(struct mv_vcpu *vcpu)
 {
@@ -515,7 +300,7 @@ static void run(struct mv_vcpu *vcpu)
 {
     const struct mv_vcpu_host *host = vcpu->host;
     bool first = vcpu->index == 0;
-    struct mv_exit exit = {.size = sizeof(exit)};
+    struct mv_exit exit;
 
     /* Pairs with the store in the machine's end function. */
     while (!atomic_load(host->ended)) {
@@ -527,10 +312,8 @@ static void run(struct mv_vcpu *vcpu)
             mv_vcpu_calm(vcpu);
             continue;
         }
-        if (error) {
-            end(vcpu, MV_END_INTERNAL_ERROR, error);
-            break;
-        }
+        if (error)
+            return end(vcpu, MV_END_INTERNAL_ERROR, error);
         if (first)
             mv_timeline_add(host->kvm->timeline, "first exit", 0);
         first = false;
@@ -552,26 +335,6 @@ static void *run_vcpu(void *context)
     return NULL;
 }
 
-/* The kick gets through, and what the C library keeps below SIGRTMIN for itself: setuid in one
- * thread waits for a handler in all others. */
-int mv_vcpu_set_mask(struct mv_vcpu *vcpu, const sigset_t *mask)
-{
-    const uint64_t through = ((1ull << mv_vcpu_kick_signal()) - 1) & ~0x7fffffffull;
-    _Alignas(struct kvm_signal_mask) uint8_t to[sizeof(struct kvm_signal_mask) + sizeof(through)];
-    const struct kvm_signal_mask head = {.len = sizeof(through)}; /* of the kernel's sigset_t */
-    uint64_t signals;
-
-    memcpy(&signals, mask, sizeof(signals));
-    signals &= ~through;
-    if (vcpu->masked && vcpu->mask == signals)
-        return 0;
-    memcpy(to, &head, sizeof(head));
-    memcpy(to + offsetof(struct kvm_signal_mask, sigset), &signals, sizeof(signals));
-    vcpu->mask = signals;
-    vcpu->masked = true;
-    return MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_SIGNAL_MASK, to);
-}
-
 int mv_vcpu_start(struct mv_vcpu *vcpu)
 {
     sigset_t all;
@@ -585,37 +348,6 @@ int mv_vcpu_start(struct mv_vcpu *vcpu)
     if (!error)
         pthread_getcpuclockid(vcpu->thread, &vcpu->clock); /* fails where it has ended already */
     return error;
-}
-
-void mv_vcpu_attach(struct mv_vcpu *vcpu)
-{
-    pthread_mutex_lock(&vcpu->host->pause->lock);
-    vcpu->runner = pthread_self();
-    vcpu->present = true;
-    pthread_mutex_unlock(&vcpu->host->pause->lock);
-}
-
-void mv_vcpu_detach(struct mv_vcpu *vcpu)
-{
-    if (vcpu->inside)
-        mv_vcpu_go_out(vcpu);
-    pthread_mutex_lock(&vcpu->host->pause->lock);
-    vcpu->present = false;
-    pthread_mutex_unlock(&vcpu->host->pause->lock);
-}
-
-void mv_vcpu_wake(struct mv_vcpu *vcpu)
-{
-    if (vcpu->waiting)
-        mv_vcpu_kick(vcpu);
-}
-
-void mv_vcpu_kick(struct mv_vcpu *vcpu)
-{
-    if (!vcpu->present)
-        return;
-    __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST); /* read by KVM_RUN */
-    pthread_kill(vcpu->runner, mv_vcpu_kick_signal());
 }
 
 void mv_vcpu_join(struct mv_vcpu *vcpu)

@@ -1,35 +1,51 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A virtual CPU: the loop around KVM_RUN, in a thread of its own or in the caller's
- * (minivmm/vcpu.h), and what each exit leads to.
+ * A virtual CPU: the loop around KVM_RUN, in a thread of its own or in somebody else's, and what
+ * each exit leads to.
  */
 #ifndef MV_VCPU_H
 #define MV_VCPU_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <time.h>
 
 #include "bus.h"
-#include "debug/recorder.h"
-#include "host.h"
 #include "kvm.h"
 #include "memory.h"
 #include "minivmm/vcpu.h"
 #include "pause.h"
 
-/* One of the last exits, for a report. */
-struct mv_exit_record {
-    uint32_t reason; /* KVM_EXIT_* */
-    uint8_t size;    /* bytes of an access; 0: none */
-    bool write;
-    uint64_t address, value;
-    uint64_t pc;      /* 0: not known */
-    uint64_t repeats; /* the same exit again, after the first */
+struct mv_machine;
+struct mv_vcpu;
+
+/*
+ * What a part attaches to every vCPU of a machine.  All but init and done is called by whoever
+ * runs the vCPU; each may be NULL.  What a part keeps for a vCPU is in vcpu->kept.
+ */
+struct mv_observer {
+    /* The vCPU has the state in which the guest starts it.  Explains its failure. */
+    int (*init)(struct mv_vcpu *vcpu, const struct mv_config *config, struct mv_error *err);
+    void (*done)(struct mv_vcpu *vcpu); /* also of a vCPU whose init has failed, or never came */
+    /* Just before KVM_RUN: an error takes its place.  And just after, with its error or 0. */
+    int (*enter)(struct mv_vcpu *vcpu);
+    void (*leave)(struct mv_vcpu *vcpu, int error);
+    /* An exit, before a device has it.  True: this part has served it.  An exit that the vCPU does
+     * not know is MV_EXIT_NONE, until a part gives it a kind. */
+    bool (*before)(struct mv_vcpu *vcpu, struct mv_exit *exit);
+    void (*after)(struct mv_vcpu *vcpu, const struct mv_exit *exit);
+    /* And once more where mv_vcpu_answer comes later. */
+    void (*answered)(struct mv_vcpu *vcpu, const struct mv_exit *exit);
+    /* Why KVM refuses to run it, in words: a line for each reason, to be freed; or NULL. */
+    char *(*explain)(struct mv_vcpu *vcpu);
 };
 
-#define MV_EXIT_RECORDS 8
+/* The parts that attach here, in the order in which they are asked: each defines its observer, as
+ * do its stubs, which keep nothing. */
+enum { MV_OBSERVER_DEBUG, MV_OBSERVER_EMBED, MV_OBSERVERS };
+extern const struct mv_observer mv_debug_observer, mv_embed_observer;
 
 /* What all vCPUs of a machine share; outlives them. */
 struct mv_vcpu_host {
@@ -37,20 +53,22 @@ struct mv_vcpu_host {
     const struct mv_mem *mem;
     const struct mv_bus *ports, *mmio;
     struct mv_pause *pause;
-    const struct mv_hook *hooks;
-    size_t hook_count;
-    bool hypercalls;     /* somebody wants them */
+    const struct mv_observer *observers[MV_OBSERVERS];
     unsigned cpus;       /* how many vCPUs there are */
     atomic_uint *halted; /* how many of them wait for ever */
+    struct mv_machine *machine;
     /* error: a negative errno value when the host failed, else 0. */
-    void (*end)(void *context, enum mv_end_reason reason, int code, int vcpu, int error);
-    void *context;
-    /* Makes the machine one of callers' threads, once: -EALREADY if it runs by its own. */
-    int (*drive)(void *context);
-    bool single_step;
-    bool bare;                /* without interrupts: a halt is an exit */
-    const struct mv_end *how; /* valid once it has ended */
-    atomic_bool *ended;       /* set by end; a vCPU does not enter the guest again after it */
+    void (*end)(struct mv_machine *machine, enum mv_end_reason reason, int code, int vcpu,
+                int error);
+    const atomic_bool *ended; /* set by end; a vCPU does not enter the guest again after it */
+};
+
+/* How far the last exit is. */
+enum mv_vcpu_phase {
+    MV_VCPU_READY,   /* its instruction is complete: KVM_RUN goes on with the next */
+    MV_VCPU_EXITED,  /* there is more to tell, or KVM_RUN completes its instruction first */
+    MV_VCPU_SERVING, /* a part or a device has it now */
+    MV_VCPU_TOLD,    /* the runner's caller has it, and may still answer */
 };
 
 enum mv_sleep { MV_AWAKE, MV_SLEEP_ASKED, MV_ASLEEP /* no interrupt can wake it */ };
@@ -59,65 +77,42 @@ struct mv_vcpu {
     unsigned index;
     int fd;
     struct kvm_run
-        *run; /* shared with KVM; used by the vCPU's thread alone, but for immediate_exit */
+        *run; /* shared with KVM; used by the vCPU's runner alone, but for immediate_exit */
     const struct mv_vcpu_host *host;
+    void *kept[MV_OBSERVERS];
     pthread_t thread; /* its own, where it is started */
     clockid_t clock;  /* of its own thread's time on a processor */
     atomic_int sleep; /* of enum mv_sleep: its thread's answer to the loop's question */
     bool started;
-    /* Under pause->lock, to `written`: */
-    bool present;              /* while the runner is at work on it, and can be kicked */
-    bool waiting;              /* for what mv_vcpu_wake is called for */
-    pthread_t runner;          /* its own thread or its caller's */
+
+    /* Under pause->lock: */
+    bool present;     /* while the runner is at work on it, and can be kicked */
+    bool waiting;     /* for what mv_vcpu_wake is called for */
+    pthread_t runner; /* its own thread or its caller's */
+
+    pthread_mutex_t use; /* who runs it, or looks inside; recursive, since hooks may look */
+
+    /* Whose that is: */
+    bool inside;               /* it may enter KVM; the runner's alone */
+    uint64_t mask;             /* signals that do not end KVM_RUN, nor mv_vcpu_wait: bit n - 1 is
+                                * n; all of them: KVM has none yet */
     struct mv_device *written; /* it may not have taken yet what the guest wrote: the vCPU waits */
-    pthread_mutex_t use;       /* who runs it, or looks inside; recursive, since hooks may look */
-    uint64_t mask;      /* signals that do not end KVM_RUN, nor mv_vcpu_wait: bit n - 1 is n */
-    uint64_t last_pc;   /* of the last exit, or 0 */
-    uint64_t left_at;   /* mv_counter() at the last exit */
-    uint32_t accesses;  /* how many accesses the last exit is */
-    uint32_t served;    /* and how many of them are told */
-    bool inside;        /* may enter KVM: under pause->lock; read by the runner without it */
-    atomic_bool driven; /* a caller runs it, or waits to */
-    bool masked;        /* KVM has its signal mask */
-    bool stopped;       /* it came out without an exit, or waited: its guest may miss time */
-    bool left;          /* the last exit has more to tell */
-    bool pending;       /* the last exit's instruction is not completed: KVM does that when it is
-                         * entered again */
-    bool serving;       /* a hook or a device has the exit now */
-    bool told;          /* mv_vcpu_run's caller has it, and may answer */
-    bool owed;          /* `answer` has yet to be given to the guest */
-    struct mv_exit answer;
-    struct mv_debug debug;
-    bool stepping;        /* for one instruction, beside debug.step */
-    uint64_t behind_halt; /* where a step ends that executes a halt, or 0 */
-    struct mv_exit_record records[MV_EXIT_RECORDS]; /* a ring */
-    unsigned long exits;                            /* how many there were, repeats counted once */
-    struct mv_recorder recorder;                    /* all of them, if somebody asked for a trace */
-    /* Registers at the last exit that was no triple fault: an AMD host clears
-     * them then. */
-    struct mv_synced last;
-    struct mv_synced refused; /* what KVM did not take when it was last set */
+    enum mv_vcpu_phase phase;
+    uint32_t parts;          /* what the last exit has to tell: one thing, or many accesses */
+    uint32_t served;         /* and how many of them are told */
+    struct mv_access access; /* that was served last, as KVM has it; size 0: the exit is none */
+    uint64_t pc;             /* of the last exit, or 0 */
+    uint64_t left_at; /* mv_counter() at the last exit; 0: it came out without one, or waited,
+                       * since: its guest may miss time */
 };
 
 /* Creates the vCPU in KVM.  Half-built after an error: destroy it. */
 int mv_vcpu_init(struct mv_vcpu *vcpu, unsigned index, const struct mv_vcpu_host *host);
 void mv_vcpu_done(struct mv_vcpu *vcpu);
 
-/*
- * In, past a pause, and out again.  Inside, nobody else can look at the vCPU; who is looking when
- * it goes in is waited for.  False: it is held.
- */
-bool mv_vcpu_go_in(struct mv_vcpu *vcpu);
-void mv_vcpu_go_out(struct mv_vcpu *vcpu);
-
-/* For who looks inside: the vCPU itself, to be given back, or NULL if another thread has it. */
-struct mv_vcpu *mv_vcpu_borrow(struct mv_vcpu *vcpu);
-void mv_vcpu_give_back(struct mv_vcpu *const *vcpu);
-
-#define MV_BORROWED __attribute__((cleanup(mv_vcpu_give_back))) struct mv_vcpu *const
-
-/* An exit after each instruction.  Explains its failure. */
-int mv_vcpu_single_step(struct mv_vcpu *vcpu, struct mv_error *err);
+/* With its state set: lets the parts attach.  Explains its failure. */
+int mv_vcpu_attach_parts(struct mv_vcpu *vcpu, const struct mv_config *config,
+                         struct mv_error *err);
 
 /* Starts the thread.  Join returns when it is gone: host->ended is to be set before, and
  * the vCPU kicked. */
@@ -127,26 +122,33 @@ void mv_vcpu_join(struct mv_vcpu *vcpu);
 /* Makes KVM_RUN return, now or when it is next called, and ends mv_vcpu_wait.  Under
  * pause->lock. */
 void mv_vcpu_kick(struct mv_vcpu *vcpu);
+int mv_vcpu_kick_signal(void);
 
 /* The same for one that waits only: there may be no reason for it any more. */
 void mv_vcpu_wake(struct mv_vcpu *vcpu);
 
+/* For who looks inside: the vCPU itself, to be given back, or NULL if another thread has it. */
+struct mv_vcpu *mv_vcpu_borrow(struct mv_vcpu *vcpu);
+void mv_vcpu_give_back(struct mv_vcpu *const *vcpu);
+
+#define MV_BORROWED __attribute__((cleanup(mv_vcpu_give_back))) struct mv_vcpu *const
+
 /* Has KVM complete what the last exit's instruction does, so that the registers are those
- * of its end.  0 or -errno. */
+ * of its end; accesses not yet told go to hooks and devices only.  0 or -errno. */
 int mv_vcpu_complete_io(struct mv_vcpu *vcpu);
 
-/* Whether the last exit is a read whose value the caller of mv_vcpu_run may still choose. */
-bool mv_vcpu_awaits_answer(const struct mv_vcpu *vcpu);
+/* Whether that would take away what is still to be told, or the choice of what the guest reads. */
+bool mv_vcpu_is_undecided(const struct mv_vcpu *vcpu);
 
-/* ---- for mv_vcpu_run (drive.c) ---- */
+/* ---- for whoever runs it: its own thread, or mv_vcpu_run ---- */
+
+/* The calling thread is at work on the vCPU, which it kicks from now on; or not any more. */
+void mv_vcpu_attach(struct mv_vcpu *vcpu);
+void mv_vcpu_detach(struct mv_vcpu *vcpu);
 
 /* Which signals do not end KVM_RUN; others do, pending or new, and stay pending.  The kick is
  * always one that does.  0 or -errno. */
 int mv_vcpu_set_mask(struct mv_vcpu *vcpu, const sigset_t *mask);
-int mv_vcpu_kick_signal(void);
-
-/* Whether one that does is pending, the kick aside. */
-bool mv_vcpu_is_signalled(const struct mv_vcpu *vcpu);
 
 /*
  * Takes back the kicks that have come, in the vCPU's thread, the signal blocked.  What they were
@@ -155,9 +157,11 @@ bool mv_vcpu_is_signalled(const struct mv_vcpu *vcpu);
  */
 void mv_vcpu_calm(struct mv_vcpu *vcpu);
 
-/* The calling thread is at work on the vCPU, which it kicks from now on; or not any more. */
-void mv_vcpu_attach(struct mv_vcpu *vcpu);
-void mv_vcpu_detach(struct mv_vcpu *vcpu);
+/*
+ * In, past a pause.  Inside, nobody else can look at the vCPU; who is looking when it goes in is
+ * waited for.  False: it is held.
+ */
+bool mv_vcpu_go_in(struct mv_vcpu *vcpu);
 
 /* Whether the guest may go on: the vCPU is inside, nobody asks for a pause, and what it
  * wrote is taken. */
@@ -173,11 +177,13 @@ int mv_vcpu_wait(struct mv_vcpu *vcpu);
 /* Once into the guest.  0: an exit that next will tell; -EINTR; or KVM's error. */
 int mv_vcpu_enter(struct mv_vcpu *vcpu);
 
-/* Takes the next thing to tell out of the last exit, and serves it by hooks and devices.
+/* Takes the next thing to tell out of the last exit, and has it served by parts and devices.
  * False: there is no more, and KVM is to be entered again. */
 bool mv_vcpu_next(struct mv_vcpu *vcpu, struct mv_exit *exit);
 
-/* Puts the answer to a read into what KVM will complete. */
+/* What next has told, and nobody has served, is now with the runner's caller.  Answer: it comes
+ * back, served or not, with the value that a read has got. */
+void mv_vcpu_tell(struct mv_vcpu *vcpu);
 void mv_vcpu_answer(struct mv_vcpu *vcpu, const struct mv_exit *exit);
 
 #endif

@@ -12,13 +12,8 @@
 #include "core/memory.h"
 #include "minivmm/vcpu.h"
 
-enum { MV_CALL_RESULT = 4, MV_CALL_REGISTERS };
-
-/* The names of the registers of a hypercall: four arguments, and the result. */
-extern const char *const mv_arch_call_registers[MV_CALL_REGISTERS];
-
-/* Whether this access is one. */
-bool mv_arch_is_hypercall(const struct mv_exit *exit);
+struct kvm_run;
+struct mv_synced;
 
 const struct mv_register *mv_arch_registers(size_t *ret_count);
 
@@ -32,7 +27,7 @@ struct mv_register_bits {
 };
 
 /* All together, where KVM lets us.  On failure some may be set; *ret_failed: which KVM refuses,
- * left alone where that is not known.  What it was asked for is then in vcpu->refused. */
+ * left alone where that is not known.  What it was asked for is then the debugger's `refused`. */
 int mv_arch_set_registers(struct mv_vcpu *vcpu, const struct mv_register_bits *values, size_t count,
                           size_t *ret_failed);
 
@@ -47,14 +42,20 @@ int mv_arch_set_debug(struct mv_vcpu *vcpu, const struct mv_debug *debug);
 /* Where the next instruction ends, guest-virtual, if it halts the processor; else 0. */
 uint64_t mv_arch_behind_halt(struct mv_vcpu *vcpu);
 
-/* What KVM_EXIT_DEBUG says. */
-void mv_arch_debug_stop(struct mv_vcpu *vcpu, struct mv_debug_stop *ret_stop);
+/* What KVM_EXIT_DEBUG says of what was asked for. */
+void mv_arch_debug_stop(struct mv_vcpu *vcpu, const struct mv_debug *asked,
+                        struct mv_debug_stop *ret_stop);
 
 /* It has stopped at a breakpoint instruction: its exception comes when it is entered.  0 or -errno.
  */
 int mv_arch_pass_breakpoint(struct mv_vcpu *vcpu);
 
 bool mv_arch_breakpoints_work(void);
+
+/* The registers of the last exit, or those to start with, where KVM shows them in the shared page;
+ * and has it show all that it can. */
+void mv_arch_keep_regs(const struct kvm_run *run, struct mv_synced *kept);
+void mv_arch_show_all_regs(struct kvm_run *run);
 
 /* In capstone's numbers: what the vCPU executes now.  Built with capstone only. */
 void mv_arch_instruction_set(struct mv_vcpu *vcpu, unsigned *ret_arch, unsigned *ret_mode);

@@ -6,7 +6,7 @@
 
 #include "arch_debug.h"
 #include "core/util.h"
-#include "core/vcpu.h"
+#include "debug.h"
 
 /* ---- registers ---- */
 
@@ -61,7 +61,7 @@ int mv_vcpu_get_registers(struct mv_vcpu *vcpu, struct mv_register_value *ret_va
     MV_BORROWED borrowed = mv_vcpu_borrow(vcpu);
     size_t count, have = 0;
     const struct mv_register *all = mv_arch_registers(&count);
-    int error = !borrowed ? -EBUSY : mv_vcpu_awaits_answer(vcpu) ? 0 : mv_vcpu_complete_io(vcpu);
+    int error = !borrowed ? -EBUSY : mv_vcpu_is_undecided(vcpu) ? 0 : mv_vcpu_complete_io(vcpu);
 
     for (size_t i = 0; !error && i < count; i++) {
         uint64_t bits[2] = {0};
@@ -161,10 +161,10 @@ static int apply(const struct change *change)
         refuse(change, failed, error);
     else
         error = check_kept(change);
-    refused = error == -EINVAL ? vcpu->refused : (struct mv_synced){0};
+    refused = error == -EINVAL ? mv_debugger(vcpu)->refused : (struct mv_synced){0};
     if (error)
         mv_arch_set_registers(vcpu, change->before, change->count, &failed);
-    vcpu->refused = refused;
+    mv_debugger(vcpu)->refused = refused;
     return error;
 }
 
@@ -287,38 +287,4 @@ int mv_vcpu_read(struct mv_vcpu *vcpu, uint64_t address, void *ret_data, size_t 
 int mv_vcpu_write(struct mv_vcpu *vcpu, uint64_t address, const void *data, size_t size)
 {
     return copy(vcpu, address, (void *)(uintptr_t)data, size, true);
-}
-
-/* ---- debugging ---- */
-
-int mv_vcpu_debug(struct mv_vcpu *vcpu, const struct mv_debug *given)
-{
-    MV_BORROWED borrowed = mv_vcpu_borrow(vcpu);
-    struct mv_debug debug;
-    int error = mv_take(given, &debug, sizeof(debug)) ? 0 : -EINVAL;
-
-    if (!error)
-        error = borrowed ? mv_arch_set_debug(vcpu, &debug) : -EBUSY;
-    if (!error)
-        vcpu->debug = debug;
-    return error;
-}
-
-int mv_vcpu_pass_breakpoint(struct mv_vcpu *vcpu)
-{
-    MV_BORROWED borrowed = mv_vcpu_borrow(vcpu);
-    struct mv_debug_stop stop;
-
-    if (!borrowed)
-        return -EBUSY;
-    if (vcpu->run->exit_reason != KVM_EXIT_DEBUG)
-        return -EINVAL;
-    mv_arch_debug_stop(vcpu, &stop);
-    return stop.reason == MV_DEBUG_SOFTWARE ? mv_arch_pass_breakpoint(vcpu) : -EINVAL;
-}
-
-bool mv_machine_breakpoints_work(const struct mv_machine *machine)
-{
-    (void)machine;
-    return mv_arch_breakpoints_work();
 }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kvm.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -46,9 +47,13 @@ int mv_recorder_init(struct mv_recorder *recorder, size_t records, bool counter)
 {
     void *ring;
 
-    *recorder = (struct mv_recorder){.counter = counter, .lock = PTHREAD_MUTEX_INITIALIZER};
+    *recorder = (struct mv_recorder){.ring = recorder->last_few,
+                                     .mask = MV_RECORDS_LAST - 1,
+                                     .counter = counter,
+                                     .lock = PTHREAD_MUTEX_INITIALIZER};
     if (records == 0)
         return 0;
+    recorder->mask = 0;
     while (recorder->mask + 1 < records)
         recorder->mask = 2 * recorder->mask + 1;
     ring = mmap(NULL, bytes(recorder), PROT_READ | PROT_WRITE,
@@ -58,6 +63,7 @@ int mv_recorder_init(struct mv_recorder *recorder, size_t records, bool counter)
     /* A huge page is cleared at its first record, while a start is measured. */
     madvise(ring, bytes(recorder), MADV_NOHUGEPAGE);
     recorder->ring = ring;
+    recorder->traced = true;
     if (counter)
         recorder->began = take_moment();
     return 0;
@@ -65,32 +71,70 @@ int mv_recorder_init(struct mv_recorder *recorder, size_t records, bool counter)
 
 void mv_recorder_done(struct mv_recorder *recorder)
 {
-    if (recorder->ring)
+    if (recorder->traced)
         munmap(recorder->ring, bytes(recorder));
-    recorder->ring = NULL;
+    recorder->traced = false;
 }
 
-void mv_recorder_add(struct mv_recorder *recorder, const struct mv_trace_record *what, uint64_t now)
+static bool is_same(const struct mv_record *a, const struct mv_record *b)
 {
-    struct mv_trace_record *record;
+    return a->exit.reason == b->exit.reason && a->exit.address == b->exit.address &&
+           a->exit.write == b->exit.write && a->exit.value == b->exit.value && a->pc == b->pc;
+}
 
-    if (!recorder->ring)
+static bool is_guests(const struct mv_record *record)
+{
+    return record->exit.reason != KVM_EXIT_INTR && record->exit.reason != KVM_EXIT_DEBUG;
+}
+
+void mv_recorder_add(struct mv_recorder *recorder, const struct mv_record *what, uint64_t now)
+{
+    struct mv_record *last = &recorder->ring[(recorder->count - 1) & recorder->mask];
+
+    if (!recorder->traced) {
+        if (recorder->count && is_same(last, what))
+            last->repeats++;
+        else if (is_guests(what))
+            recorder->ring[recorder->count++ & recorder->mask] = *what;
         return;
-    record = &recorder->ring[recorder->count++ & recorder->mask];
-    *record = *what;
-    record->entered = recorder->from;
-    record->left = recorder->left;
-    record->done = now;
-    recorder->from = recorder->left = now; /* the guest's, or of the next access of this exit */
+    }
+    last = &recorder->ring[recorder->count++ & recorder->mask];
+    *last = *what;
+    last->exit.entered = recorder->from;
+    last->exit.left = recorder->left;
+    last->exit.done = now;
+    /* the guest's, or of the next access of this exit */
+    recorder->from = recorder->left = now;
+}
+
+unsigned mv_recorder_last(const struct mv_recorder *recorder,
+                          struct mv_record ret_records[MV_RECORDS_LAST])
+{
+    uint64_t kept = mv_min(recorder->count, recorder->mask + 1);
+    unsigned count = 0;
+
+    for (uint64_t i = 1; i <= kept; i++) {
+        const struct mv_record *record = &recorder->ring[(recorder->count - i) & recorder->mask];
+
+        if (!is_guests(record))
+            continue;
+        if (count && is_same(&ret_records[count - 1], record))
+            ret_records[count - 1].repeats += 1 + record->repeats;
+        else if (count == MV_RECORDS_LAST)
+            break;
+        else
+            ret_records[count++] = *record;
+    }
+    return count;
 }
 
 void mv_recorder_answer(struct mv_recorder *recorder, const struct mv_access *read)
 {
     struct mv_trace_record *record;
 
-    if (!recorder->ring || recorder->count == 0)
+    if (!recorder->traced || recorder->count == 0)
         return;
-    record = &recorder->ring[(recorder->count - 1) & recorder->mask];
+    record = &recorder->ring[(recorder->count - 1) & recorder->mask].exit;
     if (read)
         record->value = read->value & mv_size_mask(read->size);
     record->done = mv_recorder_stamp(recorder);
@@ -129,7 +173,7 @@ void mv_recorder_read(struct mv_recorder *recorder, uint64_t first,
     struct mv_moment last;
 
     for (size_t i = 0; i < count; i++)
-        ret_records[i] = recorder->ring[(first + i) & recorder->mask];
+        ret_records[i] = recorder->ring[(first + i) & recorder->mask].exit;
     if (!recorder->counter || count == 0)
         return;
     last = last_moment(recorder);

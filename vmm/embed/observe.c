@@ -1,72 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What can be seen of a machine from outside: its report, its timeline, its memory and its
- * devices. */
+/* What can be seen of a machine from outside: its timeline, its memory, its devices and vCPUs. */
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "debug/arch_debug.h"
 #include "machine/machine.h"
-
-static void report_exits(const struct mv_vcpu *vcpu, FILE *to)
-{
-    unsigned long first = vcpu->exits > MV_EXIT_RECORDS ? vcpu->exits - MV_EXIT_RECORDS : 0;
-
-    fprintf(to, "last exits (oldest first):\n");
-    for (unsigned long i = first; i < vcpu->exits; i++) {
-        const struct mv_exit_record *exit = &vcpu->records[i % MV_EXIT_RECORDS];
-
-        fprintf(to, "  %-14s", mv_exit_name(exit->reason));
-        if (exit->pc)
-            fprintf(to, " at %#llx", (unsigned long long)exit->pc);
-        if (exit->size)
-            fprintf(to, ": %s %u bytes %#llx, value %#llx", exit->write ? "write" : "read",
-                    exit->size, (unsigned long long)exit->address, (unsigned long long)exit->value);
-        if (exit->repeats)
-            fprintf(to, ", and %llu times more", (unsigned long long)exit->repeats);
-        fputc('\n', to);
-    }
-}
-
-char *mv_machine_report(const struct mv_machine *machine)
-{
-    unsigned index = machine->end.vcpu >= 0 ? (unsigned)machine->end.vcpu : 0;
-    MV_BORROWED vcpu = index < machine->created ? mv_vcpu_borrow(&machine->vcpus[index]) : NULL;
-    char *text = NULL;
-    size_t size;
-    FILE *to = vcpu ? open_memstream(&text, &size) : NULL;
-
-    if (!to)
-        return NULL;
-    mv_arch_report(vcpu, &machine->mem, to);
-    report_exits(vcpu, to);
-    fclose(to);
-    return text;
-}
-
-int mv_machine_explain(const struct mv_machine *machine, char **ret_text)
-{
-    unsigned index = machine->end.vcpu >= 0 ? (unsigned)machine->end.vcpu : 0;
-    MV_BORROWED vcpu = index < machine->created ? mv_vcpu_borrow(&machine->vcpus[index]) : NULL;
-    char *text = NULL;
-    size_t size;
-    FILE *to;
-    int error;
-
-    if (!vcpu)
-        return index < machine->created ? -EBUSY : -EINVAL;
-    to = open_memstream(&text, &size);
-    if (!to)
-        return -ENOMEM;
-    error = mv_arch_explain_end(vcpu, &machine->mem, to);
-    if (fclose(to) != 0)
-        error = -ENOMEM;
-    if (error)
-        free(text);
-    else
-        *ret_text = text;
-    return error;
-}
 
 static int by_time(const void *a, const void *b)
 {
@@ -137,37 +75,7 @@ unsigned mv_machine_devices(const struct mv_machine *machine, unsigned index,
     return machine->devices.count;
 }
 
-/* ---- the trace ---- */
-
-/* Of a vCPU that is there and traced; or NULL. */
-static struct mv_recorder *find_recorder(const struct mv_machine *machine, unsigned vcpu)
-{
-    if (vcpu >= machine->created || !machine->vcpus[vcpu].recorder.ring)
-        return NULL;
-    return &machine->vcpus[vcpu].recorder;
-}
-
-uint64_t mv_machine_trace_count(const struct mv_machine *machine, unsigned vcpu, uint64_t *ret_lost)
-{
-    const struct mv_recorder *recorder = find_recorder(machine, vcpu);
-    uint64_t kept = recorder ? mv_min(recorder->count, recorder->mask + 1) : 0;
-
-    if (ret_lost)
-        *ret_lost = recorder ? recorder->count - kept : 0;
-    return kept;
-}
-
-size_t mv_machine_trace(const struct mv_machine *machine, unsigned vcpu, uint64_t first,
-                        struct mv_trace_record *ret_records, size_t most)
-{
-    struct mv_recorder *recorder = find_recorder(machine, vcpu);
-    uint64_t lost, kept = mv_machine_trace_count(machine, vcpu, &lost);
-    size_t count = first < kept ? (size_t)mv_min(kept - first, most) : 0;
-
-    if (count)
-        mv_recorder_read(recorder, lost + first, ret_records, count);
-    return count;
-}
+/* ---- vCPUs ---- */
 
 struct mv_vcpu *mv_machine_vcpu(const struct mv_machine *machine, unsigned index)
 {

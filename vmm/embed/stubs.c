@@ -2,9 +2,8 @@
 /* In place of all other files here, where minivmm is built without embed. */
 #include <errno.h>
 
+#include "core/vcpu.h"
 #include "dev/devices.h"
-#include "minivmm/trace.h"
-#include "minivmm/vcpu.h"
 
 static int check(const struct mv_config *config, struct mv_error *err)
 {
@@ -16,6 +15,7 @@ static int check(const struct mv_config *config, struct mv_error *err)
 }
 
 const struct mv_device_source mv_custom_devices = {.check = check};
+const struct mv_observer mv_embed_observer = {0};
 
 uint64_t mv_device_read_into(void *reader, uint64_t offset, unsigned size)
 {
@@ -56,36 +56,9 @@ const char *mv_exit_kind_name(enum mv_exit_kind kind)
 
 /* Nothing can be seen of a machine. */
 
-char *mv_machine_report(const struct mv_machine *machine)
-{
-    (void)machine;
-    return NULL;
-}
-
-int mv_machine_explain(const struct mv_machine *machine, char **ret_text)
-{
-    (void)machine, (void)ret_text;
-    return -ENOSYS;
-}
-
 size_t mv_machine_timeline(const struct mv_machine *machine, struct mv_mark *ret_marks, size_t most)
 {
     (void)machine, (void)ret_marks, (void)most;
-    return 0;
-}
-
-uint64_t mv_machine_trace_count(const struct mv_machine *machine, unsigned vcpu, uint64_t *ret_lost)
-{
-    (void)machine, (void)vcpu;
-    if (ret_lost)
-        *ret_lost = 0;
-    return 0;
-}
-
-size_t mv_machine_trace(const struct mv_machine *machine, unsigned vcpu, uint64_t first,
-                        struct mv_trace_record *ret_records, size_t most)
-{
-    (void)machine, (void)vcpu, (void)first, (void)ret_records, (void)most;
     return 0;
 }
 

@@ -224,28 +224,19 @@ static int init_vm(struct mv_machine *machine, const struct mv_config *config, s
 static int init_vcpus(struct mv_machine *machine, const struct mv_config *config,
                       struct mv_error *err)
 {
-    bool counter = config->trace_records && mv_counter_is_clock();
-
     machine->vcpu_host = (struct mv_vcpu_host){
         .kvm = &machine->kvm,
         .mem = &machine->mem,
         .ports = &machine->devices.ports,
         .mmio = &machine->devices.mmio,
         .pause = &machine->pause,
-        .hooks = machine->hooks,
-        .hook_count = config->hook_count,
+        .observers = {&mv_debug_observer, &mv_embed_observer},
         .cpus = machine->cpus,
         .halted = &machine->halted,
+        .machine = machine,
         .end = mv_machine_end,
-        .drive = mv_machine_drive,
-        .context = machine,
-        .how = &machine->end,
         .ended = &machine->ended,
-        .single_step = config->single_step,
-        .bare = config->bare,
     };
-    for (size_t i = 0; i < config->hook_count; i++)
-        machine->vcpu_host.hypercalls |= config->hooks[i].kind == MV_EXIT_HYPERCALL;
     machine->vcpus = calloc(machine->cpus, sizeof(*machine->vcpus));
     if (!machine->vcpus)
         return mv_fail(err, -ENOMEM, NULL, NULL, "no memory for %u vCPUs", machine->cpus);
@@ -257,13 +248,9 @@ static int init_vcpus(struct mv_machine *machine, const struct mv_config *config
             return mv_fail(err, error, "KVM_CREATE_VCPU",
                            error == -EMFILE ? "raise the limit of open files (ulimit -n)" : NULL,
                            "cannot create vCPU %u: %s", i, strerror(-error));
-        error = mv_recorder_init(&machine->vcpus[i].recorder, config->trace_records, counter);
-        if (error)
-            return mv_fail(err, error, "mmap", "keep fewer records",
-                           "no memory for a trace of %zu records", config->trace_records);
         error = mv_arch_init_vcpu(machine->arch, &machine->mem, &machine->vcpus[i], err);
-        if (!error && config->single_step)
-            error = mv_vcpu_single_step(&machine->vcpus[i], err);
+        if (!error)
+            error = mv_vcpu_attach_parts(&machine->vcpus[i], config, err);
         if (error)
             return error;
     }
@@ -367,7 +354,6 @@ int mv_machine_create(const struct mv_config *given, struct mv_machine **ret_mac
     machine->cpus = config->cpus;
     machine->mode = config->tables_only ? MV_RUN_NEVER : MV_RUN_NOT;
     mv_pause_init(&machine->pause, &machine->ended);
-    memcpy(machine->hooks, setup.hooks, sizeof(machine->hooks));
     machine->loop = (struct mv_loop){.epoll = -1, .wake = -1};
     machine->rescan.fd = machine->sleep_timer.fd = -1;
     machine->kvm = (struct mv_kvm){.dev = -1, .vm = -1};

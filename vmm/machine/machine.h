@@ -36,7 +36,6 @@ struct mv_machine {
     bool bare;
     _Atomic enum mv_run_mode mode;
     struct mv_pause pause;
-    struct mv_hook hooks[MV_HOOKS_MAX];
     atomic_uint halted;
 
     /* How it ended.  Whoever wins the exchange of `claimed` writes `end` and
@@ -58,16 +57,17 @@ struct mv_machine {
     struct mv_loop_source end_source; /* and this one is readable once it has ended */
 };
 
-/* Ends the machine; the first one counts.  context is the machine; error: of the host, a
- * negative errno value, or 0.  Any thread, and signal handlers. */
-void mv_machine_end(void *context, enum mv_end_reason reason, int code, int vcpu, int error);
+/* Ends the machine; the first one counts.  error: of the host, a negative errno value, or 0.  Any
+ * thread, and signal handlers. */
+void mv_machine_end(struct mv_machine *machine, enum mv_end_reason reason, int code, int vcpu,
+                    int error);
 
 /* Has each vCPU that waits look whether it still has to.  context is the machine.  Any thread, also
  * under a device's lock. */
 void mv_machine_wake(void *context);
 
 /* From now on it runs in its callers' threads: 0, -EALREADY, or why the loop did not start. */
-int mv_machine_drive(void *context);
+int mv_machine_drive(struct mv_machine *machine);
 
 /* Stops what still runs, before it is destroyed. */
 void mv_machine_quit(struct mv_machine *machine);

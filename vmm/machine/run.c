@@ -14,10 +14,9 @@
 #define SLEEP_LOOK_SECONDS 2   /* between two looks whether the guest sleeps for ever */
 #define STOPPED_FLUSH_MS   100 /* how long a stopped machine may try to deliver its output */
 
-void mv_machine_end(void *context, enum mv_end_reason reason, int code, int vcpu, int error)
+void mv_machine_end(struct mv_machine *machine, enum mv_end_reason reason, int code, int vcpu,
+                    int error)
 {
-    struct mv_machine *machine = context;
-
     if (!atomic_exchange(&machine->claimed, true)) {
         machine->end = (struct mv_end){.reason = reason, .code = code, .vcpu = vcpu};
         machine->error = error;
@@ -168,9 +167,8 @@ static int start_loop(struct mv_machine *machine)
 }
 
 /* Several vCPUs may come for the first time at once. */
-int mv_machine_drive(void *context)
+int mv_machine_drive(struct mv_machine *machine)
 {
-    struct mv_machine *machine = context;
     int error = 0;
 
     if (atomic_load(&machine->mode) == MV_RUN_DRIVEN)
@@ -178,10 +176,8 @@ int mv_machine_drive(void *context)
     pthread_mutex_lock(&machine->pause.lock);
     if (atomic_load(&machine->mode) != MV_RUN_DRIVEN) {
         error = atomic_load(&machine->mode) == MV_RUN_NOT ? start_loop(machine) : -EALREADY;
-        if (!error) {
-            machine->vcpu_host.hypercalls = true; /* the caller sees to them */
+        if (!error)
             atomic_store(&machine->mode, MV_RUN_DRIVEN);
-        }
     }
     pthread_mutex_unlock(&machine->pause.lock);
     return error;
@@ -203,6 +199,7 @@ static void flush_devices(struct mv_machine *machine)
 
 static int explain_host_failure(const struct mv_machine *machine, struct mv_error *err)
 {
+    const struct mv_observer *debug = machine->vcpu_host.observers[MV_OBSERVER_DEBUG];
     int error = machine->error;
     MV_CLEANUP_FREE char *broken = NULL;
 
@@ -211,8 +208,8 @@ static int explain_host_failure(const struct mv_machine *machine, struct mv_erro
                        "is the host out of memory, or was a file that is mapped as guest memory "
                        "truncated?",
                        "guest memory went away under vCPU %d", machine->end.vcpu);
-    if (error == -EINVAL)
-        broken = mv_vcpu_explain(&machine->vcpus[machine->end.vcpu]);
+    if (error == -EINVAL && debug->explain)
+        broken = debug->explain(&machine->vcpus[machine->end.vcpu]);
     if (broken)
         broken[strcspn(broken, "\n")] = '\0'; /* a hint is one line */
     return mv_fail(err, error, "KVM_RUN",

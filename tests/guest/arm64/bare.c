@@ -87,6 +87,7 @@ static void exits_one_at_a_time(enum mv_mode mode)
     CHECK(exit.access.size == 1 && exit.access.value == 42);
     CHECK(mv_vcpu_run(vcpu, MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
     CHECK(!exit.access.write && exit.access.value == 0xff);
+    CHECK(mv_vcpu_get_registers(vcpu, NULL, 0) > 60); /* leaves the choice */
     exit.access.value = 77;
     CHECK(mv_vcpu_run(vcpu, MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
     CHECK(exit.access.address == 0x03000002 && exit.access.value == 77);

@@ -94,6 +94,42 @@ static void exits_one_at_a_time(enum mv_mode mode)
     mv_machine_destroy(machine);
 }
 
+/* mov cx, 3; mov si, 0x7c0c; mov dx, 0x10; rep outsb; hlt; "abc", in real mode */
+#define OUTSB 0xb9, 3, 0, 0xbe, 0x0c, 0x7c, 0xba, 0x10, 0, 0xf3, 0x6e, 0xf4, 'a', 'b', 'c'
+
+/* Nothing is lost by it: not the choice of what a read gets, nor the rest of a string. */
+static void all_registers_are_read_at_any_exit(void)
+{
+    struct mv_config configs[] = {
+        {.flat = FLAT(MV_MODE_16, SPEAK)},
+        {.flat = &(struct mv_flat){.size = sizeof(struct mv_flat),
+                                   .mode = MV_MODE_16,
+                                   .address = 0x7c00,
+                                   .code = BYTES(OUTSB),
+                                   .bytes = sizeof(BYTES(OUTSB))}},
+    };
+    static const char *const told[] = {"*M", "abc"};
+
+    for (int i = 0; i < 2; i++) {
+        struct mv_machine *machine = create(configs[i]);
+        struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
+        struct mv_exit exit = {.size = sizeof(exit)};
+        char writes[8] = "";
+        unsigned count = 0;
+
+        do {
+            CHECK(mv_vcpu_run(vcpu, MV_UNTIL_EXIT, MV_FOREVER, &exit) == 0);
+            CHECK(mv_vcpu_get_registers(vcpu, NULL, 0) > 60);
+            if (exit.kind == MV_EXIT_PORT && exit.access.write)
+                writes[count++ % sizeof(writes)] = (char)exit.access.value;
+            else
+                exit.access.value = 'M';
+        } while (exit.kind == MV_EXIT_PORT);
+        CHECK(exit.kind == MV_EXIT_HALT && strcmp(writes, told[i]) == 0);
+        mv_machine_destroy(machine);
+    }
+}
+
 static void halts_in_a_thread(void)
 {
     struct mv_config config = {.flat = FLAT(MV_MODE_64, SPEAK), .cpus = 2};
@@ -1218,6 +1254,7 @@ int main(void)
     exits_one_at_a_time(MV_MODE_16);
     exits_one_at_a_time(MV_MODE_32);
     exits_one_at_a_time(MV_MODE_64);
+    all_registers_are_read_at_any_exit();
     halts_in_a_thread();
     hooks_serve();
     hypercalls_nobody_wants();

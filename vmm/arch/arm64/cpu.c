@@ -114,9 +114,23 @@ int mv_arch_init_vcpu(struct mv_arch *arch, struct mv_mem *mem, struct mv_vcpu *
     return 0;
 }
 
-void mv_arch_synced_regs(const struct kvm_run *run, struct mv_synced *ret_synced, uint64_t *ret_pc)
+uint64_t mv_arch_pc(const struct kvm_run *run)
 {
-    (void)run, (void)ret_synced, (void)ret_pc;
+    (void)run;
+    return 0;
+}
+
+/* What the guest asked of PSCI, which KVM plays. */
+enum mv_end_reason mv_arch_exit(const struct kvm_run *run)
+{
+    if (run->exit_reason != KVM_EXIT_SYSTEM_EVENT)
+        return MV_END_INTERNAL_ERROR;
+    switch (run->system_event.type) {
+    case KVM_SYSTEM_EVENT_SHUTDOWN: return MV_END_POWER_OFF;
+    case KVM_SYSTEM_EVENT_RESET: return MV_END_REBOOT;
+    case KVM_SYSTEM_EVENT_CRASH: return MV_END_PANIC;
+    default: return MV_END_INTERNAL_ERROR;
+    }
 }
 
 /* Nothing in the architecture, nor in KVM, tells a guest. */

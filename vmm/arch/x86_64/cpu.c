@@ -135,8 +135,7 @@ static int set_sregs(const struct mv_arch *arch, struct mv_mem *mem, struct mv_v
         if (error)
             return error;
     }
-    vcpu->last.sregs = sregs; /* what is known before the first exit */
-    vcpu->last.have_sregs = true;
+    vcpu->run->s.regs.sregs = sregs; /* where they are looked for after an exit */
     return MV_KVM_CALL(kvm, vcpu->fd, KVM_SET_SREGS, &sregs);
 }
 
@@ -161,8 +160,7 @@ static int set_regs(const struct mv_arch *arch, struct mv_vcpu *vcpu)
         break;
     default: regs.rsi = arch->entry.data; break;
     }
-    vcpu->last.regs = regs;
-    vcpu->last.have_regs = true;
+    vcpu->run->s.regs.regs = regs;
     return MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_REGS, &regs);
 }
 
@@ -213,23 +211,18 @@ int mv_arch_init_vcpu(struct mv_arch *arch, struct mv_mem *mem, struct mv_vcpu *
         return mv_fail(err, error, call, NULL, "KVM refuses the state of vCPU %u (%s): %s",
                        vcpu->index, call, strerror(-error));
     if (arch->have_sync_regs)
-        vcpu->run->kvm_valid_regs =
-            KVM_SYNC_X86_REGS | (vcpu->host->single_step ? KVM_SYNC_X86_SREGS : 0);
+        vcpu->run->kvm_valid_regs = KVM_SYNC_X86_REGS;
     return 0;
 }
 
-void mv_arch_synced_regs(const struct kvm_run *run, struct mv_synced *ret_synced, uint64_t *ret_pc)
+uint64_t mv_arch_pc(const struct kvm_run *run)
 {
-    if (!(run->kvm_valid_regs & KVM_SYNC_X86_REGS))
-        return;
-    *ret_pc = run->s.regs.regs.rip;
-    if (!ret_synced)
-        return;
-    ret_synced->regs = run->s.regs.regs;
-    ret_synced->have_regs = true;
-    ret_synced->have_sregs = run->kvm_valid_regs & KVM_SYNC_X86_SREGS;
-    if (ret_synced->have_sregs)
-        ret_synced->sregs = run->s.regs.sregs;
+    return run->kvm_valid_regs & KVM_SYNC_X86_REGS ? run->s.regs.regs.rip : 0;
+}
+
+enum mv_end_reason mv_arch_exit(const struct kvm_run *run)
+{
+    return run->exit_reason == KVM_EXIT_SHUTDOWN ? MV_END_TRIPLE_FAULT : MV_END_INTERNAL_ERROR;
 }
 
 /* kvm-clock's flag PVCLOCK_GUEST_STOPPED (api.rst, 4.70 KVM_KVMCLOCK_CTRL).  A guest that does not

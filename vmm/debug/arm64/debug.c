@@ -107,7 +107,8 @@ static uint64_t watched(const struct mv_debug *debug, uint64_t far)
     return far;
 }
 
-void mv_arch_debug_stop(struct mv_vcpu *vcpu, struct mv_debug_stop *ret_stop)
+void mv_arch_debug_stop(struct mv_vcpu *vcpu, const struct mv_debug *asked,
+                        struct mv_debug_stop *ret_stop)
 {
     const struct kvm_debug_exit_arch *exit = &vcpu->run->debug.arch;
 
@@ -119,7 +120,7 @@ void mv_arch_debug_stop(struct mv_vcpu *vcpu, struct mv_debug_stop *ret_stop)
     case EC_BRK: ret_stop->reason = MV_DEBUG_SOFTWARE; break;
     case EC_WATCHPOINT:
         ret_stop->reason = MV_DEBUG_WATCHPOINT;
-        ret_stop->address = watched(&vcpu->debug, exit->far);
+        ret_stop->address = watched(asked, exit->far);
         break;
     default: break;
     }

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/vcpu.h"
 #include "debug/arch_debug.h"
+#include "debug/debug.h"
 
 #define CORE(member) (KVM_REG_ARM_CORE | offsetof(struct kvm_regs, member) / sizeof(uint32_t))
 #define VREG(n)      (KVM_REG_ARM_CORE | (offsetof(struct kvm_regs, fp_regs.vregs) / 4 + 4 * (n)))
@@ -118,14 +118,6 @@
 static const struct mv_register registers[] = {REGISTERS(REGISTER)};
 static const uint64_t ids[] = {REGISTERS(ID)};
 
-const char *const mv_arch_call_registers[MV_CALL_REGISTERS] = {"x0", "x1", "x2", "x3", "x0"};
-
-bool mv_arch_is_hypercall(const struct mv_exit *exit)
-{
-    return exit->kind == MV_EXIT_MMIO && exit->access.write &&
-           exit->access.address == MV_HYPERCALL_ADDRESS && exit->access.size == 4;
-}
-
 const struct mv_register *mv_arch_registers(size_t *ret_count)
 {
     *ret_count = MV_COUNT(registers);
@@ -190,7 +182,7 @@ int mv_arch_get_register(const struct mv_vcpu *vcpu, size_t number, void *ret_by
 int mv_arch_set_registers(struct mv_vcpu *vcpu, const struct mv_register_bits *values, size_t count,
                           size_t *ret_failed)
 {
-    vcpu->refused.have_pstate = false;
+    mv_debugger(vcpu)->refused.have_pstate = false;
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; i < count; i++) {
             uint64_t bits[2] = {values[i].bits[0], values[i].bits[1]};
@@ -200,7 +192,8 @@ int mv_arch_set_registers(struct mv_vcpu *vcpu, const struct mv_register_bits *v
             if (is_pstate != (pass == 0))
                 continue;
             if (is_pstate)
-                vcpu->refused = (struct mv_synced){.have_pstate = true, .pstate = bits[0]};
+                mv_debugger(vcpu)->refused =
+                    (struct mv_synced){.have_pstate = true, .pstate = bits[0]};
             error = access_number(vcpu, true, values[i].number, bits);
             if (error) {
                 *ret_failed = i;
@@ -213,4 +206,15 @@ int mv_arch_set_registers(struct mv_vcpu *vcpu, const struct mv_register_bits *v
 bool mv_arch_is_kept(const struct mv_register_bits *wanted, const struct mv_register_bits *now)
 {
     return wanted->bits[0] == now->bits[0] && wanted->bits[1] == now->bits[1];
+}
+
+/* There are none. */
+void mv_arch_keep_regs(const struct kvm_run *run, struct mv_synced *kept)
+{
+    (void)run, (void)kept;
+}
+
+void mv_arch_show_all_regs(struct kvm_run *run)
+{
+    (void)run;
 }

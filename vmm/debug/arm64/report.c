@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/vcpu.h"
+#include "debug/debug.h"
 #include "explain.h"
 
 #define CODE_WORDS 4
@@ -156,8 +156,8 @@ int mv_arch_explain_state(const struct mv_vcpu *vcpu, FILE *to)
 {
     struct mv_arm64_state state = get_state(vcpu, vcpu->host->mem);
 
-    if (vcpu->refused.have_pstate)
-        state.pstate = vcpu->refused.pstate;
+    if (mv_debugger(vcpu)->refused.have_pstate)
+        state.pstate = mv_debugger(vcpu)->refused.pstate;
     return (int)mv_arm64_explain_state(&state, to);
 }
 

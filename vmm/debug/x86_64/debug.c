@@ -89,23 +89,23 @@ uint64_t mv_arch_behind_halt(struct mv_vcpu *vcpu)
 }
 
 /* DR6 says which of the four it was, DR7 what they are. */
-void mv_arch_debug_stop(struct mv_vcpu *vcpu, struct mv_debug_stop *ret_stop)
+void mv_arch_debug_stop(struct mv_vcpu *vcpu, const struct mv_debug *asked,
+                        struct mv_debug_stop *ret_stop)
 {
     const struct kvm_debug_exit_arch *exit = &vcpu->run->debug.arch;
     unsigned hit = exit->dr6 & 0xf, number = hit ? (unsigned)__builtin_ctz(hit) : 0;
 
     *ret_stop = (struct mv_debug_stop){.reason = MV_DEBUG_STEP, .address = exit->pc};
-    if (vcpu->debug.step) /* KVM steps by RFLAGS.TF, which popf and iret take away: set it anew */
-        mv_arch_set_debug(vcpu, &vcpu->debug);
+    if (asked->step) /* KVM steps by RFLAGS.TF, which popf and iret take away: set it anew */
+        mv_arch_set_debug(vcpu, asked);
     if (exit->exception == EXCEPTION_BP) {
         ret_stop->reason = MV_DEBUG_SOFTWARE;
-    } else if (hit && !(exit->dr6 & DR6_STEP && vcpu->debug.step)) {
-        bool executes =
-            number < vcpu->debug.count && vcpu->debug.points[number].access == MV_BREAK_EXECUTE;
+    } else if (hit && !(exit->dr6 & DR6_STEP && asked->step)) {
+        bool executes = number < asked->count && asked->points[number].access == MV_BREAK_EXECUTE;
 
         ret_stop->reason = executes ? MV_DEBUG_BREAKPOINT : MV_DEBUG_WATCHPOINT;
-        if (!executes && number < vcpu->debug.count)
-            ret_stop->address = vcpu->debug.points[number].address;
+        if (!executes && number < asked->count)
+            ret_stop->address = asked->points[number].address;
     }
 }
 

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/vcpu.h"
 #include "debug/arch_debug.h"
+#include "debug/debug.h"
 
 /* Where KVM keeps a register. */
 enum source { SREGS, ATTRIBUTES, REGS, XSAVE, DEBUGREGS, MSRS };
@@ -166,14 +166,6 @@ struct state {
 static const struct mv_register registers[] = {REGISTERS(REGISTER)};
 static const struct place places[] = {REGISTERS(PLACE)};
 
-const char *const mv_arch_call_registers[MV_CALL_REGISTERS] = {"rdi", "rsi", "rdx", "rcx", "rax"};
-
-bool mv_arch_is_hypercall(const struct mv_exit *exit)
-{
-    return exit->kind == MV_EXIT_PORT && exit->access.write &&
-           exit->access.address == MV_HYPERCALL_PORT && exit->access.size == 4;
-}
-
 const struct mv_register *mv_arch_registers(size_t *ret_count)
 {
     *ret_count = MV_COUNT(registers);
@@ -317,11 +309,11 @@ static int set_source(struct mv_vcpu *vcpu, enum source source,
         put(&state, values[last = i].number, values[i].bits);
     }
     if (source == SREGS && have) {
-        vcpu->refused.sregs = state.sregs;
-        vcpu->refused.have_sregs = true;
+        mv_debugger(vcpu)->refused.sregs = state.sregs;
+        mv_debugger(vcpu)->refused.have_sregs = true;
     } else if (source == REGS && have) {
-        vcpu->refused.regs = state.regs;
-        vcpu->refused.have_regs = true;
+        mv_debugger(vcpu)->refused.regs = state.regs;
+        mv_debugger(vcpu)->refused.have_regs = true;
     }
     error = have ? transfer(vcpu, source, true, &state) : 0;
     if (error && have == 1)
@@ -336,7 +328,7 @@ int mv_arch_set_registers(struct mv_vcpu *vcpu, const struct mv_register_bits *v
     static const enum source sources[] = {SREGS, REGS, XSAVE, DEBUGREGS};
     int error = 0;
 
-    vcpu->refused = (struct mv_synced){0};
+    mv_debugger(vcpu)->refused = (struct mv_synced){0};
     for (unsigned i = 0; !error && i < MV_COUNT(sources); i++)
         error = set_source(vcpu, sources[i], values, count, ret_failed);
     for (size_t i = 0; !error && i < count; i++) {
@@ -371,4 +363,23 @@ bool mv_arch_is_kept(const struct mv_register_bits *wanted, const struct mv_regi
         ignored =
             wanted->bits[0] & ATTRIBUTE_PRESENT ? ATTRIBUTES_DERIVED : ~(uint64_t)ATTRIBUTE_PRESENT;
     return !((wanted->bits[0] ^ now->bits[0]) & ~ignored) && wanted->bits[1] == now->bits[1];
+}
+
+/* Those to start with are there until KVM has put others (arch/x86_64/cpu.c). */
+void mv_arch_keep_regs(const struct kvm_run *run, struct mv_synced *kept)
+{
+    const struct kvm_sync_regs *shown = &run->s.regs;
+    bool is_first = run->exit_reason == KVM_EXIT_UNKNOWN;
+
+    kept->regs = shown->regs;
+    kept->have_regs = shown->regs.rflags; /* bit 1 is always set */
+    kept->have_sregs = shown->sregs.cr0 && (is_first || run->kvm_valid_regs & KVM_SYNC_X86_SREGS);
+    if (kept->have_sregs)
+        kept->sregs = shown->sregs;
+}
+
+void mv_arch_show_all_regs(struct kvm_run *run)
+{
+    if (run->kvm_valid_regs)
+        run->kvm_valid_regs |= KVM_SYNC_X86_SREGS;
 }

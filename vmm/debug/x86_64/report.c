@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/vcpu.h"
+#include "debug/debug.h"
 #include "explain.h"
 
 #define CODE_BYTES  16
@@ -102,7 +102,10 @@ static void report_code(const struct mv_vcpu *vcpu, const struct mv_mem *mem, ui
  */
 static void report_before_reset(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FILE *to)
 {
-    struct mv_synced last = vcpu->last;
+    const struct mv_debugger *debugger = mv_debugger(vcpu);
+    struct mv_record records[MV_RECORDS_LAST];
+    bool is_first = mv_recorder_last(&debugger->recorder, records) <= 1;
+    struct mv_synced last = debugger->last;
 
     fprintf(to, "this host's KVM (AMD) has reset the vCPU's registers; ");
     if (!last.have_regs) {
@@ -110,9 +113,9 @@ static void report_before_reset(const struct mv_vcpu *vcpu, const struct mv_mem 
         return;
     }
     fprintf(to, "these are from %s:\n",
-            vcpu->exits <= 1 && !vcpu->host->single_step ? "its entry, since it had no exit before"
-                                                         : "its last exit before that");
-    if (!vcpu->host->single_step)
+            is_first && !debugger->single_step ? "its entry, since it had no exit before"
+                                               : "its last exit before that");
+    if (!debugger->single_step)
         fprintf(to, "  hint: single steps tell more (minivmm explain takes them; single_step)\n");
     report_regs(&last.regs, to);
     if (!last.have_sregs)
@@ -193,10 +196,10 @@ int mv_arch_explain_state(const struct mv_vcpu *vcpu, FILE *to)
 
     if (error)
         return error;
-    if (vcpu->refused.have_regs)
-        state.regs = vcpu->refused.regs;
-    if (vcpu->refused.have_sregs)
-        state.sregs = vcpu->refused.sregs;
+    if (mv_debugger(vcpu)->refused.have_regs)
+        state.regs = mv_debugger(vcpu)->refused.regs;
+    if (mv_debugger(vcpu)->refused.have_sregs)
+        state.sregs = mv_debugger(vcpu)->refused.sregs;
     return (int)mv_x86_explain_state(&state, to);
 }
 
@@ -247,10 +250,12 @@ int mv_arch_explain_end(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FI
         return 0;
     }
     if (was_reset(vcpu, &state)) {
-        if (!vcpu->host->single_step || !vcpu->last.have_regs || !vcpu->last.have_sregs)
+        const struct mv_debugger *debugger = mv_debugger(vcpu);
+
+        if (!debugger->single_step || !debugger->last.have_regs || !debugger->last.have_sregs)
             return -ENODATA; /* those of the last exit may be from long before */
-        state.regs = vcpu->last.regs;
-        state.sregs = vcpu->last.sregs;
+        state.regs = debugger->last.regs;
+        state.sregs = debugger->last.sregs;
     }
     mv_x86_explain_crash(&state, mem, to);
     return 0;

@@ -2,7 +2,7 @@
 /*
  * A vCPU in its caller's thread: see minivmm/vcpu.h.
  *
- * Whoever wants it back kicks it by a signal (vcpu.c), which is blocked in the thread but
+ * Whoever wants it back kicks it by a signal (core/vcpu.c), which is blocked in the thread but
  * for KVM_RUN; so is the timer's, which is the same.  What comes too late is taken back
  * before the caller has its own mask again.
  *
@@ -11,10 +11,12 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/syscall.h>
 
-#include "core/vcpu.h"
-#include "debug/arch_debug.h"
+#include "debug/step.h"
+#include "embed.h"
+#include "machine/machine.h"
 
 #ifndef sigev_notify_thread_id /* glibc has no name for it */
 #define sigev_notify_thread_id _sigev_un._tid
@@ -49,16 +51,18 @@ static int start_timer(struct drive *drive)
 static int begin(struct drive *drive)
 {
     struct mv_vcpu *vcpu = drive->vcpu;
+    struct mv_embedded *embedded = mv_embedded(vcpu);
     sigset_t outer;
     int error;
 
-    if (atomic_exchange(&vcpu->driven, true))
+    if (atomic_exchange(&embedded->driven, true))
         return -EBUSY;
-    error = vcpu->host->drive(vcpu->host->context);
+    error = mv_machine_drive(vcpu->host->machine);
     if (error) {
-        atomic_store(&vcpu->driven, false);
+        atomic_store(&embedded->driven, false);
         return error;
     }
+    embedded->hypercalls = true; /* the caller sees to them */
     mv_outer_signals(&outer);
     pthread_sigmask(SIG_BLOCK, &outer, &drive->mask);
     mv_vcpu_attach(vcpu);
@@ -74,33 +78,25 @@ static void finish(struct drive *drive)
         timer_delete(drive->timer);
     mv_vcpu_detach(vcpu);
     mv_vcpu_calm(vcpu);
-    atomic_store(&vcpu->driven, false);
+    atomic_store(&mv_embedded(vcpu)->driven, false);
     pthread_sigmask(SIG_SETMASK, &drive->mask, NULL);
-}
-
-/* Whether the guest gets a value from the caller. */
-static bool reads(const struct mv_exit *exit)
-{
-    return (exit->kind == MV_EXIT_PORT || exit->kind == MV_EXIT_MMIO) && !exit->access.write;
 }
 
 /* What the caller answered to the last exit; once, and inside (pause.h). */
 static int take_answer(struct mv_vcpu *vcpu)
 {
-    struct mv_exit *exit = &vcpu->answer;
-    bool owed = vcpu->owed;
+    struct mv_embedded *embedded = mv_embedded(vcpu);
+    const struct mv_exit *exit = &embedded->answer;
+    int error;
 
-    vcpu->owed = false;
-    if (owed)
-        mv_recorder_answer(&vcpu->recorder, reads(exit) ? &exit->access : NULL);
-    else
-        mv_recorder_rest(&vcpu->recorder);
-    if (!owed || exit->handled)
+    if (embedded->told != MV_TOLD_BACK)
         return 0;
+    embedded->told = MV_TOLD_NOTHING;
     mv_vcpu_answer(vcpu, exit);
-    if (exit->kind != MV_EXIT_HYPERCALL)
+    if (exit->handled || exit->kind != MV_EXIT_HYPERCALL)
         return 0;
-    return mv_vcpu_set(vcpu, mv_arch_call_registers[MV_CALL_RESULT], exit->hypercall.result);
+    error = mv_vcpu_complete_io(vcpu);
+    return error ? error : mv_hypercall_return(vcpu, exit->hypercall.result);
 }
 
 static bool tells(const struct drive *drive, const struct mv_exit *exit)
@@ -132,6 +128,17 @@ static int come_out(const struct drive *drive, struct mv_exit *exit)
     return vcpu->inside && mv_pause_asked(vcpu->host->pause) ? mv_vcpu_complete_io(vcpu) : 0;
 }
 
+/* Whether a signal is pending that ends KVM_RUN, the kick aside. */
+static bool is_signalled(const struct mv_vcpu *vcpu)
+{
+    sigset_t pending;
+    uint64_t signals;
+
+    sigpending(&pending);
+    memcpy(&signals, &pending, sizeof(signals));
+    return signals & ~vcpu->mask & ~(1ull << (mv_vcpu_kick_signal() - 1));
+}
+
 /* Until the vCPU is inside (pause.h), or even may enter the guest.  0, -EINTR, or an error. */
 static int wait_for(struct drive *drive, bool guest)
 {
@@ -146,7 +153,7 @@ static int wait_for(struct drive *drive, bool guest)
             return -EINTR;
         error = mv_vcpu_wait(vcpu);
         mv_vcpu_calm(vcpu); /* the timer's kick, too */
-        if (error == -EINTR && !is_late(drive) && !mv_vcpu_is_signalled(vcpu))
+        if (error == -EINTR && !is_late(drive) && !is_signalled(vcpu))
             error = 0;
     }
     return error;
@@ -160,9 +167,12 @@ static int go(struct drive *drive, struct mv_exit *exit)
 
     while (!error) {
         while (mv_vcpu_next(vcpu, exit)) {
-            vcpu->told = tells(drive, exit);
-            if (vcpu->told)
-                return 0;
+            if (!tells(drive, exit))
+                continue;
+            mv_embedded(vcpu)->told = MV_TOLD_CALLER;
+            if (!exit->handled)
+                mv_vcpu_tell(vcpu);
+            return 0;
         }
         if (atomic_load(vcpu->host->ended))
             return -EINTR;
@@ -187,19 +197,11 @@ static int run(struct drive *drive, struct mv_exit *exit)
     return error == -EINTR ? come_out(drive, exit) : error;
 }
 
-static int step(struct mv_vcpu *vcpu, bool on)
-{
-    struct mv_debug debug = vcpu->debug;
-
-    debug.step |= on;
-    vcpu->stepping = on;
-    return mv_arch_set_debug(vcpu, &debug);
-}
-
 int mv_vcpu_run(struct mv_vcpu *vcpu, enum mv_until until, int64_t timeout,
                 struct mv_exit *ret_exit)
 {
     struct drive drive = {.vcpu = vcpu, .until = until, .deadline = UINT64_MAX};
+    struct mv_embedded *embedded;
     struct mv_exit exit;
     int error;
 
@@ -210,20 +212,20 @@ int mv_vcpu_run(struct mv_vcpu *vcpu, enum mv_until until, int64_t timeout,
     error = begin(&drive);
     if (error)
         return error;
-    if (vcpu->told) {
-        vcpu->answer = exit;
-        vcpu->owed = true;
+    embedded = mv_embedded(vcpu);
+    if (embedded->told == MV_TOLD_CALLER) {
+        embedded->answer = exit;
+        embedded->told = MV_TOLD_BACK;
     }
-    vcpu->told = false;
     error = mv_vcpu_set_mask(vcpu, &drive.mask);
     if (!error && until == MV_UNTIL_STEP)
-        error = step(vcpu, true);
+        error = mv_vcpu_step(vcpu, true);
     if (!error)
         error = run(&drive, &exit);
     if (until == MV_UNTIL_STEP && !atomic_load(vcpu->host->ended))
-        step(vcpu, false);
+        mv_vcpu_step(vcpu, false);
     if (!error && exit.kind == MV_EXIT_END)
-        exit.end = *vcpu->host->how;
+        exit.end = vcpu->host->machine->end;
     if (!error)
         mv_give(&exit, sizeof(exit), ret_exit);
     finish(&drive);

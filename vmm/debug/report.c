@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* What is told of a machine that does not run: its report, how it came to its end, its trace. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "arch_debug.h"
+#include "debug.h"
+#include "machine/machine.h"
+
+static void report_exits(const struct mv_vcpu *vcpu, FILE *to)
+{
+    struct mv_record records[MV_RECORDS_LAST];
+
+    fprintf(to, "last exits (oldest first):\n");
+    for (unsigned i = mv_recorder_last(&mv_debugger(vcpu)->recorder, records); i-- > 0;) {
+        const struct mv_trace_record *exit = &records[i].exit;
+
+        fprintf(to, "  %-14s", mv_exit_name(exit->reason));
+        if (records[i].pc)
+            fprintf(to, " at %#llx", (unsigned long long)records[i].pc);
+        if (exit->size)
+            fprintf(to, ": %s %u bytes %#llx, value %#llx", exit->write ? "write" : "read",
+                    exit->size, (unsigned long long)exit->address, (unsigned long long)exit->value);
+        if (records[i].repeats)
+            fprintf(to, ", and %llu times more", (unsigned long long)records[i].repeats);
+        fputc('\n', to);
+    }
+}
+
+char *mv_machine_report(const struct mv_machine *machine)
+{
+    unsigned index = machine->end.vcpu >= 0 ? (unsigned)machine->end.vcpu : 0;
+    MV_BORROWED vcpu = index < machine->created ? mv_vcpu_borrow(&machine->vcpus[index]) : NULL;
+    char *text = NULL;
+    size_t size;
+    FILE *to = vcpu ? open_memstream(&text, &size) : NULL;
+
+    if (!to)
+        return NULL;
+    mv_arch_report(vcpu, &machine->mem, to);
+    report_exits(vcpu, to);
+    fclose(to);
+    return text;
+}
+
+int mv_machine_explain(const struct mv_machine *machine, char **ret_text)
+{
+    unsigned index = machine->end.vcpu >= 0 ? (unsigned)machine->end.vcpu : 0;
+    MV_BORROWED vcpu = index < machine->created ? mv_vcpu_borrow(&machine->vcpus[index]) : NULL;
+    char *text = NULL;
+    size_t size;
+    FILE *to;
+    int error;
+
+    if (!vcpu)
+        return index < machine->created ? -EBUSY : -EINVAL;
+    to = open_memstream(&text, &size);
+    if (!to)
+        return -ENOMEM;
+    error = mv_arch_explain_end(vcpu, &machine->mem, to);
+    if (fclose(to) != 0)
+        error = -ENOMEM;
+    if (error)
+        free(text);
+    else
+        *ret_text = text;
+    return error;
+}
+
+/* ---- the trace ---- */
+
+/* Of a vCPU that is there and traced; or NULL. */
+static struct mv_recorder *find_recorder(const struct mv_machine *machine, unsigned vcpu)
+{
+    struct mv_debugger *debugger =
+        vcpu < machine->created ? mv_debugger(&machine->vcpus[vcpu]) : NULL;
+
+    return debugger && debugger->recorder.traced ? &debugger->recorder : NULL;
+}
+
+uint64_t mv_machine_trace_count(const struct mv_machine *machine, unsigned vcpu, uint64_t *ret_lost)
+{
+    const struct mv_recorder *recorder = find_recorder(machine, vcpu);
+    uint64_t kept = recorder ? mv_min(recorder->count, recorder->mask + 1) : 0;
+
+    if (ret_lost)
+        *ret_lost = recorder ? recorder->count - kept : 0;
+    return kept;
+}
+
+size_t mv_machine_trace(const struct mv_machine *machine, unsigned vcpu, uint64_t first,
+                        struct mv_trace_record *ret_records, size_t most)
+{
+    struct mv_recorder *recorder = find_recorder(machine, vcpu);
+    uint64_t lost, kept = mv_machine_trace_count(machine, vcpu, &lost);
+    size_t count = first < kept ? (size_t)mv_min(kept - first, most) : 0;
+
+    if (count)
+        mv_recorder_read(recorder, lost + first, ret_records, count);
+    return count;
+}
