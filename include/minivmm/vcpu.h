@@ -11,7 +11,8 @@
  * calls of mv_vcpu_run, and after the end.  One thread at a time for each vCPU: while another
  * one runs it or looks inside, the answer is -EBUSY, where a function returns a string NULL.
  *
- * Functions that can fail return 0 or a negative errno value.
+ * Functions that can fail return 0 or a negative errno value.  -ENOSYS: the library was built
+ * without what they need, debug or embed; then a string is NULL, and there are no registers.
  */
 #ifndef MINIVMM_VCPU_H
 #define MINIVMM_VCPU_H
