@@ -21,28 +21,15 @@ struct kept {
     char name[16], compatible[48], node[32], hid[9], acpi_name[5];
 };
 
-/* A copy, in such a buffer; false: it is too long. */
-static bool keep(char *to, size_t size, const char **word)
-{
-    size_t length;
+#define FITS(desc, word) (!(desc)->word || strlen((desc)->word) < sizeof(((struct kept *)0)->word))
 
+/* A copy, in a buffer in which it fits. */
+static void keep(char *to, const char **word)
+{
     if (!*word)
-        return true;
-    length = strlen(*word);
-    if (length >= size)
-        return false;
-    memcpy(to, *word, length + 1);
+        return;
+    memcpy(to, *word, strlen(*word) + 1);
     *word = to;
-    return true;
-}
-
-static bool keep_words(struct kept *kept, struct mv_device_desc *desc)
-{
-    return keep(kept->name, sizeof(kept->name), &desc->name) &&
-           keep(kept->compatible, sizeof(kept->compatible), &desc->compatible) &&
-           keep(kept->node, sizeof(kept->node), &desc->node) &&
-           keep(kept->hid, sizeof(kept->hid), &desc->hid) &&
-           keep(kept->acpi_name, sizeof(kept->acpi_name), &desc->acpi_name);
 }
 
 static int check_device(const struct mv_custom_device *custom, size_t index, struct mv_error *err)
@@ -61,6 +48,11 @@ static int check_device(const struct mv_custom_device *custom, size_t index, str
         return mv_fail(err, -EINVAL, NULL,
                        "compatible needs node; hid needs acpi_name, of four characters",
                        "the description of the device %s is incomplete", desc->name);
+    if (!FITS(desc, name) || !FITS(desc, compatible) || !FITS(desc, node) || !FITS(desc, hid) ||
+        !FITS(desc, acpi_name))
+        return mv_fail(err, -EINVAL, NULL,
+                       "at most: name 15 characters, compatible 47, node 31, hid 8, acpi_name 4",
+                       "a string in the description of the device %s is too long", desc->name);
     return 0;
 }
 
@@ -191,33 +183,33 @@ static bool has_name(const struct mv_devices *devices, const char *name)
 static int add_device(struct mv_devices *devices, const struct mv_device_env *env,
                       const struct mv_custom_device *custom, size_t count, struct mv_error *err)
 {
-    MV_CLEANUP_FREE struct kept *kept = malloc(sizeof(*kept));
     struct mv_device_desc desc = *custom->desc;
     struct mv_device *device;
+    struct kept *kept;
     int error;
 
-    if (!kept)
-        return mv_devices_cannot_create(desc.name, -ENOMEM, err);
     if (has_name(devices, desc.name))
         return mv_fail(err, -EEXIST, NULL, "choose another name",
                        "a device named %s already exists", desc.name);
-    if (!keep_words(kept, &desc))
-        return mv_fail(err, -EINVAL, NULL,
-                       "at most: name 15 characters, compatible 47, node 31, hid 8, acpi_name 4",
-                       "a string in the description of the device %s is too long",
-                       custom->desc->name);
     error = place(env->mem, mv_devices_bus(devices, &desc), &desc, err);
     if (!error)
         error = place_irq(devices, env, custom + 1, count - 1, &desc, err);
     if (error)
         return error;
-    device = mv_devices_next(devices, &desc);
+    kept = malloc(sizeof(*kept));
+    if (!kept)
+        return mv_devices_cannot_create(desc.name, -ENOMEM, err);
     kept->ops = *custom->ops;
+    keep(kept->name, &desc.name);
+    keep(kept->compatible, &desc.compatible);
+    keep(kept->node, &desc.node);
+    keep(kept->hid, &desc.hid);
+    keep(kept->acpi_name, &desc.acpi_name);
+    device = mv_devices_next(devices, &desc);
     device->ops = &kept->ops;
     device->state = custom->state;
     device->is_custom = true;
     device->kept = kept;
-    kept = NULL;
     error = mv_devices_add(devices, device, 0);
     if (error)
         return mv_fail(err, error, NULL, "leave it to the machine to place it (ANY_BASE)",

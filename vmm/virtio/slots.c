@@ -31,11 +31,9 @@ static struct mv_device *take_slot(struct mv_devices *devices, const char *name)
 {
     struct slot *slot = malloc(sizeof(*slot));
     struct mv_device_desc desc = {
-        .name = slot->name,
         .compatible = "virtio,mmio",
         .node = "virtio",
         .hid = "LNRO0005",
-        .acpi_name = slot->acpi_name,
         .space = MV_SPACE_MMIO,
         .bytes = MV_VIRTIO_MMIO_SIZE,
         .coherent = true,
@@ -49,6 +47,8 @@ static struct mv_device *take_slot(struct mv_devices *devices, const char *name)
         index++;
     snprintf(slot->name, sizeof(slot->name), "%s", name);
     snprintf(slot->acpi_name, sizeof(slot->acpi_name), "VR%02u", index % 100);
+    desc.name = slot->name;
+    desc.acpi_name = slot->acpi_name;
     desc.base = slot_base(index);
     desc.irq = mv_virtio_irq(index);
     device = mv_devices_next(devices, &desc);

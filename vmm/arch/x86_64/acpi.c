@@ -269,7 +269,7 @@ static size_t put_fadt(struct writer *w, mv_gpa dsdt)
 
     for (unsigned i = 0; i < MV_COUNT(fields); i++)
         memcpy(rest + fields[i].offset - HEADER_SIZE, &fields[i].value, fields[i].size);
-    memcpy(rest + 268 - HEADER_SIZE, "MINIVMM", 8); /* hypervisor vendor identity */
+    memcpy(rest + (268 - HEADER_SIZE), "MINIVMM", 8); /* hypervisor vendor identity */
     put(w, rest, sizeof(rest));
     return end_table(w, start);
 }
