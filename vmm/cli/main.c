@@ -15,6 +15,7 @@
 
 #include "core/util.h"
 #include "gdb/gdb.h"
+#include "minivmm/device.h"
 #include "minivmm/vcpu.h"
 #include "options.h"
 #include "term.h"
@@ -303,6 +304,26 @@ static void show_screen(void)
     }
 }
 
+/* For -v: what there is and where. */
+static void describe(const struct mv_config *config)
+{
+    struct mv_device_desc desc = {.size = sizeof(desc)};
+    uint64_t address, size;
+
+    tell("minivmm: kernel %s, initrd %s, command line: %s; before it for Linux: %s\n",
+         config->kernel, config->initrd ? config->initrd : "none",
+         config->append ? config->append : "none",
+         config->linux_append ? config->linux_append : "nothing");
+    for (unsigned i = 0; i < mv_machine_memory_map(machine, i, &address, &size); i++)
+        tell("minivmm: memory at %#llx: %llu MiB\n", (unsigned long long)address,
+             (unsigned long long)(size / MV_MIB));
+    for (unsigned i = 0; i < mv_machine_devices(machine, i, &desc); i++)
+        tell("minivmm: device %-10s %s %#llx, %llu bytes, interrupt %d\n", desc.name,
+             desc.space == MV_SPACE_PORT ? "port" : "MMIO", (unsigned long long)desc.base,
+             (unsigned long long)desc.bytes, desc.irq);
+    tell("minivmm: %u vCPUs\n", config->cpus ? config->cpus : 1);
+}
+
 static int dump_tables(const char *path)
 {
     struct mv_error err;
@@ -453,6 +474,8 @@ static int run(const struct mv_options *options, uint64_t began)
         return dump_tables(options->dump);
     if (options->explain)
         explain_state();
+    if (options->verbose)
+        describe(&config);
     messages.fd = mv_term_messages();
     catch_signals();
     if (!mv_term_raw() && mv_term_in_background())

@@ -257,31 +257,6 @@ static int init_vcpus(struct mv_machine *machine, const struct mv_config *config
     return 0;
 }
 
-/* For -v: what there is and where. */
-static void log_machine(struct mv_machine *machine, const struct mv_config *config)
-{
-    struct mv_log *log = &machine->log;
-
-    mv_log(log, MV_LOG_INFO, "kernel %s, initrd %s, command line: %s; before it for Linux: %s",
-           config->kernel ? config->kernel : "none", config->initrd ? config->initrd : "none",
-           config->append ? config->append : "none",
-           config->linux_append ? config->linux_append : "nothing");
-    for (unsigned i = 0; i < machine->mem.count; i++) {
-        const struct mv_region *region = &machine->mem.regions[i];
-
-        mv_log(log, MV_LOG_INFO, "memory at %#llx: %llu MiB", (unsigned long long)region->base,
-               (unsigned long long)(region->size / MV_MIB));
-    }
-    for (unsigned i = 0; i < machine->devices.count; i++) {
-        const struct mv_device_desc *desc = &machine->devices.all[i].desc;
-
-        mv_log(log, MV_LOG_INFO, "device %-10s %s %#llx, %llu bytes, interrupt %d", desc->name,
-               desc->space == MV_SPACE_PORT ? "port" : "MMIO", (unsigned long long)desc->base,
-               (unsigned long long)desc->bytes, desc->irq);
-    }
-    mv_log(log, MV_LOG_INFO, "%u vCPUs", machine->cpus);
-}
-
 static int init_arch(struct mv_machine *machine, const struct mv_config *config,
                      struct mv_error *err)
 {
@@ -299,11 +274,9 @@ static int open_kvm(struct mv_machine *machine, const struct mv_config *config,
 static int finish(struct mv_machine *machine, const struct mv_config *config, struct mv_error *err)
 {
     bool has_kvm = machine->kvm.dev >= 0; /* tables_only: the tables are as without, then */
-    int error = mv_arch_finish(machine->arch, has_kvm ? &machine->kvm : NULL, &machine->mem, err);
 
-    if (!error && has_kvm)
-        log_machine(machine, config);
-    return error;
+    (void)config;
+    return mv_arch_finish(machine->arch, has_kvm ? &machine->kvm : NULL, &machine->mem, err);
 }
 
 typedef int step_fn(struct mv_machine *machine, const struct mv_config *config,
