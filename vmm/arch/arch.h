@@ -43,12 +43,12 @@ int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_
                  const struct mv_device *devices, unsigned count, struct mv_error *err);
 
 /*
- * Has the vCPUs begin in a flat binary, which the caller then puts to flat->address: chosen
- * here, if it is 0.  Makes tables for the mode.  Needs no KVM; after mv_arch_load, if that is
- * called.  Explains its failure.
+ * Puts a flat binary where it asks to be, or where there is room, and has the vCPUs start in it.
+ * Makes the tables for its mode.  Needs no KVM; after mv_arch_load, if that is called.  Explains
+ * its failure.  The part embed defines this, or its stubs do.
  */
-int mv_arch_flat(struct mv_arch *arch, struct mv_mem *mem, struct mv_flat *flat,
-                 struct mv_error *err);
+int mv_arch_load_flat(struct mv_arch *arch, struct mv_mem *mem, const struct mv_flat *flat,
+                      struct mv_error *err);
 
 /* The type of machine to ask KVM for (KVM_CREATE_VM), which has room for this memory. */
 int mv_arch_vm_type(const struct mv_kvm *kvm, const struct mv_mem *mem, unsigned long *ret_type,

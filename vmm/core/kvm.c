@@ -4,13 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
-
-#include "host.h"
 
 int mv_kvm_call_value(const struct mv_kvm *kvm, int fd, unsigned long request, const char *name,
                       unsigned long argument)
@@ -30,42 +25,6 @@ int mv_kvm_call(const struct mv_kvm *kvm, int fd, unsigned long request, const c
     return mv_kvm_call_value(kvm, fd, request, name, (unsigned long)(uintptr_t)argument);
 }
 
-/* Which group to join.  Not getgrgid: a static program cannot load the name
- * service's modules. */
-static void permission_hint(const char *path, char *hint, size_t size)
-{
-    FILE *groups = fopen("/etc/group", "re");
-    struct group *group = NULL;
-    struct stat st;
-
-    if (groups && stat(path, &st) == 0 && (st.st_mode & S_IWGRP)) {
-        do
-            group = fgetgrent(groups);
-        while (group && group->gr_gid != st.st_gid);
-    }
-    if (group)
-        snprintf(hint, size,
-                 "add yourself to the group that owns it: sudo usermod -aG %s $USER, then log in "
-                 "again",
-                 group->gr_name);
-    else
-        snprintf(hint, size, "let your user read and write it: sudo setfacl --modify u:$USER:rw %s",
-                 path);
-    if (groups)
-        fclose(groups);
-}
-
-static int explain_open(const char *path, int error, struct mv_error *err)
-{
-    char hint[sizeof(err->hint)] = "";
-
-    if (error == EACCES || error == EPERM)
-        permission_hint(path, hint, sizeof(hint));
-    else if (error == ENOENT || error == ENODEV || error == ENXIO)
-        mv_hint_no_kvm(hint, sizeof(hint));
-    return mv_fail(err, -error, "open", hint, "cannot open %s: %s", path, strerror(error));
-}
-
 int mv_kvm_open(struct mv_kvm *kvm, const char *path, struct mv_timeline *timeline,
                 struct mv_error *err)
 {
@@ -74,7 +33,7 @@ int mv_kvm_open(struct mv_kvm *kvm, const char *path, struct mv_timeline *timeli
 
     *kvm = (struct mv_kvm){.dev = -1, .vm = -1, .timeline = timeline};
     if (dev < 0)
-        return explain_open(path, errno, err);
+        return mv_kvm_explain_open(path, errno, err);
     version = MV_KVM_CALL_VALUE(kvm, dev, KVM_GET_API_VERSION, 0);
     if (version < 0)
         return mv_fail(err, version, "KVM_GET_API_VERSION", "name the real /dev/kvm",

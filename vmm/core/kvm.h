@@ -32,6 +32,9 @@ int mv_kvm_call_value(const struct mv_kvm *kvm, int fd, unsigned long request, c
 #define MV_KVM_CALL_VALUE(kvm, fd, request, argument) \
     mv_kvm_call_value(kvm, fd, request, #request, argument)
 
+/* "cannot open /dev/kvm", with what to do about it: returns -error, an errno value. */
+int mv_kvm_explain_open(const char *path, int error, struct mv_error *err);
+
 /* Opens path and checks the API's version.  Explains every failure, after which dev is -1. */
 int mv_kvm_open(struct mv_kvm *kvm, const char *path, struct mv_timeline *timeline,
                 struct mv_error *err);

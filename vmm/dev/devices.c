@@ -3,9 +3,14 @@
 #include "devices.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+
+#include "core/util.h"
 
 struct mv_bus *mv_devices_bus(struct mv_devices *devices, const struct mv_device_desc *desc)
 {
@@ -84,6 +89,8 @@ void mv_devices_done(struct mv_devices *devices)
     if (devices->pages.host)
         munmap(devices->pages.host, devices->pages.size);
     devices->pages.host = NULL;
+    if (devices->rescan.fn)
+        mv_close_fd(&devices->rescan.fd);
 }
 
 void mv_devices_freeze(struct mv_devices *devices)
@@ -123,16 +130,39 @@ void mv_devices_quiesce(struct mv_devices *devices)
         call(&devices->all[i], devices->all[i].ops->quiesce);
 }
 
-void mv_devices_rescan(struct mv_devices *devices)
+static void on_rescan(void *context, uint32_t events)
 {
+    struct mv_devices *devices = context;
+    eventfd_t count;
+
+    (void)events;
+    eventfd_read(devices->rescan.fd, &count);
     for (unsigned i = 0; i < devices->count; i++)
         call(&devices->all[i], devices->all[i].ops->rescan);
 }
 
-bool mv_devices_can_rescan(const struct mv_devices *devices)
+int mv_devices_watch_rescan(struct mv_devices *devices, struct mv_loop *loop, struct mv_error *err)
 {
+    bool can = false;
+    int error, fd;
+
     for (unsigned i = 0; i < devices->count; i++)
-        if (devices->all[i].ops->rescan)
-            return true;
-    return false;
+        can |= devices->all[i].ops->rescan != NULL;
+    if (!can)
+        return 0;
+    fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0)
+        return mv_fail(err, -errno, "eventfd", NULL, "cannot create an eventfd: %s",
+                       strerror(errno));
+    devices->rescan = (struct mv_loop_source){.fd = fd, .fn = on_rescan, .context = devices};
+    error = mv_loop_watch(loop, &devices->rescan, EPOLLIN);
+    return error ? mv_fail(err, error, "epoll_ctl", NULL, "cannot watch an eventfd: %s",
+                           strerror(-error))
+                 : 0;
+}
+
+void mv_devices_ask_rescan(struct mv_devices *devices)
+{
+    if (devices->rescan.fn)
+        eventfd_write(devices->rescan.fd, 1);
 }

@@ -17,6 +17,7 @@ struct mv_devices {
     struct mv_bus mmio, ports;
     struct mv_region pages; /* what the guest reads of virtio slots, see mv_device_env.page; host is
                              * NULL while there is none */
+    struct mv_loop_source rescan; /* its fd is an eventfd; fn is NULL where none can rescan */
 };
 
 /* Who adds devices beside the board's own: a part, or its stub, which has the check alone. */
@@ -72,8 +73,9 @@ void mv_devices_stop(struct mv_devices *devices);
 /* Tells each of them that the machine is about to stop. */
 void mv_devices_quiesce(struct mv_devices *devices);
 
-/* Has each of them look at the host's side again; whether any of them can.  In the loop thread. */
-void mv_devices_rescan(struct mv_devices *devices);
-bool mv_devices_can_rescan(const struct mv_devices *devices);
+/* Where any of them can look at the host's side again, has the loop make them all do so when it is
+ * asked for: by mv_devices_ask_rescan, in any thread or signal handler.  Explains its failure. */
+int mv_devices_watch_rescan(struct mv_devices *devices, struct mv_loop *loop, struct mv_error *err);
+void mv_devices_ask_rescan(struct mv_devices *devices);
 
 #endif

@@ -294,6 +294,9 @@ static int check(const struct mv_config *config, struct mv_error *err)
 {
     int error = 0;
 
+    if (config->flat && (!config->flat->code || config->flat->bytes == 0))
+        return mv_fail(err, -EINVAL, NULL, "give it at least one byte of code",
+                       "the flat binary has no code");
     for (size_t i = 0; !error && i < config->device_count; i++)
         error = check_device(&config->devices[i], i, err);
     for (size_t i = 0; !error && i < config->memory_count; i++)

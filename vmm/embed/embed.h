@@ -26,6 +26,10 @@ static inline struct mv_embedded *mv_embedded(const struct mv_vcpu *vcpu)
     return vcpu->kept[MV_OBSERVER_EMBED];
 }
 
+/* Copies a flat binary to where the architecture has decided.  Explains its failure. */
+int mv_flat_put(const struct mv_flat *flat, mv_gpa address, struct mv_mem *mem,
+                struct mv_error *err);
+
 /* ---- hypercalls: an architecture's, in its folder; without debug's registers by name ---- */
 
 bool mv_is_hypercall(const struct mv_exit *exit);

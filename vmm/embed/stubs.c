@@ -2,20 +2,28 @@
 /* In place of all other files here, where minivmm is built without embed. */
 #include <errno.h>
 
+#include "arch/arch.h"
 #include "core/vcpu.h"
 #include "dev/devices.h"
 
 static int check(const struct mv_config *config, struct mv_error *err)
 {
-    if (config->device_count + config->memory_count + config->hook_count > 0)
+    if (config->device_count + config->memory_count + config->hook_count > 0 || config->flat)
         return mv_fail(err, -ENOSYS, NULL, "build it with the part embed (-DMINIVMM_PARTS)",
-                       "this minivmm was built without embed: it takes no custom devices, custom "
-                       "memory and hooks");
+                       "this minivmm was built without embed: it takes no flat binaries, custom "
+                       "devices, custom memory and hooks");
     return 0;
 }
 
 const struct mv_device_source mv_custom_devices = {.check = check};
 const struct mv_observer mv_embed_observer = {0};
+
+int mv_arch_load_flat(struct mv_arch *arch, struct mv_mem *mem, const struct mv_flat *flat,
+                      struct mv_error *err)
+{
+    (void)arch, (void)mem, (void)flat, (void)err;
+    return -ENOSYS; /* check has refused it */
+}
 
 uint64_t mv_device_read_into(void *reader, uint64_t offset, unsigned size)
 {

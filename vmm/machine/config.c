@@ -36,9 +36,6 @@ static int check_guest(const struct mv_config *config, struct mv_error *err)
     if (config->kernel && (config->flat || config->bare))
         return mv_fail(err, -EINVAL, NULL, "give a flat binary to a bare machine",
                        "a kernel needs a full machine, and excludes a flat binary");
-    if (config->flat && (!config->flat->code || config->flat->bytes == 0))
-        return mv_fail(err, -EINVAL, NULL, "give it at least one byte of code",
-                       "the flat binary has no code");
     if (config->bare && (config->disk_count || config->virtio_count || config->rng ||
                          config->console || config->tables_only))
         return mv_fail(err, -EINVAL, NULL, "take a machine that is not bare",

@@ -37,31 +37,7 @@ static int add_ioeventfd(void *context, uint64_t address, int eventfd)
     return mv_kvm_ioeventfd(&machine->kvm, address, eventfd);
 }
 
-static void on_rescan(void *context, uint32_t events)
-{
-    struct mv_machine *machine = context;
-    eventfd_t count;
-
-    (void)events;
-    eventfd_read(machine->rescan.fd, &count);
-    mv_devices_rescan(&machine->devices);
-}
-
 /* ---- create ---- */
-
-static int load_flat(struct mv_machine *machine, const struct mv_flat *given, struct mv_error *err)
-{
-    struct mv_flat flat = *given;
-    int error = mv_arch_flat(machine->arch, &machine->mem, &flat, err);
-
-    if (error)
-        return error;
-    if (!mv_mem_write(&machine->mem, flat.address, flat.code, flat.bytes))
-        return mv_fail(err, -ENOMEM, NULL, "give the machine more memory, or another address",
-                       "%zu bytes of code at %#llx do not fit into memory", flat.bytes,
-                       (unsigned long long)flat.address);
-    return 0;
-}
 
 /* Kernels that are no Linux are smaller, and at their end before anybody wonders. */
 static void warn_of_pvm(struct mv_machine *machine, uint64_t kernel_size)
@@ -86,7 +62,7 @@ static int load_guest(struct mv_machine *machine, const struct mv_config *config
         error = mv_arch_load(machine->arch, &machine->mem, &files, machine->devices.all,
                              machine->devices.count, err);
     if (!error && config->flat)
-        error = load_flat(machine, config->flat, err);
+        error = mv_arch_load_flat(machine->arch, &machine->mem, config->flat, err);
     mv_boot_close_files(&files);
     return error;
 }
@@ -125,22 +101,6 @@ static struct mv_device_env device_env(struct mv_machine *machine, const struct 
 
 static const struct mv_device_source *const sources[] = {&mv_virtio_devices, &mv_custom_devices};
 
-/* Where a device can look again at the host's side. */
-static int watch_rescan(struct mv_machine *machine, struct mv_error *err)
-{
-    int error;
-
-    if (!mv_devices_can_rescan(&machine->devices))
-        return 0;
-    machine->rescan = (struct mv_loop_source){
-        .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .fn = on_rescan, .context = machine};
-    error =
-        machine->rescan.fd < 0 ? -errno : mv_loop_watch(&machine->loop, &machine->rescan, EPOLLIN);
-    return error ? mv_fail(err, error, "eventfd", NULL, "cannot create an eventfd: %s",
-                           strerror(-error))
-                 : 0;
-}
-
 static int init_devices(struct mv_machine *machine, const struct mv_config *config,
                         struct mv_error *err)
 {
@@ -155,7 +115,7 @@ static int init_devices(struct mv_machine *machine, const struct mv_config *conf
     for (unsigned i = 0; !error && i < MV_COUNT(sources); i++)
         if (sources[i]->add)
             error = sources[i]->add(&machine->devices, &env, config, err);
-    return error ? error : watch_rescan(machine, err);
+    return error ? error : mv_devices_watch_rescan(&machine->devices, &machine->loop, err);
 }
 
 /* After the guest is loaded. */
@@ -328,7 +288,7 @@ int mv_machine_create(const struct mv_config *given, struct mv_machine **ret_mac
     machine->mode = config->tables_only ? MV_RUN_NEVER : MV_RUN_NOT;
     mv_pause_init(&machine->pause, &machine->ended);
     machine->loop = (struct mv_loop){.epoll = -1, .wake = -1};
-    machine->rescan.fd = machine->sleep_timer.fd = -1;
+    machine->sleep_timer.fd = -1;
     machine->kvm = (struct mv_kvm){.dev = -1, .vm = -1};
     machine->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     machine->end_source.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -371,7 +331,6 @@ void mv_machine_destroy(struct mv_machine *machine)
     mv_devices_done(&machine->devices);
     mv_loop_done(&machine->loop);
     mv_mem_done(&machine->mem);
-    mv_close_fd(&machine->rescan.fd);
     mv_close_fd(&machine->sleep_timer.fd);
     mv_close_fd(&machine->wake);
     mv_close_fd(&machine->end_source.fd);

@@ -47,14 +47,13 @@ struct mv_machine {
     int wake;
     atomic_int console_error; /* the host's: a negative errno value, or 0 */
 
-    /* Whether all vCPUs sleep for ever: the loop's thread's own (run.c). */
+    /* Whether all vCPUs sleep for ever: the loop's thread's own (sleep.c). */
     struct mv_loop_source sleep_timer;
     uint64_t cpu_time; /* of all vCPUs' threads, nanoseconds, at the last look */
     uint64_t asked_at; /* the same when they were last asked */
     bool asked;        /* and the next look is at their answers */
 
-    struct mv_loop_source rescan;     /* its fd is an eventfd: mv_machine_rescan */
-    struct mv_loop_source end_source; /* and this one is readable once it has ended */
+    struct mv_loop_source end_source; /* its eventfd is readable once it has ended */
 };
 
 /* Ends the machine; the first one counts.  error: of the host, a negative errno value, or 0.  Any
@@ -65,6 +64,12 @@ void mv_machine_end(struct mv_machine *machine, enum mv_end_reason reason, int c
 /* Has each vCPU that waits look whether it still has to.  context is the machine.  Any thread, also
  * under a device's lock. */
 void mv_machine_wake(void *context);
+
+/* Has every vCPU look at `holds` and `ended`, wherever it is. */
+void mv_machine_kick(struct mv_machine *machine);
+
+/* Warns, once, when all vCPUs have halted and no interrupt can wake them.  0 or -errno. */
+int mv_machine_watch_sleep(struct mv_machine *machine);
 
 /* From now on it runs in its callers' threads: 0, -EALREADY, or why the loop did not start. */
 int mv_machine_drive(struct mv_machine *machine);

@@ -11,8 +11,7 @@
 
 #include "machine.h"
 
-#define SLEEP_LOOK_SECONDS 2   /* between two looks whether the guest sleeps for ever */
-#define STOPPED_FLUSH_MS   100 /* how long a stopped machine may try to deliver its output */
+#define STOPPED_FLUSH_MS 100 /* how long a stopped machine may try to deliver its output */
 
 void mv_machine_end(struct mv_machine *machine, enum mv_end_reason reason, int code, int vcpu,
                     int error)
@@ -39,8 +38,7 @@ static bool wait_for_wake(const struct mv_machine *machine, int timeout)
     return true;
 }
 
-/* Has every vCPU look at `holds` and `ended`, wherever it is. */
-static void kick_all(struct mv_machine *machine)
+void mv_machine_kick(struct mv_machine *machine)
 {
     pthread_mutex_lock(&machine->pause.lock);
     for (unsigned i = 0; i < machine->created; i++)
@@ -68,7 +66,7 @@ static void on_end(void *context, uint32_t events)
     (void)events;
     mv_loop_change(&machine->loop, &machine->end_source, 0);
     mv_devices_quiesce(&machine->devices);
-    kick_all(machine);
+    mv_machine_kick(machine);
 }
 
 static int watch_end(struct mv_machine *machine)
@@ -76,61 +74,6 @@ static int watch_end(struct mv_machine *machine)
     machine->end_source.fn = on_end;
     machine->end_source.context = machine;
     return mv_loop_watch(&machine->loop, &machine->end_source, EPOLLIN);
-}
-
-/*
- * A guest that halts all of its CPUs with interrupts off waits for ever: somebody should say so.
- * KVM does not.  So every two seconds the loop's thread looks whether any vCPU's thread has used
- * time since; when none has, it kicks all of them once, and each leaves word how it sleeps.  An
- * NMI, or a debugger, could still wake one, so the machine goes on.
- */
-static void look_who_sleeps(void *context, uint32_t events)
-{
-    struct mv_machine *machine = context;
-    uint64_t cpu_time = 0, ticks;
-    bool asleep = true;
-
-    (void)events;
-    if (read(machine->sleep_timer.fd, &ticks, sizeof(ticks)) < 0 || mv_pause_asked(&machine->pause))
-        return;
-    for (unsigned i = 0; i < machine->created; i++) {
-        struct timespec used = {0}; /* of one that has gone: stays 0 */
-
-        clock_gettime(machine->vcpus[i].clock, &used);
-        cpu_time += (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
-        asleep = asleep && atomic_load(&machine->vcpus[i].sleep) == MV_ASLEEP;
-    }
-    if (machine->asked) {
-        machine->asked = false;
-        machine->asked_at = cpu_time;
-        if (asleep) {
-            mv_loop_change(&machine->loop, &machine->sleep_timer, 0);
-            mv_log(&machine->log, MV_LOG_WARNING,
-                   "the guest has halted, and no interrupt can wake it");
-        }
-    } else if (cpu_time == machine->cpu_time && cpu_time != machine->asked_at) {
-        machine->asked = true;
-        for (unsigned i = 0; i < machine->created; i++)
-            atomic_store(&machine->vcpus[i].sleep, MV_SLEEP_ASKED);
-        kick_all(machine);
-    }
-    machine->cpu_time = cpu_time;
-}
-
-static int watch_sleep(struct mv_machine *machine)
-{
-    const struct itimerspec period = {{SLEEP_LOOK_SECONDS, 0}, {SLEEP_LOOK_SECONDS, 0}};
-
-    if (machine->bare) /* a HLT there is an exit */
-        return 0;
-    machine->sleep_timer =
-        (struct mv_loop_source){.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
-                                .fn = look_who_sleeps,
-                                .context = machine};
-    if (machine->sleep_timer.fd < 0 ||
-        timerfd_settime(machine->sleep_timer.fd, 0, &period, NULL) < 0)
-        return -errno;
-    return mv_loop_watch(&machine->loop, &machine->sleep_timer, EPOLLIN);
 }
 
 static int cannot_start(int error, struct mv_error *err)
@@ -155,7 +98,7 @@ static int start_threads(struct mv_machine *machine, struct mv_error *err)
     for (unsigned i = 0; !error && i < machine->cpus; i++)
         error = mv_vcpu_start(&machine->vcpus[i]);
     if (!error)
-        error = watch_sleep(machine);
+        error = mv_machine_watch_sleep(machine);
     return error ? cannot_start(error, err) : 0;
 }
 
@@ -221,7 +164,7 @@ static int explain_host_failure(const struct mv_machine *machine, struct mv_erro
 static void take_down(struct mv_machine *machine, bool flush)
 {
     mv_devices_quiesce(&machine->devices);
-    kick_all(machine);
+    mv_machine_kick(machine);
     for (unsigned i = 0; i < machine->created; i++)
         mv_vcpu_join(&machine->vcpus[i]);
     if (flush)
@@ -299,14 +242,13 @@ void mv_machine_stop(struct mv_machine *machine, int code)
 
 void mv_machine_rescan(struct mv_machine *machine)
 {
-    if (machine->rescan.fd >= 0)
-        eventfd_write(machine->rescan.fd, 1);
+    mv_devices_ask_rescan(&machine->devices);
 }
 
 void mv_machine_hold(struct mv_machine *machine)
 {
     atomic_fetch_add(&machine->pause.holds, 1); /* pairs with mv_pause_asked */
-    kick_all(machine);
+    mv_machine_kick(machine);
 }
 
 void mv_machine_pause(struct mv_machine *machine)

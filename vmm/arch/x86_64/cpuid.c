@@ -6,11 +6,14 @@
  * volume 3, appendix E).
  */
 #include <asm/kvm_para.h>
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/util.h"
 #include "x86.h"
 
+#define ENTRIES     256      /* KVM has about 60 to 100 */
 #define CRYSTAL_KHZ 1000000u /* KVM's local APIC timer counts nanoseconds */
 
 static struct kvm_cpuid_entry2 *find(struct kvm_cpuid2 *cpuid, uint32_t function, uint32_t index)
@@ -237,4 +240,38 @@ unsigned mv_cpuid_address_bits(const struct kvm_cpuid2 *cpuid)
         if (cpuid->entries[i].function == 0x80000008)
             return cpuid->entries[i].eax & 0xff;
     return 36; /* the oldest processors with hardware virtualization */
+}
+
+int mv_cpuid_init(struct mv_arch *arch, const struct mv_kvm *kvm, const struct mv_mem *mem,
+                  struct mv_error *err)
+{
+    bool deadline = mv_kvm_check(kvm, KVM_CAP_TSC_DEADLINE_TIMER);
+    bool has_khz = mv_kvm_check(kvm, KVM_CAP_GET_TSC_KHZ);
+    int tsc_khz = has_khz ? MV_KVM_CALL_VALUE(kvm, kvm->vm, KVM_GET_TSC_KHZ, 0) : 0;
+    unsigned bits;
+    int error;
+
+    arch->cpuid = calloc(1, sizeof(*arch->cpuid) + ENTRIES * sizeof(struct kvm_cpuid_entry2));
+    if (!arch->cpuid)
+        return mv_fail(err, -ENOMEM, NULL, NULL, "no memory for the CPUID table");
+    arch->cpuid->nent = ENTRIES;
+    error = MV_KVM_CALL(kvm, kvm->dev, KVM_GET_SUPPORTED_CPUID, arch->cpuid);
+    if (error < 0)
+        return mv_fail(err, error, "KVM_GET_SUPPORTED_CPUID", NULL,
+                       "cannot read the CPUID that KVM supports: %s", strerror(-error));
+    mv_cpuid_fit(arch->cpuid, ENTRIES, arch->cpus, tsc_khz > 0 ? (uint32_t)tsc_khz : 0, deadline);
+    /*
+     * To at least version 10.0, QEMU's SVM delivers an interrupt that was injected a second
+     * time, even with interrupts disabled, when emulation pauses before the guest has made any
+     * exit: VMRUN leaves the vector where a pause looks for an exception.  Linux then waits
+     * for a spin lock that it holds itself.
+     */
+    if (mv_emulated_by_tcg())
+        mv_cpuid_refuse_pv_eoi(arch->cpuid); /* the exit closes the gap */
+    bits = mv_cpuid_address_bits(arch->cpuid);
+    if (bits < 64 && mv_mem_last(mem) >> bits)
+        return mv_fail(err, -EINVAL, NULL, "give the guest less memory",
+                       "this host supports at most %llu GiB of guest memory",
+                       (unsigned long long)((1ull << bits) / MV_GIB));
+    return 0;
 }

@@ -9,8 +9,6 @@
 #include "power.h"
 #include "x86.h"
 
-#define CPUID_ENTRIES 256 /* KVM has about 60 to 100 */
-
 /* clang-format off */
 static const struct mv_device_entry power[] = {
     {{.name = "power", .space = MV_SPACE_PORT, .base = MV_POWER_BASE, .bytes = MV_POWER_SIZE,
@@ -119,35 +117,6 @@ int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_
     return 0;
 }
 
-/* Modes of arm64's are none here. */
-int mv_arch_flat(struct mv_arch *arch, struct mv_mem *mem, struct mv_flat *flat,
-                 struct mv_error *err)
-{
-    static const enum mv_entry_mode modes[] = {[MV_MODE_16] = MV_ENTRY_FLAT16,
-                                               [MV_MODE_32] = MV_ENTRY_FLAT32,
-                                               [MV_MODE_64] = MV_ENTRY_FLAT64};
-    bool is16 = flat->mode == MV_MODE_16;
-    uint64_t least = is16 ? 0 : MV_FLAT_GPA, most = is16 ? MV_HIGH_RAM - 1 : MV_ABOVE_4G - 1;
-
-    if ((size_t)flat->mode >= MV_COUNT(modes))
-        return mv_fail(err, -EINVAL, NULL,
-                       "x86-64 has real, protected and long mode (16, 32 and 64 bits)",
-                       "the flat binary's mode does not exist on this architecture");
-    if (flat->address == 0)
-        flat->address = is16 ? MV_BOOT_SECTOR_GPA : MV_FLAT_GPA;
-    if (flat->address < least || flat->address > most)
-        return mv_fail(
-            err, -EINVAL, NULL, "leave the address 0 to have one chosen",
-            "a flat binary in this mode cannot start at %#llx: it must lie between %#llx and %#llx",
-            (unsigned long long)flat->address, (unsigned long long)least, (unsigned long long)most);
-    arch->entry = (struct mv_entry){.mode = modes[flat->mode], .pc = flat->address};
-    if (is16)
-        arch->entry.stack = flat->address > MV_STACK16 ? MV_STACK16 : MV_STACK16_HIGH;
-    else
-        arch->entry.stack = mem->regions[0].base + mem->regions[0].size;
-    return 0;
-}
-
 int mv_arch_vm_type(const struct mv_kvm *kvm, const struct mv_mem *mem, unsigned long *ret_type,
                     struct mv_error *err)
 {
@@ -176,41 +145,6 @@ static int check_capabilities(struct mv_arch *arch, const struct mv_kvm *kvm, st
     return 0;
 }
 
-static int init_cpuid(struct mv_arch *arch, const struct mv_kvm *kvm, const struct mv_mem *mem,
-                      struct mv_error *err)
-{
-    bool deadline = mv_kvm_check(kvm, KVM_CAP_TSC_DEADLINE_TIMER);
-    bool has_khz = mv_kvm_check(kvm, KVM_CAP_GET_TSC_KHZ);
-    int tsc_khz = has_khz ? MV_KVM_CALL_VALUE(kvm, kvm->vm, KVM_GET_TSC_KHZ, 0) : 0;
-    unsigned bits;
-    int error;
-
-    arch->cpuid = calloc(1, sizeof(*arch->cpuid) + CPUID_ENTRIES * sizeof(struct kvm_cpuid_entry2));
-    if (!arch->cpuid)
-        return mv_fail(err, -ENOMEM, NULL, NULL, "no memory for the CPUID table");
-    arch->cpuid->nent = CPUID_ENTRIES;
-    error = MV_KVM_CALL(kvm, kvm->dev, KVM_GET_SUPPORTED_CPUID, arch->cpuid);
-    if (error < 0)
-        return mv_fail(err, error, "KVM_GET_SUPPORTED_CPUID", NULL,
-                       "cannot read the CPUID that KVM supports: %s", strerror(-error));
-    mv_cpuid_fit(arch->cpuid, CPUID_ENTRIES, arch->cpus, tsc_khz > 0 ? (uint32_t)tsc_khz : 0,
-                 deadline);
-    /*
-     * To at least version 10.0, QEMU's SVM delivers an interrupt that was injected a second
-     * time, even with interrupts disabled, when emulation pauses before the guest has made any
-     * exit: VMRUN leaves the vector where a pause looks for an exception.  Linux then waits
-     * for a spin lock that it holds itself.
-     */
-    if (mv_emulated_by_tcg())
-        mv_cpuid_refuse_pv_eoi(arch->cpuid); /* the exit closes the gap */
-    bits = mv_cpuid_address_bits(arch->cpuid);
-    if (bits < 64 && mv_mem_last(mem) >> bits)
-        return mv_fail(err, -EINVAL, NULL, "give the guest less memory",
-                       "this host supports at most %llu GiB of guest memory",
-                       (unsigned long long)((1ull << bits) / MV_GIB));
-    return 0;
-}
-
 /* KVM's pair of 8259s begins with every line open.  Our MADT says that they are not there. */
 static int close_pics(const struct mv_kvm *kvm)
 {
@@ -235,7 +169,7 @@ int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct
     int error = check_capabilities(arch, kvm, err);
 
     if (!error)
-        error = init_cpuid(arch, kvm, mem, err);
+        error = mv_cpuid_init(arch, kvm, mem, err);
     if (error)
         return error;
     /* api.rst, 4.41 and 4.36: needed on Intel hosts, before any vCPU */

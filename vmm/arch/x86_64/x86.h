@@ -94,6 +94,10 @@ uint8_t mv_acpi_checksum(const void *from, size_t size);
 
 /* ---- cpuid.c ---- */
 
+/* arch->cpuid: what KVM supports, fitted to this machine.  Explains its failure. */
+int mv_cpuid_init(struct mv_arch *arch, const struct mv_kvm *kvm, const struct mv_mem *mem,
+                  struct mv_error *err);
+
 /* Fits what KVM supports to a machine of so many single-thread cores in one
  * socket.  room: how many entries fit.  tsc_khz: 0 if not known.  deadline: whether KVM has the TSC
  * deadline timer. */

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* Why /dev/kvm cannot be opened, and what to do about it. */
+#include <errno.h>
+#include <grp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "host.h"
+#include "kvm.h"
+
+/* Which group to join.  Not getgrgid: a static program cannot load the name
+ * service's modules. */
+static void permission_hint(const char *path, char *hint, size_t size)
+{
+    FILE *groups = fopen("/etc/group", "re");
+    struct group *group = NULL;
+    struct stat st;
+
+    if (groups && stat(path, &st) == 0 && (st.st_mode & S_IWGRP)) {
+        do
+            group = fgetgrent(groups);
+        while (group && group->gr_gid != st.st_gid);
+    }
+    if (group)
+        snprintf(hint, size,
+                 "add yourself to the group that owns it: sudo usermod -aG %s $USER, then log in "
+                 "again",
+                 group->gr_name);
+    else
+        snprintf(hint, size, "let your user read and write it: sudo setfacl --modify u:$USER:rw %s",
+                 path);
+    if (groups)
+        fclose(groups);
+}
+
+int mv_kvm_explain_open(const char *path, int error, struct mv_error *err)
+{
+    char hint[sizeof(err->hint)] = "";
+
+    if (error == EACCES || error == EPERM)
+        permission_hint(path, hint, sizeof(hint));
+    else if (error == ENOENT || error == ENODEV || error == ENXIO)
+        mv_hint_no_kvm(hint, sizeof(hint));
+    return mv_fail(err, -error, "open", hint, "cannot open %s: %s", path, strerror(error));
+}
