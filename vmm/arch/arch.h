@@ -68,12 +68,6 @@ int mv_arch_init_vcpu(struct mv_arch *arch, struct mv_mem *mem, struct mv_vcpu *
 int mv_arch_finish(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_mem *mem,
                    struct mv_error *err);
 
-/* Which tables tell the guest what the machine has, and where mv_arch_dump writes them: into a
- * file, or each into one of its own in a folder, which is made if missing. */
-extern const char mv_arch_tables[];
-int mv_arch_dump(const struct mv_arch *arch, const struct mv_mem *mem, const char *path,
-                 struct mv_error *err);
-
 /* Drives a global system interrupt.  Any thread. */
 void mv_arch_set_irq(const struct mv_kvm *kvm, int gsi, bool level);
 

@@ -61,11 +61,6 @@ int mv_kvm_check(const struct mv_kvm *kvm, unsigned capability)
     return value < 0 ? 0 : value;
 }
 
-bool mv_kvm_is_pvm(void)
-{
-    return access("/sys/module/kvm_pvm", F_OK) == 0;
-}
-
 int mv_kvm_require(const struct mv_kvm *kvm, const struct mv_kvm_need *needs, size_t count,
                    struct mv_error *err)
 {

@@ -48,6 +48,9 @@ int mv_kvm_check(const struct mv_kvm *kvm, unsigned capability);
 /* Whether this computer's KVM is kvm_pvm, which emulates a guest's kernel mode. */
 bool mv_kvm_is_pvm(void);
 
+/* Where it is: says what that means for Linux as a guest. */
+void mv_kvm_warn_of_pvm(struct mv_log *log);
+
 /* A capability that is needed. */
 struct mv_kvm_need {
     unsigned capability;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Why /dev/kvm cannot be opened, and what to do about it. */
+/* Why /dev/kvm cannot be opened, and what to do about it; and what it is worth. */
 #include <errno.h>
 #include <grp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "host.h"
 #include "kvm.h"
@@ -43,4 +44,19 @@ int mv_kvm_explain_open(const char *path, int error, struct mv_error *err)
     else if (error == ENOENT || error == ENODEV || error == ENXIO)
         mv_hint_no_kvm(hint, sizeof(hint));
     return mv_fail(err, -error, "open", hint, "cannot open %s: %s", path, strerror(error));
+}
+
+bool mv_kvm_is_pvm(void)
+{
+    return access("/sys/module/kvm_pvm", F_OK) == 0;
+}
+
+void mv_kvm_warn_of_pvm(struct mv_log *log)
+{
+    if (mv_kvm_is_pvm())
+        mv_log(
+            log, MV_LOG_WARNING,
+            "this computer's KVM is the module kvm_pvm, which emulates a guest's kernel mode: "
+            "Linux is slow, and a bzImage may show nothing for minutes; a vmlinux starts sooner, "
+            "and a KVM that a processor supports runs all of them at its speed");
 }

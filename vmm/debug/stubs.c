@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "arch/arch.h"
 #include "core/log.h"
 #include "core/vcpu.h"
 #include "minivmm/trace.h"
@@ -22,12 +21,14 @@ static int refuse(struct mv_vcpu *vcpu, const struct mv_config *config, struct m
 
 const struct mv_observer mv_debug_observer = {.init = refuse};
 
-const char mv_arch_tables[] = "";
-
-int mv_arch_dump(const struct mv_arch *arch, const struct mv_mem *mem, const char *path,
-                 struct mv_error *err)
+const char *mv_tables(void)
 {
-    (void)arch, (void)mem, (void)path;
+    return "";
+}
+
+int mv_machine_dump_tables(const struct mv_machine *machine, const char *path, struct mv_error *err)
+{
+    (void)machine, (void)path;
     return mv_fail(err, -ENOSYS, NULL, HINT,
                    "this minivmm was built without debug: it writes no tables");
 }

@@ -11,7 +11,7 @@
 #include "boot/boot.h"
 #include "config.h"
 
-#define LINUX_LEAST (512 * MV_KIB) /* bytes of a kernel */
+#define LINUX_LEAST (512 * MV_KIB) /* bytes; smaller kernels end before anybody wonders */
 
 const char *mv_version(void)
 {
@@ -39,25 +39,14 @@ static int add_ioeventfd(void *context, uint64_t address, int eventfd)
 
 /* ---- create ---- */
 
-/* Kernels that are no Linux are smaller, and at their end before anybody wonders. */
-static void warn_of_pvm(struct mv_machine *machine, uint64_t kernel_size)
-{
-    if (kernel_size >= LINUX_LEAST && mv_kvm_is_pvm())
-        mv_log(
-            &machine->log, MV_LOG_WARNING,
-            "this computer's KVM is the module kvm_pvm, which emulates a guest's kernel mode: "
-            "Linux is slow, and a bzImage may show nothing for minutes; a vmlinux starts sooner, "
-            "and a KVM that a processor supports runs all of them at its speed");
-}
-
 static int load_guest(struct mv_machine *machine, const struct mv_config *config,
                       struct mv_error *err)
 {
     struct mv_boot_files files;
     int error = mv_boot_open_files(config, &files, err);
 
-    if (!error && !config->tables_only)
-        warn_of_pvm(machine, files.kernel_size);
+    if (!error && !config->tables_only && files.kernel_size >= LINUX_LEAST)
+        mv_kvm_warn_of_pvm(&machine->log);
     if (!error && !config->bare)
         error = mv_arch_load(machine->arch, &machine->mem, &files, machine->devices.all,
                              machine->devices.count, err);
@@ -304,16 +293,6 @@ int mv_machine_create(const struct mv_config *given, struct mv_machine **ret_mac
     mv_devices_freeze(&machine->devices);
     *ret_machine = machine;
     return 0;
-}
-
-const char *mv_tables(void)
-{
-    return mv_arch_tables;
-}
-
-int mv_machine_dump_tables(const struct mv_machine *machine, const char *path, struct mv_error *err)
-{
-    return mv_arch_dump(machine->arch, &machine->mem, path, err);
 }
 
 /* ---- destroy ---- */

@@ -8,12 +8,15 @@
 
 #include "debug/dump.h"
 #include "layout.h"
-#include "x86.h"
+#include "machine/machine.h"
 
 /* Offsets (ACPI 6.4, 5.2.5.3, 5.2.6, 5.2.9). */
 enum { RSDP_XSDT = 24, TABLE_LENGTH = 4, TABLE_HEADER = 36, FADT_X_DSDT = 140 };
 
-const char mv_arch_tables[] = "acpi";
+const char *mv_tables(void)
+{
+    return "acpi";
+}
 
 static uint64_t get(const struct mv_mem *mem, mv_gpa gpa, size_t size)
 {
@@ -47,14 +50,13 @@ static int dump_table(const struct mv_mem *mem, mv_gpa gpa, const char *folder,
     return 0;
 }
 
-int mv_arch_dump(const struct mv_arch *arch, const struct mv_mem *mem, const char *path,
-                 struct mv_error *err)
+int mv_machine_dump_tables(const struct mv_machine *machine, const char *path, struct mv_error *err)
 {
+    const struct mv_mem *mem = &machine->mem;
     mv_gpa xsdt = get(mem, MV_ACPI_GPA + RSDP_XSDT, 8);
     uint64_t end = get(mem, xsdt + TABLE_LENGTH, 4);
     int error;
 
-    (void)arch;
     if (mkdir(path, 0777) < 0 && errno != EEXIST)
         return mv_fail(err, -errno, "mkdir", "name a folder that exists, or can be made",
                        "cannot make the folder %s: %s", path, strerror(errno));
