@@ -20,8 +20,9 @@ struct mv_boot_files {
     const char *initrd_path;
     int initrd; /* -1: none */
     uint64_t initrd_size;
-    char *append;           /* the command line for Linux; never NULL */
+    const char *append;     /* the command line for Linux; never NULL */
     const char *raw_append; /* the same without what is only for Linux; never NULL */
+    char *line;             /* what append points to, where it is to be freed */
 };
 
 /* The state in which a guest is started. */

@@ -148,10 +148,11 @@ int mv_boot_open_files(const struct mv_config *config, struct mv_boot_files *ret
 
     *ret_files = (struct mv_boot_files){
         .kernel_path = config->kernel, .kernel = -1, .initrd = -1, .raw_append = own};
-    if (asprintf(&ret_files->append, "%s%s%s", before, *before && *own ? " " : "", own) < 0) {
-        ret_files->append = NULL;
+    if (asprintf(&ret_files->line, "%s%s%s", before, *before && *own ? " " : "", own) < 0) {
+        ret_files->line = NULL;
         return mv_fail(err, -ENOMEM, NULL, NULL, "no memory for the command line");
     }
+    ret_files->append = ret_files->line;
     if (config->initrd)
         initrds[count++] = config->initrd;
     for (size_t i = 0; i < config->initrd_count; i++)
@@ -168,7 +169,7 @@ int mv_boot_open_files(const struct mv_config *config, struct mv_boot_files *ret
 
 void mv_boot_close_files(struct mv_boot_files *files)
 {
-    free(files->append);
+    free(files->line);
     mv_close_fd(&files->kernel);
     mv_close_fd(&files->initrd);
 }
