@@ -251,7 +251,7 @@ struct mv_config {
     const struct mv_hook *hooks;            /**< an array, asked in its order */
     size_t hook_count;                      /**< 0 to MV_HOOKS_MAX */
     size_t trace_records; /**< how many exits to keep for each vCPU, see trace.h; rounded up to a
-                           * power of two, at most MV_TRACE_MAX; 64 bytes each, none before it is
+                           * power of two, at most MV_TRACE_MAX; 48 bytes each, none before it is
                            * needed. 0: none */
     const struct mv_custom_virtio *virtio; /**< an array, all of the same size: after the disks */
     size_t virtio_count; /**< together with disk_count and rng 0 to MV_DISKS_MAX */
@@ -274,13 +274,13 @@ struct mv_machine;
 #define MV_BARE_MINIMUM   (64ull << 10)  /**< the least of a bare machine */
 
 /** Looks for what is wrong with a configuration, without KVM and without opening its files.
- * 0 or -EINVAL. */
+ * 0, -EINVAL, or -ENOSYS: the library was built without what is asked for. */
 MV_API int mv_config_validate(const struct mv_config *config, struct mv_error *err);
 
 /**
  * Opens KVM, sets up memory, devices and vCPUs and loads the kernel; nothing
  * runs yet.  On success *ret_machine is the caller's, to be destroyed.
- * Errors: -EINVAL (configuration), -ENOEXEC (the kernel is not one, or lies in
+ * Errors: those of mv_config_validate, -ENOEXEC (the kernel is not one, or lies in
  * its header), -ENOMEM (also: the kernel needs more memory than configured),
  * -EOPNOTSUPP (KVM lacks something), and what open, mmap and KVM return.
  */

@@ -204,12 +204,26 @@ static int write_trace(const struct mv_options *options, uint64_t began, int sta
     return failed_status(status);
 }
 
+static bool can_explain(void)
+{
+    size_t registers;
+
+    mv_registers(&registers);
+    if (registers == 0)
+        say("this minivmm was built without debug: it explains nothing",
+            "build it with the part debug (-DMINIVMM_PARTS)");
+    return registers > 0;
+}
+
 /* Before the guest runs: a state that its processor would refuse. */
 static void explain_state(void)
 {
-    MV_CLEANUP_FREE char *broken = mv_vcpu_explain(mv_machine_vcpu(machine, 0));
+    struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
+    MV_CLEANUP_FREE char *broken = vcpu ? mv_vcpu_explain(vcpu) : NULL;
 
-    if (broken && *broken)
+    if (!broken)
+        return; /* no memory, or built without embed */
+    if (*broken)
         fprintf(stderr, "minivmm: the state of vCPU 0 breaks rules of its processor:\n%s", broken);
     else
         fprintf(stderr, "minivmm: the state of vCPU 0 keeps the rules of its processor\n");
@@ -460,6 +474,8 @@ static int run(const struct mv_options *options, uint64_t began)
     bool lost;
     int status;
 
+    if (options->explain && !can_explain())
+        return EXIT_ERROR;
     if (console.interactive)
         console.filter = filter_keys;
     if (options->gdb) {

@@ -345,7 +345,7 @@ static void set_gdb(struct mv_options *options, char *text)
 
 static bool set_dump(struct mv_options *options, const char *tables, char message[2][256])
 {
-    if (strcmp(tables, mv_tables()) != 0)
+    if (*mv_tables() && strcmp(tables, mv_tables()) != 0) /* without debug there are none */
         return fail(message,
                     strcmp(tables, "dtb") == 0 ? "--dump-acpi DIR writes its ACPI tables"
                                                : "--dump-dtb FILE writes its device tree",

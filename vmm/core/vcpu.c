@@ -214,7 +214,7 @@ int mv_vcpu_complete_io(struct mv_vcpu *vcpu)
     __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
     /* KVM may come with the second half of an access that crosses a page. */
     while (vcpu->phase == MV_VCPU_EXITED && !error)
-        if (!mv_vcpu_next(vcpu, &exit))
+        if (!mv_vcpu_next(vcpu, &exit) && vcpu->phase == MV_VCPU_EXITED)
             error = mv_vcpu_enter(vcpu);
     /* A kick that came meanwhile has left its signal. */
     __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);

@@ -26,6 +26,8 @@ struct mv_vcpu;
  * runs the vCPU; each may be NULL.  What a part keeps for a vCPU is in vcpu->kept.
  */
 struct mv_observer {
+    /* Whether it can do what the configuration asks of it: 0 or, by a stub, -ENOSYS, explained. */
+    int (*check)(const struct mv_config *config, struct mv_error *err);
     /* The vCPU has the state in which the guest starts it.  Explains its failure. */
     int (*init)(struct mv_vcpu *vcpu, const struct mv_config *config, struct mv_error *err);
     void (*done)(struct mv_vcpu *vcpu); /* also of a vCPU whose init has failed, or never came */

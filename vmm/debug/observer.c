@@ -34,6 +34,7 @@ static int init(struct mv_vcpu *vcpu, const struct mv_config *config, struct mv_
     vcpu->kept[MV_OBSERVER_DEBUG] = debugger;
     debugger->bare = config->bare;
     debugger->single_step = config->single_step;
+    mv_arch_keep_regs(vcpu->run, &debugger->last);
     error = mv_recorder_init(&debugger->recorder, records, records && mv_counter_is_clock());
     if (error)
         return mv_fail(err, error, "mmap", "keep fewer records",
@@ -56,7 +57,6 @@ static int enter(struct mv_vcpu *vcpu)
     struct mv_debugger *debugger = mv_debugger(vcpu);
     int error = 0;
 
-    mv_arch_keep_regs(vcpu->run, &debugger->last);
     /* Where KVM has emulated the last instruction, it has forgotten to stop after the next. */
     if (debugger->asked.step)
         error = mv_arch_set_debug(vcpu, &debugger->asked);
@@ -73,12 +73,15 @@ static int enter(struct mv_vcpu *vcpu)
 
 static void leave(struct mv_vcpu *vcpu, int error)
 {
-    struct mv_recorder *recorder = &mv_debugger(vcpu)->recorder;
+    struct mv_debugger *debugger = mv_debugger(vcpu);
+    struct mv_recorder *recorder = &debugger->recorder;
 
     mv_recorder_leave(recorder);
-    if (error == -EINTR && recorder->traced)
+    if (error == -EINTR && recorder->ring)
         mv_recorder_add(recorder, &(struct mv_record){.exit = {.reason = KVM_EXIT_INTR}},
                         recorder->left);
+    if (!error && vcpu->run->exit_reason != KVM_EXIT_SHUTDOWN) /* an AMD host has reset them */
+        mv_arch_keep_regs(vcpu->run, &debugger->last);
 }
 
 static bool before(struct mv_vcpu *vcpu, struct mv_exit *exit)
@@ -109,7 +112,7 @@ static void after(struct mv_vcpu *vcpu, const struct mv_exit *exit)
         .pc = exit->kind == MV_EXIT_NONE ? 0 : vcpu->pc, /* KVM may have reset it */
     };
 
-    mv_recorder_add(recorder, &record, recorder->traced ? mv_recorder_stamp(recorder) : 0);
+    mv_recorder_add(recorder, &record, recorder->ring ? mv_recorder_stamp(recorder) : 0);
 }
 
 static void answered(struct mv_vcpu *vcpu, const struct mv_exit *exit)

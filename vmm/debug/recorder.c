@@ -47,13 +47,9 @@ int mv_recorder_init(struct mv_recorder *recorder, size_t records, bool counter)
 {
     void *ring;
 
-    *recorder = (struct mv_recorder){.ring = recorder->last_few,
-                                     .mask = MV_RECORDS_LAST - 1,
-                                     .counter = counter,
-                                     .lock = PTHREAD_MUTEX_INITIALIZER};
+    *recorder = (struct mv_recorder){.counter = counter, .lock = PTHREAD_MUTEX_INITIALIZER};
     if (records == 0)
         return 0;
-    recorder->mask = 0;
     while (recorder->mask + 1 < records)
         recorder->mask = 2 * recorder->mask + 1;
     ring = mmap(NULL, bytes(recorder), PROT_READ | PROT_WRITE,
@@ -63,7 +59,6 @@ int mv_recorder_init(struct mv_recorder *recorder, size_t records, bool counter)
     /* A huge page is cleared at its first record, while a start is measured. */
     madvise(ring, bytes(recorder), MADV_NOHUGEPAGE);
     recorder->ring = ring;
-    recorder->traced = true;
     if (counter)
         recorder->began = take_moment();
     return 0;
@@ -71,9 +66,9 @@ int mv_recorder_init(struct mv_recorder *recorder, size_t records, bool counter)
 
 void mv_recorder_done(struct mv_recorder *recorder)
 {
-    if (recorder->traced)
+    if (recorder->ring)
         munmap(recorder->ring, bytes(recorder));
-    recorder->traced = false;
+    recorder->ring = NULL;
 }
 
 static bool is_same(const struct mv_record *a, const struct mv_record *b)
@@ -87,54 +82,52 @@ static bool is_guests(const struct mv_record *record)
     return record->exit.reason != KVM_EXIT_INTR && record->exit.reason != KVM_EXIT_DEBUG;
 }
 
+static void add_last(struct mv_recorder *recorder, const struct mv_record *what)
+{
+    struct mv_record *last = &recorder->last_few[(recorder->last_count - 1) % MV_RECORDS_LAST];
+
+    if (recorder->last_count && is_same(last, what))
+        last->repeats++;
+    else
+        recorder->last_few[recorder->last_count++ % MV_RECORDS_LAST] = *what;
+}
+
 void mv_recorder_add(struct mv_recorder *recorder, const struct mv_record *what, uint64_t now)
 {
-    struct mv_record *last = &recorder->ring[(recorder->count - 1) & recorder->mask];
+    struct mv_trace_record *record;
 
-    if (!recorder->traced) {
-        if (recorder->count && is_same(last, what))
-            last->repeats++;
-        else if (is_guests(what))
-            recorder->ring[recorder->count++ & recorder->mask] = *what;
+    if (is_guests(what))
+        add_last(recorder, what);
+    if (!recorder->ring)
         return;
-    }
-    last = &recorder->ring[recorder->count++ & recorder->mask];
-    *last = *what;
-    last->exit.entered = recorder->from;
-    last->exit.left = recorder->left;
-    last->exit.done = now;
+    record = &recorder->ring[recorder->count++ & recorder->mask];
+    *record = what->exit;
+    record->entered = recorder->from;
+    record->left = recorder->left;
+    record->done = now;
     /* the guest's, or of the next access of this exit */
     recorder->from = recorder->left = now;
 }
 
-unsigned mv_recorder_last(const struct mv_recorder *recorder,
-                          struct mv_record ret_records[MV_RECORDS_LAST])
+unsigned mv_recorder_last(const struct mv_recorder *recorder)
 {
-    uint64_t kept = mv_min(recorder->count, recorder->mask + 1);
-    unsigned count = 0;
+    return (unsigned)mv_min(recorder->last_count, MV_RECORDS_LAST);
+}
 
-    for (uint64_t i = 1; i <= kept; i++) {
-        const struct mv_record *record = &recorder->ring[(recorder->count - i) & recorder->mask];
+const struct mv_record *mv_recorder_last_at(const struct mv_recorder *recorder, unsigned index)
+{
+    uint64_t first = recorder->last_count - mv_recorder_last(recorder);
 
-        if (!is_guests(record))
-            continue;
-        if (count && is_same(&ret_records[count - 1], record))
-            ret_records[count - 1].repeats += 1 + record->repeats;
-        else if (count == MV_RECORDS_LAST)
-            break;
-        else
-            ret_records[count++] = *record;
-    }
-    return count;
+    return &recorder->last_few[(first + index) % MV_RECORDS_LAST];
 }
 
 void mv_recorder_answer(struct mv_recorder *recorder, const struct mv_access *read)
 {
     struct mv_trace_record *record;
 
-    if (!recorder->traced || recorder->count == 0)
+    if (!recorder->ring || recorder->count == 0)
         return;
-    record = &recorder->ring[(recorder->count - 1) & recorder->mask].exit;
+    record = &recorder->ring[(recorder->count - 1) & recorder->mask];
     if (read)
         record->value = read->value & mv_size_mask(read->size);
     record->done = mv_recorder_stamp(recorder);
@@ -173,7 +166,7 @@ void mv_recorder_read(struct mv_recorder *recorder, uint64_t first,
     struct mv_moment last;
 
     for (size_t i = 0; i < count; i++)
-        ret_records[i] = recorder->ring[(first + i) & recorder->mask].exit;
+        ret_records[i] = recorder->ring[(first + i) & recorder->mask];
     if (!recorder->counter || count == 0)
         return;
     last = last_moment(recorder);

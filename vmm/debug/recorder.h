@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A ring of a vCPU's newest exits: the last few for its report, equal ones once; or, where a trace
- * is asked for (minivmm/trace.h), as many as wanted, with their times.  It is written by the
- * vCPU's thread alone and read when that does not run, so nothing in it is atomic.
+ * A vCPU's newest exits: the last few for its report, equal ones in a row once; and a ring of as
+ * many as wanted, with their times, where a trace is asked for (minivmm/trace.h).  Both are written
+ * by the vCPU's thread alone and read when that does not run, so nothing here is atomic.
  *
  * An exit costs two stamps, not three: what begins when one is served is the guest's
  * time of the next.  A stamp is the processor's counter where Linux takes its own time from
@@ -26,24 +26,24 @@ struct mv_moment {
 #define MV_RECORDS_LAST 8 /* for a report; a power of two */
 
 struct mv_record {
-    struct mv_trace_record exit; /* its times are stamps, and 0 where nothing is traced */
+    struct mv_trace_record exit; /* its times are not known */
     uint64_t pc;                 /* 0: not known */
     uint64_t repeats;            /* the same exit again, after the first */
 };
 
 struct mv_recorder {
-    struct mv_record *ring; /* one of its own, or `last_few` */
-    bool traced;
-    bool counter;           /* a stamp is mv_counter(), not nanoseconds */
-    uint64_t mask;          /* its records less one; they are a power of two */
-    uint64_t count;         /* of all that were ever added */
-    uint64_t from;          /* since when the guest has its time; 0: it is not running */
-    uint64_t left;          /* when the exit that is served now came */
-    struct mv_moment began; /* when it was made */
-    pthread_mutex_t lock;   /* of what follows: readers may be several */
-    struct mv_moment last;  /* a moment after record number `known` - 1 was added */
+    struct mv_trace_record *ring; /* its times are stamps; NULL: nothing is traced */
+    bool counter;                 /* a stamp is mv_counter(), not nanoseconds */
+    uint64_t mask;                /* its records less one; they are a power of two */
+    uint64_t count;               /* of all that were ever added */
+    uint64_t from;                /* since when the guest has its time; 0: it is not running */
+    uint64_t left;                /* when the exit that is served now came */
+    struct mv_moment began;       /* when it was made */
+    pthread_mutex_t lock;         /* of what follows: readers may be several */
+    struct mv_moment last;        /* a moment after record number `known` - 1 was added */
     uint64_t known;
-    struct mv_record last_few[MV_RECORDS_LAST];
+    struct mv_record last_few[MV_RECORDS_LAST]; /* a ring of the guest's own exits */
+    uint64_t last_count;                        /* of all that were ever in it */
 };
 
 /* Whether Linux takes its time from mv_counter(): it does where that is steady. */
@@ -62,21 +62,20 @@ static inline uint64_t mv_recorder_stamp(const struct mv_recorder *recorder)
 /* What was served until the stamp `now`: its times are filled in, where there is a trace. */
 void mv_recorder_add(struct mv_recorder *recorder, const struct mv_record *what, uint64_t now);
 
-/* The last few exits that are the guest's own doing, the newest first, equal ones in a row once;
- * returns how many. */
-unsigned mv_recorder_last(const struct mv_recorder *recorder,
-                          struct mv_record ret_records[MV_RECORDS_LAST]);
+/* How many of the last few there are, and number `index` of them, 0 being the oldest. */
+unsigned mv_recorder_last(const struct mv_recorder *recorder);
+const struct mv_record *mv_recorder_last_at(const struct mv_recorder *recorder, unsigned index);
 
 /* Just before KVM_RUN, and just after. */
 static inline void mv_recorder_enter(struct mv_recorder *recorder)
 {
-    if (recorder->traced && !recorder->from)
+    if (recorder->ring && !recorder->from)
         recorder->from = mv_recorder_stamp(recorder);
 }
 
 static inline void mv_recorder_leave(struct mv_recorder *recorder)
 {
-    if (recorder->traced)
+    if (recorder->ring)
         recorder->left = mv_recorder_stamp(recorder);
 }
 

@@ -10,20 +10,21 @@
 
 static void report_exits(const struct mv_vcpu *vcpu, FILE *to)
 {
-    struct mv_record records[MV_RECORDS_LAST];
+    const struct mv_recorder *recorder = &mv_debugger(vcpu)->recorder;
 
     fprintf(to, "last exits (oldest first):\n");
-    for (unsigned i = mv_recorder_last(&mv_debugger(vcpu)->recorder, records); i-- > 0;) {
-        const struct mv_trace_record *exit = &records[i].exit;
+    for (unsigned i = 0; i < mv_recorder_last(recorder); i++) {
+        const struct mv_record *record = mv_recorder_last_at(recorder, i);
+        const struct mv_trace_record *exit = &record->exit;
 
         fprintf(to, "  %-14s", mv_exit_name(exit->reason));
-        if (records[i].pc)
-            fprintf(to, " at %#llx", (unsigned long long)records[i].pc);
+        if (record->pc)
+            fprintf(to, " at %#llx", (unsigned long long)record->pc);
         if (exit->size)
             fprintf(to, ": %s %u bytes %#llx, value %#llx", exit->write ? "write" : "read",
                     exit->size, (unsigned long long)exit->address, (unsigned long long)exit->value);
-        if (records[i].repeats)
-            fprintf(to, ", and %llu times more", (unsigned long long)records[i].repeats);
+        if (record->repeats)
+            fprintf(to, ", and %llu times more", (unsigned long long)record->repeats);
         fputc('\n', to);
     }
 }
@@ -76,7 +77,7 @@ static struct mv_recorder *find_recorder(const struct mv_machine *machine, unsig
     struct mv_debugger *debugger =
         vcpu < machine->created ? mv_debugger(&machine->vcpus[vcpu]) : NULL;
 
-    return debugger && debugger->recorder.traced ? &debugger->recorder : NULL;
+    return debugger && debugger->recorder.ring ? &debugger->recorder : NULL;
 }
 
 uint64_t mv_machine_trace_count(const struct mv_machine *machine, unsigned vcpu, uint64_t *ret_lost)

@@ -10,16 +10,15 @@
 
 #define HINT "build it with the part debug (-DMINIVMM_PARTS)"
 
-static int refuse(struct mv_vcpu *vcpu, const struct mv_config *config, struct mv_error *err)
+static int check(const struct mv_config *config, struct mv_error *err)
 {
-    (void)vcpu;
     if (config->single_step || config->trace_records)
         return mv_fail(err, -ENOSYS, NULL, HINT,
                        "this minivmm was built without debug: it takes no single steps and traces");
     return 0;
 }
 
-const struct mv_observer mv_debug_observer = {.init = refuse};
+const struct mv_observer mv_debug_observer = {.check = check};
 
 const char *mv_tables(void)
 {

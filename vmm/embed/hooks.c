@@ -60,6 +60,7 @@ static bool ask_hooks(struct mv_vcpu *vcpu, struct mv_exit *exit)
 /* A write to the hypercalls' address is one, if anybody wants them. */
 static bool before(struct mv_vcpu *vcpu, struct mv_exit *exit)
 {
+    enum mv_exit_kind kind;
     bool served;
 
     if (exit->kind == MV_EXIT_NONE)
@@ -71,7 +72,10 @@ static bool before(struct mv_vcpu *vcpu, struct mv_exit *exit)
         exit->kind = MV_EXIT_HYPERCALL;
         exit->hypercall = call;
     }
+    kind = exit->kind;
     served = ask_hooks(vcpu, exit);
+    if (exit->kind == MV_EXIT_NONE)
+        exit->kind = kind; /* a hook that spoils it does not make the exit an unknown one */
     if (served && exit->kind == MV_EXIT_HYPERCALL)
         mv_hypercall_return(vcpu, exit->hypercall.result);
     return served;

@@ -119,6 +119,7 @@ static int come_out(const struct drive *drive, struct mv_exit *exit)
 {
     struct mv_vcpu *vcpu = drive->vcpu;
 
+    vcpu->left_at = 0;
     *exit = (struct mv_exit){.size = sizeof(*exit), .kind = MV_EXIT_INTERRUPTED};
     if (atomic_load(vcpu->host->ended))
         exit->kind = MV_EXIT_END;

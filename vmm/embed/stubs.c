@@ -8,10 +8,11 @@
 
 static int check(const struct mv_config *config, struct mv_error *err)
 {
-    if (config->device_count + config->memory_count + config->hook_count > 0 || config->flat)
+    if (config->device_count + config->memory_count + config->hook_count > 0 || config->flat ||
+        config->timeline)
         return mv_fail(err, -ENOSYS, NULL, "build it with the part embed (-DMINIVMM_PARTS)",
                        "this minivmm was built without embed: it takes no flat binaries, custom "
-                       "devices, custom memory and hooks");
+                       "devices, custom memory and hooks, and shows no timeline");
     return 0;
 }
 

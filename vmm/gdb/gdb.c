@@ -117,9 +117,14 @@ static int listen_tcp(struct mv_gdb *gdb, const char *address, struct mv_error *
 
 int mv_gdb_open(struct mv_gdb *gdb, const char *address, struct mv_error *err)
 {
+    size_t registers;
     int error;
 
-    *gdb = (struct mv_gdb){.listener = -1, .client = -1};
+    *gdb = (struct mv_gdb){.event = -1, .listener = -1, .client = -1};
+    mv_registers(&registers);
+    if (registers == 0)
+        return mv_fail(err, -ENOSYS, NULL, "build it with the part debug (-DMINIVMM_PARTS)",
+                       "this minivmm was built without debug: GDB could see nothing");
     gdb->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (gdb->event < 0)
         return mv_fail(err, -errno, "eventfd", NULL, "cannot create an eventfd: %s",

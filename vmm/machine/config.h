@@ -23,7 +23,8 @@ struct mv_setup {
     struct mv_hook hooks[MV_HOOKS_MAX];
 };
 
-/* Strings, and what a flat binary and ops point to, stay the caller's.  0 or -EINVAL, explained. */
+/* Strings, and what a flat binary and ops point to, stay the caller's.  0, -EINVAL or -ENOSYS,
+ * explained. */
 int mv_config_take(const struct mv_config *given, struct mv_setup *ret_setup, struct mv_error *err);
 
 #endif

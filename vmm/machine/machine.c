@@ -147,10 +147,11 @@ static int map_memory(struct mv_machine *machine, struct mv_error *err)
 
     for (unsigned i = 0; !error && i < machine->mem.count; i++)
         error = map(machine, &machine->mem.regions[i], "give the guest less memory", err);
-    if (!error && pages->host)
+    if (!error && pages->host) {
         error = map(machine, pages, NULL, err);
-    if (error == -EOPNOTSUPP && pages->host)
-        error = 0; /* without read-only memory, each read of such a register is an exit */
+        if (error == -EOPNOTSUPP)
+            error = 0; /* without read-only memory, each read of such a register is an exit */
+    }
     for (unsigned i = 0; !error && i < machine->mem.custom_count; i++)
         error = map(machine, &machine->mem.custom[i],
                     "is each a multiple of this computer's page size?", err);

@@ -87,7 +87,13 @@ static int fill_slot(struct mv_devices *devices, const struct mv_device_env *env
         return mv_devices_cannot_create(name, error, err);
     ours.irq.line = device->desc.irq;
     ours.page = slot_page(devices, device->desc.base);
-    error = mv_devices_add(devices, device, mv_virtio_mmio_create(device, &ours, virtio));
+    if (MV_LAYOUT_PAGES && !ours.page) {
+        mv_virtio_destroy(virtio);
+        error = -ENOMEM;
+    } else {
+        error = mv_virtio_mmio_create(device, &ours, virtio);
+    }
+    error = mv_devices_add(devices, device, error);
     return error ? mv_devices_cannot_create(name, error, err) : 0;
 }
 

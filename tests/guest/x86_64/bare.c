@@ -228,12 +228,14 @@ static bool spoil(void *context, struct mv_vcpu *vcpu, struct mv_exit *exit)
         exit->access.write = true;
     if (*how == 3)
         exit->kind = MV_EXIT_HALT;
+    if (*how == 4)
+        exit->kind = MV_EXIT_NONE; /* an exit that nobody knows ends the machine; this is none */
     return true;
 }
 
 static void hooks_spoil_no_more_than_the_value(void)
 {
-    for (unsigned how = 0; how < 4; how++) {
+    for (unsigned how = 0; how < 5; how++) {
         const struct mv_hook hook = {.size = sizeof(hook),
                                      .kind = MV_EXIT_PORT,
                                      .last = 0xffff,

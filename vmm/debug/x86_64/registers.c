@@ -371,6 +371,8 @@ void mv_arch_keep_regs(const struct kvm_run *run, struct mv_synced *kept)
     const struct kvm_sync_regs *shown = &run->s.regs;
     bool is_first = run->exit_reason == KVM_EXIT_UNKNOWN;
 
+    if (!is_first && !run->kvm_valid_regs)
+        return;
     kept->regs = shown->regs;
     kept->have_regs = shown->regs.rflags; /* bit 1 is always set */
     kept->have_sregs = shown->sregs.cr0 && (is_first || run->kvm_valid_regs & KVM_SYNC_X86_SREGS);

@@ -103,8 +103,7 @@ static void report_code(const struct mv_vcpu *vcpu, const struct mv_mem *mem, ui
 static void report_before_reset(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FILE *to)
 {
     const struct mv_debugger *debugger = mv_debugger(vcpu);
-    struct mv_record records[MV_RECORDS_LAST];
-    bool is_first = mv_recorder_last(&debugger->recorder, records) <= 1;
+    bool is_first = mv_recorder_last(&debugger->recorder) <= 1;
     struct mv_synced last = debugger->last;
 
     fprintf(to, "this host's KVM (AMD) has reset the vCPU's registers; ");
