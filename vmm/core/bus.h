@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An address space of devices: which device is at an address, and its call
- * under its lock.  One instance for MMIO, one for port I/O.
+ * An address space of devices: finds the device at an address and calls it under its lock.  One
+ * instance for MMIO, one for port I/O.
  *
- * Built by one thread; frozen before the first KVM_RUN, from when on any
- * thread may dispatch without a lock of the bus.
+ * Built by one thread and frozen before the first KVM_RUN; after that any thread may dispatch,
+ * without a lock on the bus itself.
  */
 #ifndef MV_BUS_H
 #define MV_BUS_H
@@ -15,21 +15,23 @@
 
 #include "minivmm/device.h"
 
-/* What only a built-in device can do; each is optional. */
+/* Callbacks that only built-in devices have; each is optional. */
 struct mv_device_inner_ops {
-    /* Whether the host has yet to take what the guest wrote.  The vCPU that wrote then waits until
-     * the device says that the backpressure is gone (mv_backpressure).  Under the lock. */
+    /* Whether the host has not yet taken all that the guest wrote.  The vCPU that wrote last then
+     * waits until the device reports that the backpressure is gone (mv_backpressure).  Under the
+     * lock. */
     bool (*busy)(void *state);
 
-    /* The vCPUs are gone, the loop still runs: whether nothing is left to deliver.  If something
-     * is, the eventfd mv_device_env.wake is written later, and it is asked again.  Under the
-     * lock. */
+    /* The vCPUs have stopped, the loop still runs: whether nothing is left to deliver.  If
+     * something is, the device later writes the eventfd mv_device_env.wake, and is asked again.
+     * Under the lock. */
     bool (*flush)(void *state);
 
-    /* The loop has stopped: ends the device's threads, wherever they are.  Without the lock. */
+    /* The loop has stopped: ends the device's threads, whatever they are blocked in.  Without the
+     * lock. */
     void (*stop)(void *state);
 
-    /* The machine could not be made: what is the embedder's is not to be destroyed. */
+    /* Creating the machine failed: what is the embedder's must not be destroyed. */
     void (*disown)(void *state);
 };
 
@@ -39,47 +41,45 @@ struct mv_device {
     const struct mv_device_ops *ops;
     void *state;
     const struct mv_device_inner_ops *inner; /* NULL: none */
-    bool is_custom;                          /* the embedder's */
-    void *kept;                              /* what desc and ops may point into; freed with it */
-    pthread_mutex_t lock;                    /* taken by the dispatchers: mv_bus_* and the loop */
+    bool is_custom;                          /* supplied by the embedder */
+    void *kept;           /* desc and ops may point into it; freed with the device */
+    pthread_mutex_t lock; /* taken by the dispatchers: mv_bus_* and the loop */
 };
 
 #define MV_BUS_DEVICES 64
 
 struct mv_bus {
-    struct mv_device *devices[MV_BUS_DEVICES]; /* by rising base */
+    struct mv_device *devices[MV_BUS_DEVICES]; /* by ascending base */
     unsigned count;
     bool frozen;
 };
 
-/* The device stays the caller's.  Returns 0, -EEXIST if its range overlaps
- * another's, -ENOSPC if the bus is full, -EINVAL if the range wraps or is
- * empty.  Not after freeze. */
+/* The caller keeps owning the device.  Returns 0, -EEXIST if its range overlaps another device's,
+ * -ENOSPC if the bus is full, -EINVAL if the range is empty or wraps.  Not after freeze. */
 int mv_bus_add(struct mv_bus *bus, struct mv_device *device);
 void mv_bus_freeze(struct mv_bus *bus);
 
-/* Whether no device has any of [base, base + size). */
+/* Whether no device claims any address in [base, base + size). */
 bool mv_bus_is_free(const struct mv_bus *bus, uint64_t base, uint64_t size);
 
 /* The device at address, or NULL. */
 struct mv_device *mv_bus_find(const struct mv_bus *bus, uint64_t address);
 
 /*
- * One access of 1 to 8 bytes.  Where there is no device, or the size is not 1, 2,
- * 4 or 8, a read gives all ones in *ret_value and a write is dropped, as on real
- * hardware; both then return false or NULL.  An access that begins in a device belongs to
- * it, and a write returns which one that was.
+ * One access of 1 to 8 bytes.  If there is no device, or the size is not 1, 2, 4 or 8, a read sets
+ * *ret_value to all ones and a write is dropped, as on real hardware; the result is then false or
+ * NULL.  An access that starts inside a device belongs to that device, which mv_bus_write returns.
  */
 bool mv_bus_read(const struct mv_bus *bus, uint64_t address, unsigned size, uint64_t *ret_value);
 struct mv_device *mv_bus_write(const struct mv_bus *bus, uint64_t address, unsigned size,
                                uint64_t value);
 
-/* After writes, and before the guest goes on.  Both take the lock; the second one may wait: see
- * mv_device_ops.backpressure, which must be set. */
+/* For use after a write, before the guest continues.  Both take the lock.  The second calls
+ * mv_device_ops.backpressure, which must not be NULL, and may block there. */
 bool mv_device_is_busy(struct mv_device *device);
 void mv_device_backpressure(struct mv_device *device);
 
-/* As in mv_device_inner_ops; a device without them is flushed, and has nothing to stop. */
+/* As in mv_device_inner_ops.  A device without these functions counts as flushed and stopped. */
 bool mv_device_flush(struct mv_device *device);
 void mv_device_stop(struct mv_device *device);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An interrupt line, as a device sees it.  The machine injects one into each
- * device; a device without a line gets one whose set is a no-op.
+ * An interrupt line, as a device sees it.  The machine injects one into each device; for a device
+ * without a line, setting it has no effect.
  */
 #ifndef MV_IRQ_H
 #define MV_IRQ_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Messages and errors.  The library prints nothing: a message goes to the
- * callback that the embedder gave, an error into the embedder's mv_error.
+ * Messages and errors.  The library prints nothing: messages go to the embedder's callback, errors
+ * into the embedder's mv_error.
  */
 #ifndef MV_LOG_H
 #define MV_LOG_H
@@ -21,13 +21,13 @@ struct mv_log {
 void mv_log_init(struct mv_log *log, mv_log_fn *fn, void *context, enum mv_log_level level);
 void mv_log_done(struct mv_log *log);
 
-/* One line without a newline; longer than 511 characters is cut.  Any thread.  log may be NULL.
- * Never called for what a guest does without a bound on how often. */
+/* Logs one line, without a newline; longer than 511 characters is cut.  Any thread. log may be
+ * NULL. What a guest can cause any number of times must not be logged each time. */
 void mv_log(struct mv_log *log, enum mv_log_level level, const char *format, ...) MV_PRINTF(3, 4);
 
 /*
- * Fills *err (NULL allowed) and returns code, a negative errno value.  call is
- * the failing system call or NULL, hint what to do or NULL.
+ * Fills in *err (NULL allowed) and returns code, a negative errno value. call: the system call that
+ * failed, or NULL. hint: what the user can do about it, or NULL.
  */
 int mv_fail(struct mv_error *err, int code, const char *call, const char *hint, const char *format,
             ...) MV_PRINTF(5, 6);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * When things happened on the way from create to the end: a short list of
- * stamps, kept only on request.  Any thread adds; readers come after the run.
+ * When things happened between creation and the end: a short list of time stamps, kept only on
+ * request. Any thread may add one; they are read after the run.
  */
 #ifndef MV_TIMELINE_H
 #define MV_TIMELINE_H
@@ -17,8 +17,7 @@
 
 struct mv_timeline {
     bool on;
-    atomic_uint
-        count; /* claimed entries; may pass the size; ordered by the joins at the run's end */
+    atomic_uint count; /* entries claimed; may exceed the size; readers come after the joins */
     struct mv_mark marks[MV_TIMELINE_MARKS];
 };
 

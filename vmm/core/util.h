@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Small things that every layer uses: overflow-checked arithmetic, alignment,
- * and clean-up attributes.
+ * Small things that every layer uses: overflow-checked arithmetic, alignment, and clean-up
+ * attributes.
  */
 #ifndef MV_UTIL_H
 #define MV_UTIL_H
@@ -35,7 +35,7 @@ static inline uint64_t mv_align_down(uint64_t value, uint64_t align)
     return value & ~(align - 1);
 }
 
-/* align: a power of two; the caller knows that value + align does not wrap. */
+/* align: a power of two; value + align must not wrap. */
 static inline uint64_t mv_align_up(uint64_t value, uint64_t align)
 {
     return mv_align_down(value + align - 1, align);
@@ -57,8 +57,8 @@ static inline uint64_t mv_size_mask(unsigned size)
     return size >= 8 ? UINT64_MAX : (1ull << (8 * size)) - 1;
 }
 
-/* Copies a struct that begins with its size, which the caller may have built shorter or longer than
- * ours of `size` bytes; what it lacks is 0.  Returns the caller's size; 0: it was not set. */
+/* Copies a struct that begins with its size.  The caller's may be shorter or longer than ours, of
+ * `size` bytes; fields that it lacks become 0.  Returns the caller's size; 0: it was not set. */
 static inline size_t mv_take(const void *given, void *ret_copy, size_t size)
 {
     size_t theirs = *(const size_t *)given;
@@ -68,7 +68,7 @@ static inline size_t mv_take(const void *given, void *ret_copy, size_t size)
     return theirs;
 }
 
-/* The other way: into the caller's struct, whose size is set, as much as that has room for. */
+/* The reverse: copies as much as fits into the caller's struct, whose size is set. */
 static inline void mv_give(const void *ours, size_t size, void *ret_copy)
 {
     size_t theirs = *(size_t *)ret_copy;
@@ -77,13 +77,13 @@ static inline void mv_give(const void *ours, size_t size, void *ret_copy)
     *(size_t *)ret_copy = theirs;
 }
 
-/* All signals but those that a thread's own faults raise: were these blocked, a fault would kill
- * the process without calling its handlers. */
+/* All signals except those that a thread's own faults raise: if these were blocked, a fault would
+ * kill the process without calling its handlers. */
 void mv_outer_signals(sigset_t *ret_signals);
 
 /*
- * Starts a thread that takes none of the process's signals but those that its own
- * faults raise.  Returns 0 or -errno.
+ * Starts a thread with all signals blocked except those that its own faults raise.  Returns 0 or
+ * -errno.
  */
 int mv_start_thread(pthread_t *ret_thread, void *(*run)(void *), void *context);
 
@@ -97,8 +97,8 @@ static inline uint64_t mv_monotonic_ns(void)
 }
 
 /*
- * Reads all of size bytes at offset of a file.  Returns 0, -ENODATA if the file ends
- * before, or -errno.
+ * Reads exactly size bytes of a file, at offset.  Returns 0, -ENODATA if the file ends early, or
+ * -errno.
  */
 int mv_read_at(int fd, uint64_t offset, void *ret_data, size_t size);
 
@@ -122,7 +122,7 @@ static inline void mv_free_pointer(void *pointer)
     free(*(void **)pointer);
 }
 
-/* Closed, or freed, when the variable goes out of scope. */
+/* Close the file descriptor, or free the pointer, when the variable goes out of scope. */
 #define MV_CLEANUP_FD   __attribute__((cleanup(mv_close_fd)))
 #define MV_CLEANUP_FREE __attribute__((cleanup(mv_free_pointer)))
 
