@@ -65,8 +65,8 @@ struct mv_device *mv_bus_find(const struct mv_bus *bus, uint64_t address)
     return device && address - device->desc.base < device->desc.bytes ? device : NULL;
 }
 
-/* The device that answers.  An access that crosses a page reaches us in parts, of 3 bytes
- * and 5 for example; no device is made for those. */
+/* The device that serves the access.  KVM splits an access that crosses a page, into 3 and 5 bytes
+ * for example; no device has registers of such sizes. */
 static struct mv_device *find_for(const struct mv_bus *bus, uint64_t address, unsigned size)
 {
     return size == 1 || size == 2 || size == 4 || size == 8 ? mv_bus_find(bus, address) : NULL;

@@ -17,9 +17,8 @@
 
 /* Callbacks that only built-in devices have; each is optional. */
 struct mv_device_inner_ops {
-    /* Whether the host has not yet taken all that the guest wrote.  The vCPU that wrote last then
-     * waits until the device reports that the backpressure is gone (mv_backpressure).  Under the
-     * lock. */
+    /* Whether the host has not yet taken all that the guest wrote.  The vCPU that wrote then waits
+     * until the device reports that the backpressure is gone (mv_backpressure).  Under the lock. */
     bool (*busy)(void *state);
 
     /* The vCPUs have stopped, the loop still runs: whether nothing is left to deliver.  If
@@ -42,8 +41,8 @@ struct mv_device {
     void *state;
     const struct mv_device_inner_ops *inner; /* NULL: none */
     bool is_custom;                          /* supplied by the embedder */
-    void *kept;           /* desc and ops may point into it; freed with the device */
-    pthread_mutex_t lock; /* taken by the dispatchers: mv_bus_* and the loop */
+    void *kept;                              /* may be what desc and ops point to; freed with it */
+    pthread_mutex_t lock;                    /* taken by the dispatchers: mv_bus_* and the loop */
 };
 
 #define MV_BUS_DEVICES 64

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What an exit leads to: parts are asked, then the device at its address, and what the guest
- * reads is put to where KVM takes it from (api.rst, 5: KVM_EXIT_IO, KVM_EXIT_MMIO).
+ * How an exit is served: parts are asked first, then the device at its address; what the guest
+ * reads is stored where KVM expects it (api.rst, 5: KVM_EXIT_IO, KVM_EXIT_MMIO).
  */
 #include <string.h>
 
@@ -13,7 +13,7 @@ static bool is_access(const struct mv_exit *exit)
     return exit->kind == MV_EXIT_PORT || exit->kind == MV_EXIT_MMIO;
 }
 
-/* Where KVM has, or wants, the bytes of the access that is served. */
+/* Where KVM keeps the data of the access being served. */
 static uint8_t *access_data(const struct mv_vcpu *vcpu)
 {
     struct kvm_run *run = vcpu->run;
@@ -23,7 +23,7 @@ static uint8_t *access_data(const struct mv_vcpu *vcpu)
     return (uint8_t *)run + run->io.data_offset + (size_t)(vcpu->served - 1) * run->io.size;
 }
 
-/* Size 0: the exit is none. */
+/* Size 0: the exit is not an access. */
 static struct mv_access take_access(const struct mv_vcpu *vcpu)
 {
     const struct kvm_run *run = vcpu->run;
@@ -39,11 +39,11 @@ static struct mv_access take_access(const struct mv_vcpu *vcpu)
     if (access.write)
         memcpy(&access.value, access_data(vcpu), access.size);
     else
-        access.value = mv_size_mask(access.size); /* a bus on which nobody answers */
+        access.value = mv_size_mask(access.size); /* what an empty bus reads as */
     return access;
 }
 
-/* By what KVM says of the access, whatever has become of exit meanwhile. */
+/* Uses the size and direction that KVM gave, since a hook may have changed them in *exit. */
 static void put_answer(struct mv_vcpu *vcpu, const struct mv_exit *exit)
 {
     struct mv_access *access = &vcpu->access;
@@ -81,7 +81,7 @@ static bool ask_devices(struct mv_vcpu *vcpu, struct mv_exit *exit)
     return device;
 }
 
-/* Nobody knows what it is: that ends the machine. */
+/* An exit that neither this code nor a part recognizes ends the machine. */
 bool mv_vcpu_next(struct mv_vcpu *vcpu, struct mv_exit *exit)
 {
     const struct mv_observer *const *observers = vcpu->host->observers;
@@ -121,7 +121,7 @@ void mv_vcpu_answer(struct mv_vcpu *vcpu, const struct mv_exit *exit)
 {
     const struct mv_observer *const *observers = vcpu->host->observers;
 
-    if (vcpu->phase == MV_VCPU_TOLD) { /* else it is completed without */
+    if (vcpu->phase == MV_VCPU_TOLD) { /* else the instruction was completed without it */
         vcpu->phase = MV_VCPU_EXITED;
         put_answer(vcpu, exit);
     }

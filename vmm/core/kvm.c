@@ -122,7 +122,7 @@ int mv_kvm_enable(const struct mv_kvm *kvm, unsigned capability, uint64_t argume
 
 int mv_kvm_ioeventfd(const struct mv_kvm *kvm, uint64_t address, int eventfd)
 {
-    /* api.rst, 4.59: a length of 0 spares KVM a look at the instruction, where it can */
+    /* api.rst, 4.59: with length 0, KVM may not have to decode the instruction */
     struct kvm_ioeventfd ioeventfd = {
         .addr = address,
         .len = mv_kvm_check(kvm, KVM_CAP_IOEVENTFD_ANY_LENGTH) ? 0 : 4,

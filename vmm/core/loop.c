@@ -11,8 +11,8 @@
 
 #include "util.h"
 
-/* While it polls, vCPUs come first.  sched_yield lets only those run that have not had much more
- * CPU time than this thread, so this thread's time is made to count for more. */
+/* While this thread polls, vCPUs go first. sched_yield gives way only to threads that have not had
+ * much more CPU time than this one; a higher nice value makes this one's time count for more. */
 #define NICE 3
 
 int mv_loop_init(struct mv_loop *loop)
@@ -64,7 +64,7 @@ void mv_loop_poll(struct mv_loop *loop, struct mv_loop_poller *poller)
     loop->pollers = poller;
 }
 
-/* Calls each once.  One that is started meanwhile, even by itself, has its turn next time. */
+/* Calls each poller once.  One started meanwhile, even by itself, waits for the next turn. */
 static void call_pollers(struct mv_loop *loop)
 {
     struct mv_loop_poller *left = loop->pollers;
@@ -89,7 +89,7 @@ void mv_loop_turn(struct mv_loop *loop, int timeout)
         struct mv_loop_source *source = events[i].data.ptr;
 
         if (!source)
-            break; /* the wake-up of mv_loop_stop */
+            break; /* woken by mv_loop_stop */
         if (source->lock)
             pthread_mutex_lock(source->lock);
         source->fn(source->context, events[i].events);
@@ -106,7 +106,7 @@ static void *run(void *context)
 {
     struct mv_loop *loop = context;
 
-    setpriority(PRIO_PROCESS, 0, NICE); /* in Linux of the thread alone; cannot fail downwards */
+    setpriority(PRIO_PROCESS, 0, NICE); /* on Linux this thread only; raising nice never fails */
     /* Pairs with the store in mv_loop_stop. */
     while (!atomic_load(&loop->stopping))
         mv_loop_turn(loop, -1);

@@ -10,8 +10,7 @@
 
 #include "util.h"
 
-/* Transparent huge pages need host and guest addresses that agree in the low
- * bits of a huge page. */
+/* Transparent huge pages need host and guest addresses with the same offset in a huge page. */
 #define HUGE_PAGE (2 * MV_MIB)
 
 int mv_mem_init(struct mv_mem *mem, const struct mv_region *regions, unsigned count)
@@ -41,9 +40,8 @@ int mv_mem_init(struct mv_mem *mem, const struct mv_region *regions, unsigned co
         mem->regions[i].host = mem->mapping + at;
         at += regions[i].size;
     }
-    /* The first 2 MiB hold a few scattered tables; clearing a huge page for them would be
-     * the longest step of a short start.  Where the host has no huge pages, the call
-     * fails, and nothing is lost. */
+    /* The first 2 MiB hold a few scattered tables; clearing a huge page for them would be the
+     * longest step of a short start.  Where the host has no huge pages, this fails harmlessly. */
     madvise(mem->regions[0].host, mv_min(mem->regions[0].size, HUGE_PAGE), MADV_NOHUGEPAGE);
     return 0;
 }
@@ -97,13 +95,13 @@ mv_gpa mv_mem_last(const struct mv_mem *mem)
     return last;
 }
 
-/* The region that [gpa, gpa + size) is in. */
+/* The region that contains [gpa, gpa + size), or NULL. */
 static const struct mv_region *find(const struct mv_mem *mem, mv_gpa gpa, uint64_t size)
 {
     const struct mv_region *one;
 
     for (unsigned i = 0; (one = mv_mem_region(mem, i)); i++)
-        /* Written so that nothing can wrap: gpa + size is never formed. */
+        /* gpa + size is never formed, because it could wrap */
         if (gpa >= one->base && gpa - one->base < one->size &&
             size <= one->size - (gpa - one->base))
             return one;

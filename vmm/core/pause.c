@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who is inside KVM, and who may not enter: see pause.h. */
+/* Pausing: see pause.h. */
 #include "pause.h"
 
 void mv_pause_init(struct mv_pause *pause, const atomic_bool *ended)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What of util.h is too long for a header. */
+/* The functions of util.h that are too long for a header. */
 #include "util.h"
 
 #include <errno.h>
@@ -31,7 +31,7 @@ int mv_read_at(int fd, uint64_t offset, void *ret_data, size_t size)
     uint8_t *to = ret_data;
 
     if (size > INT64_MAX || offset > INT64_MAX - size)
-        return -ENODATA; /* beyond what a file can have */
+        return -ENODATA; /* beyond the largest possible file */
     while (size > 0) {
         ssize_t got = pread(fd, to, size, (off_t)offset);
 

@@ -2,11 +2,10 @@
 /*
  * A virtual CPU: see vcpu.h.
  *
- * Stopping without a race (api.rst, 4.10 KVM_RUN, 5 immediate_exit): the kick
- * signal is blocked in the thread and unblocked by KVM for the time of KVM_RUN
- * only (KVM_SET_SIGNAL_MASK).  So it needs no handler and leaves the process's
- * dispositions alone; pending, it makes the next KVM_RUN return at once.  With
- * immediate_exit set before, it cannot be lost.
+ * Stopping without a race (api.rst, 4.10 KVM_RUN, 5 immediate_exit): the kick signal is blocked in
+ * the thread, and KVM unblocks it only during KVM_RUN (KVM_SET_SIGNAL_MASK).  So it needs no
+ * handler and leaves the process's dispositions alone.  While it is pending, the next KVM_RUN
+ * returns at once; since immediate_exit is set first, a kick cannot be lost.
  */
 #include "vcpu.h"
 
@@ -72,7 +71,7 @@ static void end(struct mv_vcpu *vcpu, enum mv_end_reason reason, int error)
     vcpu->host->end(vcpu->host->machine, reason, 0, (int)vcpu->index, error);
 }
 
-/* ---- whose it is ---- */
+/* ---- who may use it ---- */
 
 bool mv_vcpu_go_in(struct mv_vcpu *vcpu)
 {
@@ -128,7 +127,7 @@ void mv_vcpu_kick(struct mv_vcpu *vcpu)
 {
     if (!vcpu->present)
         return;
-    __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST); /* read by KVM_RUN */
+    __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST); /* KVM_RUN reads it */
     pthread_kill(vcpu->runner, mv_vcpu_kick_signal());
 }
 
@@ -150,13 +149,13 @@ void mv_vcpu_calm(struct mv_vcpu *vcpu)
         ;
 }
 
-/* The kick gets through, and what the C library keeps below SIGRTMIN for itself: setuid in one
- * thread waits for a handler in all others. */
+/* The kick is never masked, nor are the C library's internal signals below SIGRTMIN: setuid in one
+ * thread waits until their handler has run in all others. */
 int mv_vcpu_set_mask(struct mv_vcpu *vcpu, const sigset_t *mask)
 {
     const uint64_t through = ((1ull << mv_vcpu_kick_signal()) - 1) & ~0x7fffffffull;
     _Alignas(struct kvm_signal_mask) uint8_t to[sizeof(struct kvm_signal_mask) + sizeof(through)];
-    const struct kvm_signal_mask head = {.len = sizeof(through)}; /* of the kernel's sigset_t */
+    const struct kvm_signal_mask head = {.len = sizeof(through)}; /* as the kernel's sigset_t */
     uint64_t signals;
 
     memcpy(&signals, mask, sizeof(signals));
@@ -177,8 +176,8 @@ int mv_vcpu_enter(struct mv_vcpu *vcpu)
     const struct kvm_run *run = vcpu->run;
     int error = 0;
 
-    /* Whatever stops the guest without its doing (a pause, a debugger, SIGSTOP, a suspend of the
-     * host) comes out of KVM_RUN as -EINTR or lies between an exit and the next entry. */
+    /* A guest that is stopped from outside (a pause, a debugger, SIGSTOP, a suspend of the host)
+     * either leaves KVM_RUN with -EINTR, or is stopped between an exit and the next entry. */
     if (!vcpu->left_at || mv_counter() - vcpu->left_at > LONG_STOP)
         mv_arch_tell_of_stop(vcpu);
     for (unsigned i = 0; i < MV_OBSERVERS && !error; i++)
@@ -197,7 +196,7 @@ int mv_vcpu_enter(struct mv_vcpu *vcpu)
         return error;
     vcpu->phase = MV_VCPU_EXITED;
     vcpu->pc = mv_arch_pc(run);
-    /* `rep outsb` and the like come as one exit with a count. */
+    /* String I/O such as `rep outsb` is one exit with a count. */
     vcpu->parts = run->exit_reason == KVM_EXIT_IO ? run->io.count : 1;
     vcpu->served = 0;
     return 0;
@@ -212,11 +211,11 @@ int mv_vcpu_complete_io(struct mv_vcpu *vcpu)
         return 0;
     vcpu->phase = MV_VCPU_EXITED;
     __atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
-    /* KVM may come with the second half of an access that crosses a page. */
+    /* KVM may report the second half of an access that crosses a page. */
     while (vcpu->phase == MV_VCPU_EXITED && !error)
         if (!mv_vcpu_next(vcpu, &exit) && vcpu->phase == MV_VCPU_EXITED)
             error = mv_vcpu_enter(vcpu);
-    /* A kick that came meanwhile has left its signal. */
+    /* This may undo the immediate_exit of a kick, but its signal is still pending. */
     __atomic_store_n(&vcpu->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
     return error == -EINTR ? 0 : error;
 }
@@ -230,10 +229,10 @@ static void set_waiting(struct mv_vcpu *vcpu, bool waiting)
     pthread_mutex_unlock(&vcpu->host->pause->lock);
 }
 
-/* Until a signal has come that would end KVM_RUN; it stays pending. */
+/* Sleeps until a signal arrives that would end KVM_RUN; it stays pending. */
 static void sleep_until_kicked(const struct mv_vcpu *vcpu)
 {
-    enum { NO_FILE_MS = 10 }; /* where no descriptor is left: look again after that */
+    enum { NO_FILE_MS = 10 }; /* if no file descriptor is left: check again after that */
     struct pollfd kicked = {.events = POLLIN};
     sigset_t signals;
 
@@ -265,7 +264,7 @@ int mv_vcpu_wait(struct mv_vcpu *vcpu)
     bool holds = device && device->ops->backpressure;
     int error = 0;
 
-    if (vcpu->inside) /* outside somebody else may look at it */
+    if (vcpu->inside) /* outside, another thread may be inspecting it */
         vcpu->left_at = 0;
     if (vcpu->inside && (holds || mv_pause_asked(pause))) {
         error = mv_vcpu_complete_io(vcpu);
@@ -273,7 +272,7 @@ int mv_vcpu_wait(struct mv_vcpu *vcpu)
             return error;
         go_out(vcpu);
     }
-    if (holds) { /* waits by itself */
+    if (holds) { /* blocks until the device lets go */
         mv_device_backpressure(device);
         vcpu->written = vcpu->written == device ? NULL : vcpu->written;
     }
@@ -286,7 +285,7 @@ int mv_vcpu_wait(struct mv_vcpu *vcpu)
     return -EINTR;
 }
 
-/* ---- its own thread ---- */
+/* ---- the vCPU's own thread ---- */
 
 /* Nothing wakes a vCPU that has halted on a machine without interrupts. */
 static void halt(struct mv_vcpu *vcpu)
@@ -302,7 +301,7 @@ static void run(struct mv_vcpu *vcpu)
     bool first = vcpu->index == 0;
     struct mv_exit exit;
 
-    /* Pairs with the store in the machine's end function. */
+    /* Pairs with the store in mv_machine_end. */
     while (!atomic_load(host->ended)) {
         int error = mv_vcpu_may_enter(vcpu) ? mv_vcpu_enter(vcpu) : mv_vcpu_wait(vcpu);
 
@@ -346,7 +345,7 @@ int mv_vcpu_start(struct mv_vcpu *vcpu)
         error = mv_start_thread(&vcpu->thread, run_vcpu, vcpu);
     vcpu->started = error == 0;
     if (!error)
-        pthread_getcpuclockid(vcpu->thread, &vcpu->clock); /* fails where it has ended already */
+        pthread_getcpuclockid(vcpu->thread, &vcpu->clock); /* fails if it has ended already */
     return error;
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The board: see board.h.  Where things are is in the architecture's layout.h, beside its drawing.
- */
+/* The board: see board.h.  Addresses come from the architecture's layout.h, which has a drawing. */
 #include "board.h"
 
 #include "arch/arch.h"

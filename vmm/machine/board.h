@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The devices that every machine has: one table says what they are and where. */
+/* The devices that every machine has: one table gives their descriptions and addresses. */
 #ifndef MV_BOARD_H
 #define MV_BOARD_H
 
@@ -7,12 +7,12 @@
 
 struct mv_arch;
 
-/* Creates them, in the table's order, and puts each on its bus.  Half-built after an error: call
- * mv_devices_done. */
+/* Creates them, in the table's order, and puts each on its bus.  After an error *devices is
+ * half-built: call mv_devices_done. */
 int mv_board_init(struct mv_devices *devices, const struct mv_device_env *env,
                   struct mv_error *err);
 
-/* Adds what the guest that was loaded expects beside them, where the embedder has put nothing. */
+/* Adds further devices that the loaded guest expects, where the embedder has put nothing. */
 int mv_board_add_late(struct mv_devices *devices, const struct mv_arch *arch,
                       const struct mv_device_env *env, struct mv_error *err);
 

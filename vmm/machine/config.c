@@ -12,7 +12,7 @@
 #include "dev/devices.h"
 #include "minivmm/trace.h"
 
-/* ---- checks, of structs that are whole ---- */
+/* ---- checks on complete structs ---- */
 
 static int check_memory(const struct mv_config *config, struct mv_error *err)
 {
@@ -86,7 +86,7 @@ static int has_no_size(const char *what, struct mv_error *err)
                    "%s: the size of the struct is 0", what);
 }
 
-/* *pointer, unless NULL, points to our copy then. */
+/* Unless *pointer is NULL, copies the struct and makes *pointer point to the copy. */
 static int take_one(const char *what, const void **pointer, void *ret_copy, size_t size,
                     struct mv_error *err)
 {
@@ -98,7 +98,7 @@ static int take_one(const char *what, const void **pointer, void *ret_copy, size
     return 0;
 }
 
-/* The same of `count` elements, which all have the size of the first one. */
+/* The same for an array of `count` elements, all of the size that the first one has. */
 static int take_all(const char *what, const void **pointer, size_t count, size_t most,
                     void *ret_copies, size_t size, struct mv_error *err)
 {
@@ -123,7 +123,7 @@ static int take_all(const char *what, const void **pointer, size_t count, size_t
     take_all(what, (const void **)(pointer), count, MV_COUNT(copies), copies, sizeof((copies)[0]), \
              err)
 
-/* What the elements point to. */
+/* The structs that array elements point to. */
 static int take_ops(struct mv_setup *setup, struct mv_error *err)
 {
     int error = 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A configuration as its caller gives it becomes one of this version's: whatever size the caller's
- * structs have, what is not there is 0, what is 0 has its default, and all of it is checked. */
+/* Converts the caller's configuration to this version of the library: structs of any size become
+ * ours, missing fields become 0, zeros become defaults, and everything is checked. */
 #ifndef MV_CONFIG_H
 #define MV_CONFIG_H
 
@@ -8,7 +8,7 @@
 #include "minivmm/vcpu.h"
 #include "minivmm/virtio.h"
 
-/* The configuration, whose pointers to structs point into what follows it. */
+/* The configuration.  Its pointers to structs point into the members that follow it. */
 struct mv_setup {
     struct mv_config config;
     struct mv_console console;
@@ -23,8 +23,8 @@ struct mv_setup {
     struct mv_hook hooks[MV_HOOKS_MAX];
 };
 
-/* Strings, and what a flat binary and ops point to, stay the caller's.  0, -EINVAL or -ENOSYS,
- * explained. */
+/* Strings, a flat binary's code and the functions in ops are not copied: they stay the caller's.
+ * Returns 0, or -EINVAL or -ENOSYS with *err filled in. */
 int mv_config_take(const struct mv_config *given, struct mv_setup *ret_setup, struct mv_error *err);
 
 #endif

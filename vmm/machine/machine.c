@@ -70,7 +70,7 @@ static int init_memory(struct mv_machine *machine, const struct mv_config *confi
     return 0;
 }
 
-/* What every device of ours is given; the board adds its line. */
+/* What every built-in device gets; the board adds its interrupt line. */
 static struct mv_device_env device_env(struct mv_machine *machine, const struct mv_config *config)
 {
     return (struct mv_device_env){
@@ -107,7 +107,6 @@ static int init_devices(struct mv_machine *machine, const struct mv_config *conf
     return error ? error : mv_devices_watch_rescan(&machine->devices, &machine->loop, err);
 }
 
-/* After the guest is loaded. */
 static int add_late_devices(struct mv_machine *machine, const struct mv_config *config,
                             struct mv_error *err)
 {
@@ -116,7 +115,7 @@ static int add_late_devices(struct mv_machine *machine, const struct mv_config *
     return config->bare ? 0 : mv_board_add_late(&machine->devices, machine->arch, &env, err);
 }
 
-/* After the guest is loaded: no image is to reach it. */
+/* After the guest is loaded, so that no image is loaded into custom memory. */
 static int add_memories(struct mv_machine *machine, const struct mv_config *config,
                         struct mv_error *err)
 {
@@ -150,7 +149,7 @@ static int map_memory(struct mv_machine *machine, struct mv_error *err)
     if (!error && pages->host) {
         error = map(machine, pages, NULL, err);
         if (error == -EOPNOTSUPP)
-            error = 0; /* without read-only memory, each read of such a register is an exit */
+            error = 0; /* without read-only memory, every read of a virtio register exits */
     }
     for (unsigned i = 0; !error && i < machine->mem.custom_count; i++)
         error = map(machine, &machine->mem.custom[i],
@@ -223,7 +222,7 @@ static int open_kvm(struct mv_machine *machine, const struct mv_config *config,
 
 static int finish(struct mv_machine *machine, const struct mv_config *config, struct mv_error *err)
 {
-    bool has_kvm = machine->kvm.dev >= 0; /* tables_only: the tables are as without, then */
+    bool has_kvm = machine->kvm.dev >= 0; /* tables_only: maybe not, but the same tables */
 
     (void)config;
     return mv_arch_finish(machine->arch, has_kvm ? &machine->kvm : NULL, &machine->mem, err);
@@ -232,21 +231,21 @@ static int finish(struct mv_machine *machine, const struct mv_config *config, st
 typedef int step_fn(struct mv_machine *machine, const struct mv_config *config,
                     struct mv_error *err);
 
-/* From nothing to the moment before the first instruction. */
+/* Takes the machine from nothing to the moment before its first instruction. */
 static int build(struct mv_machine *machine, const struct mv_config *config, struct mv_error *err)
 {
-    /* All that needs no KVM comes first, so that its errors show on any computer. */
+    /* Everything that needs no KVM comes first, so that its errors show on any computer. */
     static step_fn *const steps[] = {
-        init_memory,      /* 1. addresses for the guest's memory, of which nothing is touched yet */
-        init_devices,     /* 2. the loop, and each device with its place on a bus */
-        init_arch,        /* 3. what the architecture keeps */
-        load_guest,       /* 4. kernel, initrd, command line and tables go into memory */
-        add_late_devices, /* 5. what this kernel expects beside them */
-        add_memories,     /* 6. custom memory, which no image may reach */
+        init_memory,      /* 1. reserve addresses for guest memory, touching none of it */
+        init_devices,     /* 2. the loop, and the devices on their buses */
+        init_arch,        /* 3. the architecture's own state */
+        load_guest,       /* 4. kernel, initrd, command line and tables, into memory */
+        add_late_devices, /* 5. further devices that this kernel expects */
+        add_memories,     /* 6. custom memory, into which no image may be loaded */
         open_kvm,         /* 7. /dev/kvm */
-        init_vm,          /* 8. the VM, its interrupt controllers, and its memory */
-        init_vcpus,       /* 9. the vCPUs, in the state in which the guest starts them */
-        finish,           /* 10. what has to know all that */
+        init_vm,          /* 8. the VM, its interrupt controllers and memory slots */
+        init_vcpus,       /* 9. the vCPUs, in their start state */
+        finish,           /* 10. whatever depends on all of that */
     };
     int error = 0;
 
@@ -287,7 +286,7 @@ int mv_machine_create(const struct mv_config *given, struct mv_machine **ret_mac
             ? mv_fail(err, -errno, "eventfd", NULL, "cannot create an eventfd: %s", strerror(errno))
             : build(machine, config, err);
     if (error) {
-        mv_devices_disown(&machine->devices); /* what is the caller's stays so */
+        mv_devices_disown(&machine->devices); /* the caller keeps its own objects */
         mv_machine_destroy(machine);
         return error;
     }

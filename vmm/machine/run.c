@@ -19,14 +19,13 @@ void mv_machine_end(struct mv_machine *machine, enum mv_end_reason reason, int c
     if (!atomic_exchange(&machine->claimed, true)) {
         machine->end = (struct mv_end){.reason = reason, .code = code, .vcpu = vcpu};
         machine->error = error;
-        atomic_store(&machine->ended, true); /* pairs with the loads in run_inside and wait */
+        atomic_store(&machine->ended, true); /* pairs with the loads in run and wait_for_end */
         eventfd_write(machine->end_source.fd, 1);
     }
     eventfd_write(machine->wake, 1);
 }
 
-/* Waits until somebody writes `wake`, at most timeout milliseconds (-1: no
- * limit).  Returns false when the time is over. */
+/* Waits for `wake`, for at most timeout milliseconds (-1: no limit).  False: timed out. */
 static bool wait_for_wake(const struct mv_machine *machine, int timeout)
 {
     struct pollfd wake = {.fd = machine->wake, .events = POLLIN};
@@ -34,7 +33,7 @@ static bool wait_for_wake(const struct mv_machine *machine, int timeout)
 
     if (poll(&wake, 1, timeout) == 0)
         return false;
-    eventfd_read(machine->wake, &count); /* EINTR and EAGAIN: the caller looks again */
+    eventfd_read(machine->wake, &count); /* on EINTR and EAGAIN the caller checks again */
     return true;
 }
 
@@ -58,7 +57,7 @@ void mv_machine_wake(void *context)
 
 /* ---- running ---- */
 
-/* Where nobody waits for the end, the loop sees to it that all vCPUs stop. */
+/* Stops all vCPUs when the machine ends: there may be no thread that waits for that. */
 static void on_end(void *context, uint32_t events)
 {
     struct mv_machine *machine = context;
@@ -109,7 +108,7 @@ static int start_loop(struct mv_machine *machine)
     return error ? error : mv_loop_start(&machine->loop);
 }
 
-/* Several vCPUs may come for the first time at once. */
+/* Several vCPUs may make their first call at once, hence the lock. */
 int mv_machine_drive(struct mv_machine *machine)
 {
     int error = 0;
@@ -126,7 +125,7 @@ int mv_machine_drive(struct mv_machine *machine)
     return error;
 }
 
-/* Delivers the guest's last words, unless somebody calls stop (again). */
+/* Delivers the guest's last output, until mv_machine_stop is called (again). */
 static void flush_devices(struct mv_machine *machine)
 {
     bool stopped = machine->end.reason == MV_END_STOPPED;
@@ -160,7 +159,7 @@ static int explain_host_failure(const struct mv_machine *machine, struct mv_erro
                    "KVM failed to run vCPU %d: %s", machine->end.vcpu, strerror(-error));
 }
 
-/* With `ended` set: all threads go. */
+/* Ends all threads; `ended` is set. */
 static void take_down(struct mv_machine *machine, bool flush)
 {
     mv_devices_quiesce(&machine->devices);
@@ -186,7 +185,7 @@ static int wait_for_end(struct mv_machine *machine, struct mv_end *ret_end, stru
     return 0;
 }
 
-/* Threads that could be started are ended again; there may be no loop to deliver output. */
+/* Ends the threads that were started; there may be no loop to deliver output. */
 static int give_up(struct mv_machine *machine, int error)
 {
     mv_machine_end(machine, MV_END_STOPPED, 0, -1, 0);
@@ -217,7 +216,7 @@ int mv_machine_start(struct mv_machine *machine, struct mv_error *err)
 
 int mv_machine_wait(struct mv_machine *machine, struct mv_end *ret_end, struct mv_error *err)
 {
-    if (atomic_load(&machine->mode) != MV_RUN_THREADS) /* it would be waited for ever */
+    if (atomic_load(&machine->mode) != MV_RUN_THREADS) /* it would wait for ever */
         return mv_fail(err, -EINVAL, NULL, "start it first", "the machine was not started");
     return wait_for_end(machine, ret_end, err);
 }
@@ -236,7 +235,7 @@ int mv_machine_end_fd(const struct mv_machine *machine)
 
 void mv_machine_stop(struct mv_machine *machine, int code)
 {
-    atomic_fetch_add(&machine->stops, 1); /* pairs with the loads in flush_console */
+    atomic_fetch_add(&machine->stops, 1); /* pairs with the loads in flush_devices */
     mv_machine_end(machine, MV_END_STOPPED, code, -1, 0);
 }
 
