@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Writes device trees: see fdt.h.  Properties are those of the bindings in Linux's
- * Documentation/devicetree/bindings, named beside each node.
+ * Writes device trees: see fdt.h.  Properties follow the bindings in Linux's
+ * Documentation/devicetree/bindings, which are named at each node.
  */
 #include "boot/fdt.h"
 
@@ -141,7 +141,7 @@ static void put_strings(struct mv_fdt *fdt, const char *name, const char *first,
         memcpy((char *)room + size, second, more);
 }
 
-/* serial/8250.yaml, virtio/mmio.yaml, misc/pvpanic-mmio.txt, and ours */
+/* serial/8250.yaml, virtio/mmio.yaml, misc/pvpanic-mmio.txt, and our own */
 void mv_fdt_begin_device(struct mv_fdt *fdt, const struct mv_device_desc *desc,
                          const char *fallback)
 {

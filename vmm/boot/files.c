@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The files that a guest is started from, opened so that they can be read at any offset: see
- * boot.h.  What comes through a pipe is kept in memory (memfd_create(2)), and so are several
- * initrds, which become one as Documentation/driver-api/early-userspace/buffer-format.rst allows:
+ * Opens the files that a guest is booted from, so that they can be read at any offset: see boot.h.
+ * What comes through a pipe is kept in memory (memfd_create(2)).  So are several initrds,
+ * concatenated as Documentation/driver-api/early-userspace/buffer-format.rst allows:
  *
  *     archive | zeros up to a multiple of 4 | archive | ...
  */
@@ -19,7 +19,7 @@
 #include "core/log.h"
 
 #define ALIGNMENT 4
-#define WRITER_MS 3000 /* how long a FIFO's first writer is waited for */
+#define WRITER_MS 3000 /* how long to wait for a FIFO's first writer */
 #define CHUNK     65536
 
 struct source {
@@ -31,7 +31,7 @@ struct source {
 static int open_source(const char *what, const char *path, struct source *ret_source,
                        struct mv_error *err)
 {
-    /* Not blocking: a FIFO without a writer would hold us for ever. */
+    /* O_NONBLOCK: opening a FIFO that has no writer would block for ever. */
     MV_CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
 
@@ -54,8 +54,8 @@ static int open_source(const char *what, const char *path, struct source *ret_so
     return 0;
 }
 
-/* Waits until there is something to read, or no writer is left.  For a FIFO that nobody has opened
- * for writing yet, read(2) returns the same as at its end. */
+/* Waits until there is something to read, or no writer is left.  On a FIFO that no writer has
+ * opened yet, read(2) returns 0, as at its end. */
 static ssize_t read_some(const struct source *source, void *buffer, bool first)
 {
     struct pollfd ready = {.fd = source->fd, .events = POLLIN};
@@ -72,7 +72,7 @@ static ssize_t read_some(const struct source *source, void *buffer, bool first)
     return got;
 }
 
-/* Appends all of it to `to` at *size, which becomes the new end. */
+/* Appends the whole source to `to` at *size, which is advanced to the new end. */
 static int copy(const struct source *source, int to, uint64_t *size, uint64_t most,
                 struct mv_error *err)
 {

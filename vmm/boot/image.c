@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the loaders share: recognizing a file, and placing what goes with a
- * kernel. */
+/* What the loaders share: recognizing a file, and placing the command line and the initrd. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +9,7 @@
 
 #define OTHER_COMPUTER "name a kernel for this computer's architecture"
 
-/* Kernels, and files mistaken for one.  hint: what to do where this kind is not wanted. */
+/* Kernels, and files often mistaken for one.  hint: what to do if this kind cannot be booted. */
 static const struct {
     unsigned offset, size;
     const char *magic;
@@ -64,7 +63,7 @@ int mv_boot_put_kernel(struct mv_load *load, mv_gpa gpa, uint64_t offset, uint64
 {
     int error = mv_mem_load_file(load->mem, gpa, load->files->kernel, offset, size);
 
-    if (error == -ENODATA) /* it was longer a moment ago */
+    if (error == -ENODATA) /* it has shrunk since it was opened */
         return mv_boot_truncated(load->files, err);
     if (error)
         return mv_fail(err, error, "pread", NULL, "cannot load the kernel %s: %s",
@@ -75,7 +74,7 @@ int mv_boot_put_kernel(struct mv_load *load, mv_gpa gpa, uint64_t offset, uint64
 enum mv_image_kind mv_image_probe(const struct mv_boot_files *files, unsigned kinds,
                                   const char *hint, struct mv_error *err)
 {
-    bool cut = files->kernel_size < 0x206; /* before the end of a bzImage's magic */
+    bool cut = files->kernel_size < 0x206; /* ends before a bzImage's magic does */
     bool is_mz = starts_with(files->kernel, 0, "MZ", 2);
 
     for (size_t i = 0; i < MV_COUNT(forms); i++) {
@@ -84,7 +83,7 @@ enum mv_image_kind mv_image_probe(const struct mv_boot_files *files, unsigned ki
         if (forms[i].kind & kinds)
             return forms[i].kind;
         if (cut && is_mz)
-            break; /* a kernel's beginning, too */
+            break; /* a kernel can begin like this, too */
         mv_fail(err, -ENOEXEC, NULL, forms[i].hint ? forms[i].hint : hint,
                 "%s is not a kernel for this machine: it looks like %s", files->kernel_path,
                 forms[i].what);
