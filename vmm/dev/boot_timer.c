@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The boot timer: a byte written to it puts a mark with that number and the
- * host's time on the timeline.  So a start is measured from outside, up to the
- * very instruction that the guest chooses.
+ * The boot timer: a byte written to it becomes a mark on the timeline, with that number and the
+ * host's time.  This measures a boot from outside, up to the very instruction that the guest
+ * chooses.
  */
 #include "dev/boot_timer.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The boot timer: a byte written to it is a mark on the timeline. */
+/* The boot timer: each byte written to it becomes a mark on the timeline. */
 #ifndef MV_DEV_BOOT_TIMER_H
 #define MV_DEV_BOOT_TIMER_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The list of a machine's devices: see devices.h. */
+/* A machine's devices: see devices.h. */
 #include "devices.h"
 
 #include <assert.h>
@@ -114,7 +114,7 @@ void mv_devices_stop(struct mv_devices *devices)
         mv_device_stop(&devices->all[i]);
 }
 
-/* Under the device's lock, if it has such a function. */
+/* Calls fn, unless NULL, under the device's lock. */
 static void call(struct mv_device *device, void (*fn)(void *state))
 {
     if (!fn)

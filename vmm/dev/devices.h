@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The devices of a machine: those on its buses, and who puts them there.
+ * A machine's devices: those on its buses, and the sources that add them.
  *
  * Built by one thread, and frozen with the buses before the first KVM_RUN.
  */
@@ -20,57 +20,57 @@ struct mv_devices {
     struct mv_loop_source rescan; /* its fd is an eventfd; fn is NULL where none can rescan */
 };
 
-/* Who adds devices beside the board's own: a part, or its stub, which has the check alone. */
+/* A source of devices other than the board's: a part, or its stub, which has only the check. */
 struct mv_device_source {
-    /* Whether it can do what the configuration asks of it: 0, -EINVAL or, by a stub, -ENOSYS,
-     * explained. */
+    /* Whether the source can provide what the configuration asks for: 0, or with *err filled in
+     * -EINVAL or, from a stub, -ENOSYS. */
     int (*check)(const struct mv_config *config, struct mv_error *err);
 
-    /* Before the guest is loaded: adds the devices that the configuration asks for.  0, or -errno,
-     * explained. */
+    /* Before the guest is loaded: adds the devices that the configuration asks for.  Returns 0, or
+     * -errno with *err filled in. */
     int (*add)(struct mv_devices *devices, const struct mv_device_env *env,
                const struct mv_config *config, struct mv_error *err);
 
-    /* The same of what no kernel image may reach, once the guest is loaded. */
+    /* The same for custom memory, once the guest is loaded: no kernel image may be put there. */
     int (*add_memory)(const struct mv_devices *devices, struct mv_mem *mem,
                       const struct mv_config *config, struct mv_error *err);
 };
 
-extern const struct mv_device_source mv_virtio_devices; /* disks, and all else by virtio */
-extern const struct mv_device_source mv_custom_devices; /* the embedder's, and its memory */
+extern const struct mv_device_source mv_virtio_devices; /* disks and all other virtio devices */
+extern const struct mv_device_source mv_custom_devices; /* the embedder's devices and memory */
 
-/* The bus on which a device with this description is. */
+/* The bus to which a device with this description belongs. */
 struct mv_bus *mv_devices_bus(struct mv_devices *devices, const struct mv_device_desc *desc);
 
-/* The next device, with this description: to be filled in, and added. */
+/* The next free device, with this description set: fill it in, and call mv_devices_add. */
 struct mv_device *mv_devices_next(struct mv_devices *devices, const struct mv_device_desc *desc);
 
-/* Adds that device, or not: error is how creating it went, 0 or -errno.  Returns that, or what
- * mv_bus_add does. */
+/* Adds the device.  error: the result of creating it; unless it is 0, the device is dropped and
+ * error returned.  Otherwise returns what mv_bus_add does. */
 int mv_devices_add(struct mv_devices *devices, struct mv_device *device, int error);
 
-/* Creates the devices of a table and adds them, in its order.  env->irq gets each device's own
- * line. */
+/* Creates the devices of a table and adds them, in order.  Each device gets env with its own
+ * interrupt line in irq. */
 int mv_devices_add_table(struct mv_devices *devices, const struct mv_device_entry *table,
                          unsigned count, const struct mv_device_env *env, struct mv_error *err);
 
-/* "cannot create the device ...": returns code. */
+/* Fills in *err, "cannot create the device ...", and returns code. */
 int mv_devices_cannot_create(const char *name, int code, struct mv_error *err);
 
-/* The machine could not be made: what is the embedder's stays so. */
+/* Creating the machine failed: the embedder keeps its own objects. */
 void mv_devices_disown(struct mv_devices *devices);
 
-/* Destroys them, the last one first. */
+/* Destroys the devices, the last one first. */
 void mv_devices_done(struct mv_devices *devices);
 
 void mv_devices_freeze(struct mv_devices *devices);
 
-/* Whether none of them has anything left to deliver; and the end of their threads.  See
- * mv_device_inner_ops. */
+/* Flush: whether no device has anything left to deliver.  Stop: ends the threads of all devices.
+ * See mv_device_inner_ops. */
 bool mv_devices_flush(struct mv_devices *devices);
 void mv_devices_stop(struct mv_devices *devices);
 
-/* Tells each of them that the machine is about to stop. */
+/* Tells each device that the machine is about to stop. */
 void mv_devices_quiesce(struct mv_devices *devices);
 
 /* Where any of them can look at the host's side again, has the loop make them all do so when it is

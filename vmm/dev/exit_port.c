@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The exit port: a byte written to it ends the machine, and becomes the exit
- * status.  For tests, and for guests that run one program.
+ * The exit port: a byte written to it ends the machine, with that byte as exit status.  For tests,
+ * and for guests that run a single program.
  */
 #include "dev/exit_port.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-/* For devices whose whole state is a way to end the machine. */
 int mv_shutdown_device(struct mv_device *device, const struct mv_device_env *env,
                        const struct mv_device_ops *ops)
 {

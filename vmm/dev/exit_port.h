@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The exit port: a byte written to it is the guest's exit status. */
+/* The exit port: a byte written to it ends the machine, and is its exit status. */
 #ifndef MV_DEV_EXIT_PORT_H
 #define MV_DEV_EXIT_PORT_H
 

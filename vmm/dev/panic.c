@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pvpanic (QEMU, docs/specs/pvpanic): the guest's kernel says that it has
- * panicked.  A read returns the events that we support.  A kernel with a crash
- * kernel loaded reports another one (bit 1), which we do not announce: it goes
- * on by itself.
+ * pvpanic (QEMU, docs/specs/pvpanic): through it the guest's kernel reports a panic.  A read
+ * returns the events that we support.  A kernel that has loaded a crash kernel reports a different
+ * event (bit 1), which we do not announce: it continues by itself.
  */
 #include "dev/panic.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* pvpanic: the guest says that its kernel has panicked. */
+/* pvpanic: through it the guest reports a kernel panic. */
 #ifndef MV_DEV_PANIC_H
 #define MV_DEV_PANIC_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A real-time clock: PrimeCell PL031 (Arm DDI 0224, 3.2), which counts the seconds
- * since 1970.  The guest may set it; the host's clock is left alone.  It has no
- * interrupt line, and so no alarm: the match register only keeps what is written.
+ * A real-time clock: PrimeCell PL031 (Arm DDI 0224, 3.2), which counts seconds since 1970.  The
+ * guest may set it, which leaves the host's clock alone.  It has no interrupt line, and so no
+ * alarm: the match register only stores what is written.
  */
 #include "dev/rtc.h"
 
@@ -14,16 +14,16 @@ enum {
     DATA = 0x00, /* RTCDR: the time */
     MATCH = 0x04,
     LOAD = 0x08,
-    CONTROL = 0x0c,   /* bit 0: it runs, always */
-    MASK = 0x10,      /* RTCIMSC, of the interrupt */
+    CONTROL = 0x0c,   /* bit 0: enabled, always 1 */
+    MASK = 0x10,      /* RTCIMSC, interrupt mask */
     RAW = 0x14,       /* RTCRIS */
     MASKED = 0x18,    /* RTCMIS */
     CLEAR = 0x1c,     /* RTCICR, write only */
-    IDENTITY = 0xfe0, /* eight registers with a byte each */
+    IDENTITY = 0xfe0, /* eight registers of one byte each */
 };
 
 struct rtc {
-    uint32_t ahead; /* of the host's clock, modulo 2^32 seconds */
+    uint32_t ahead; /* offset from the host's clock, modulo 2^32 seconds */
     uint32_t match, load, mask;
 };
 

@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The serial port: the UART model of uart.c between the guest and two file
- * descriptors of the host.
+ * The serial port: connects the UART model of uart.c to two file descriptors of the host.
  *
- * These are the embedder's, and a call may block on them for ever, whatever poll says: a
- * terminal whose other side does not read, a pipe that somebody else fills or empties
- * first.  So each has a thread for its calls, which makes them without the device's lock.  It
- * starts when there is something to write or read, and ends with the run, cancelled if
- * it is in such a call.
+ * They are the embedder's, and a call may block on them for ever, whatever poll says: a terminal
+ * whose other end is not read, a pipe that another process fills or empties first.  So each has a
+ * thread, which makes its calls without the device's lock.  A thread starts when there is something
+ * to write or read, and stops at the end of the run, cancelled if it is in such a call.
  *
- * Output gathers in a buffer, which is written a moment later, or at once when a page
- * is full: a system call for a burst, not for a byte.  When the host does not take it,
- * the buffer fills to a mark, and from then on each vCPU is held back after the byte it
- * has written (busy).  So nothing is lost, and the buffer cannot overflow: a vCPU adds
- * at most one byte after the mark was reached.
+ * Output gathers in a buffer, which is written a moment later, or at once when it holds a page: one
+ * system call per burst, not per byte.  If the host does not take it, the buffer fills to a mark;
+ * from then on each vCPU is held back after every byte that it writes (busy).  So nothing is lost,
+ * and the buffer cannot overflow: past the mark, each vCPU adds at most one byte.
  *
- * Input is read only as far as there is room for it; a person's at once, so that the
+ * Input is read only as far as there is room for it.  A person's input is read at once, so that the
  * filter sees every key, and kept for the guest up to 1 MiB.
  */
 #include "dev/serial.h"
@@ -33,20 +30,20 @@
 #include "dev/uart.h"
 
 #define OUT_SIZE  (64 * 1024)
-#define OUT_MARK  (32 * 1024) /* the rest is more than there can be vCPUs */
-#define OUT_BURST 4096        /* enough for a system call */
-#define OUT_DELAY 2000000     /* nanoseconds that a byte waits for company */
-#define IN_RETRY  200000000 /* nanoseconds until a terminal that is another job's is tried again */
+#define OUT_MARK  (32 * 1024) /* the rest has room for a byte from each vCPU */
+#define OUT_BURST 4096        /* enough to be worth a system call */
+#define OUT_DELAY 2000000     /* nanoseconds that a byte waits for more */
+#define IN_RETRY  200000000   /* nanoseconds between reads while another job has the terminal */
 #define IN_CHUNK  4096
-#define IN_SIZE   (1024 * 1024 + IN_CHUNK) /* of a person, 1 MiB and the rest of one piece */
-#define MARK      0xff /* in the input, as of termios(3): MARK 0 is a break, MARK MARK a byte */
+#define IN_SIZE   (1024 * 1024 + IN_CHUNK) /* 1 MiB of interactive input, plus one chunk */
+#define MARK      0xff /* escape, as by PARMRK in termios(3): MARK 0 is a break, MARK MARK is 0xff */
 
 /* A thread for calls that may block. */
 struct pump {
     pthread_t thread;
-    pthread_cond_t wanted; /* there is something to do; on CLOCK_MONOTONIC */
+    pthread_cond_t wanted; /* there is work; uses CLOCK_MONOTONIC */
     bool started;
-    bool calling; /* in such a call: it does not look at `closed` */
+    bool calling; /* in a call that may block: does not see `closed` */
 };
 
 struct serial {
@@ -59,26 +56,26 @@ struct serial {
     struct mv_console console;
     pthread_mutex_t *lock; /* the device's */
     int wake;
-    bool quiesced; /* nobody may wait for room any more */
-    bool closed;   /* the threads end, and none starts */
+    bool quiesced; /* no vCPU may wait for room any more */
+    bool closed;   /* threads end, and none may start */
 
     /* Output: a ring. */
     uint8_t out[OUT_SIZE];
     size_t out_head, out_used;
-    bool held_back; /* somebody waits for room */
+    bool held_back; /* a vCPU waits for room */
     struct mv_backpressure backpressure;
-    atomic_int *lost; /* why there is no output any more: 0, or a negative errno value */
+    atomic_int *lost; /* why output was lost: 0, or a negative errno value */
     struct pump writer;
 
     /* Input: a ring. */
-    uint8_t *in; /* NULL: there was none yet */
+    uint8_t *in; /* NULL before the first byte */
     size_t in_head, in_used;
-    size_t in_dropped; /* how many there was no room for */
-    bool in_ready;     /* bytes can be read */
-    bool in_paused;    /* and are not, for want of room */
+    size_t in_dropped; /* bytes dropped for want of room */
+    bool in_ready;     /* the input is readable */
+    bool in_paused;    /* not read, for want of room */
     struct pump reader;
-    struct mv_loop_source input; /* the input itself */
-    struct mv_loop_source nudge; /* eventfd: for inputs that epoll cannot watch; -1: not needed */
+    struct mv_loop_source input; /* the input file descriptor */
+    struct mv_loop_source nudge; /* eventfd, for inputs that epoll cannot watch; -1: not needed */
 };
 
 /* ---- threads ---- */
@@ -105,7 +102,7 @@ static int start_pump(struct serial *serial, struct pump *pump, void *(*run)(voi
     return error;
 }
 
-/* Not under the lock, which the thread takes at its end. */
+/* Without the lock, which the thread takes at its end. */
 static void stop_pump(struct serial *serial, struct pump *pump)
 {
     bool started;
@@ -122,7 +119,7 @@ static void stop_pump(struct serial *serial, struct pump *pump)
         pthread_join(pump->thread, NULL);
 }
 
-/* Waits for `wanted`, but not beyond `until`.  Returns false when the time is up. */
+/* Waits for `wanted`, until the time `until` at most.  Returns false when that has come. */
 static bool wait_for(struct serial *serial, struct pump *pump, uint64_t until)
 {
     struct timespec at = {.tv_sec = (time_t)(until / 1000000000u),
@@ -131,7 +128,7 @@ static bool wait_for(struct serial *serial, struct pump *pump, uint64_t until)
     return pthread_cond_timedwait(&pump->wanted, serial->lock, &at) != ETIMEDOUT;
 }
 
-/* Around a call that may block: the lock is released, and the thread can be cancelled. */
+/* Enclose a call that may block: the lock is released, and the thread can be cancelled. */
 static void begin_call(struct serial *serial, struct pump *pump)
 {
     int before;
@@ -152,19 +149,19 @@ static void end_call(struct serial *serial, struct pump *pump)
 
 /* ---- output ---- */
 
-/* Nobody will read the output any more.  The machine ends like a program that writes to
- * a closed pipe; after another error it goes on without output. */
+/* Output has failed for good.  On EPIPE the machine ends, like a program that writes to a closed
+ * pipe; after any other error it continues without output. */
 static void lose_output(struct serial *serial, int error)
 {
     serial->out_used = 0;
-    serial->console.out = -1; /* the file descriptor stays its owner's */
+    serial->console.out = -1; /* its owner closes the file descriptor */
     if (error == EPIPE)
         return serial->shutdown.end(serial->shutdown.context, MV_END_STOPPED, 128 + SIGPIPE);
     atomic_store(serial->lost, -error);
     mv_log(serial->log, MV_LOG_WARNING, "guest output is lost from here on: %s", strerror(error));
 }
 
-/* Waits a moment for more bytes than the first. */
+/* Waits a moment for more bytes to follow the first. */
 static void gather(struct serial *serial)
 {
     uint64_t until = mv_monotonic_ns() + OUT_DELAY;
@@ -184,7 +181,7 @@ static ssize_t write_burst(struct serial *serial)
     begin_call(serial, &serial->writer);
     done = write(ready.fd, serial->out + serial->out_head, burst);
     done = done < 0 ? -errno : done;
-    if (done == -EAGAIN) /* it does not block, which is its owner's choice */
+    if (done == -EAGAIN) /* its owner has made it non-blocking */
         poll(&ready, 1, -1);
     end_call(serial, &serial->writer);
     return done;
@@ -198,7 +195,7 @@ static void drain(struct serial *serial)
         if (done >= 0) {
             serial->out_head = (serial->out_head + (size_t)done) % OUT_SIZE;
             serial->out_used -= (size_t)done;
-        } else if (done == -EAGAIN) { /* a terminal can be ready and take nothing yet */
+        } else if (done == -EAGAIN) { /* a terminal can poll as ready and still take nothing */
             wait_for(serial, &serial->writer, mv_monotonic_ns() + OUT_DELAY);
         } else if (done != -EINTR) {
             lose_output(serial, (int)-done);
@@ -235,7 +232,7 @@ static void sent(void *context, uint8_t byte)
     int error;
 
     if (serial->console.out < 0 || serial->out_used == OUT_SIZE)
-        return; /* the second cannot happen while vCPUs are held back */
+        return; /* a full ring cannot happen while vCPUs are held back */
     serial->out[(serial->out_head + serial->out_used++) % OUT_SIZE] = byte;
     error = start_pump(serial, &serial->writer, write_output);
     if (error)
@@ -267,7 +264,7 @@ static bool is_flushed(void *state)
     return serial->out_used == 0;
 }
 
-/* Once the guest has taken all that was kept, or never will. */
+/* Called when the guest has taken all input that was kept, or never will. */
 static void tell_of_dropped(struct serial *serial)
 {
     if (serial->in_dropped)
@@ -299,11 +296,11 @@ static uint8_t take(struct serial *serial)
 
     serial->in_head = (serial->in_head + 1) % IN_SIZE;
     if (--serial->in_used == 0)
-        serial->in_head = 0; /* pages that were used before are used again */
+        serial->in_head = 0; /* reuse pages that were touched before */
     return byte;
 }
 
-/* The ring is allocated with its first byte; the host gives its pages as they are used. */
+/* Allocates the ring at the first byte; the host provides its pages as they are touched. */
 static void keep_input(struct serial *serial, uint8_t byte, bool is_break)
 {
     if (!serial->in)
@@ -328,7 +325,7 @@ static void give_next(struct serial *serial)
         mv_uart_receive(&serial->uart, byte);
 }
 
-/* Moves input into the UART as far as it takes it, and lets more be read. */
+/* Moves as much input into the UART as it takes, and lets more be read. */
 static void feed(void *context)
 {
     struct serial *serial = context;
@@ -346,13 +343,14 @@ static void feed(void *context)
         pthread_cond_signal(&serial->reader.wanted);
 }
 
-/* How much may be read. */
+/* How many bytes may be read now. */
 static size_t room_for_input(const struct serial *serial)
 {
     return serial->console.interactive ? IN_CHUNK : IN_CHUNK - mv_min(serial->in_used, IN_CHUNK);
 }
 
-/* Reads once, where there is room.  Returns how much, 0 at the end of the input, or -errno. */
+/* Reads once, as much as there is room for.  Returns the number of bytes, 0 at end of input, or
+ * -errno. */
 static ssize_t read_once(struct serial *serial)
 {
     uint8_t data[IN_CHUNK];
@@ -412,7 +410,7 @@ static void *read_input(void *context)
     return NULL;
 }
 
-/* The loop waits until there is something to read, so that nobody does it in read. */
+/* The loop waits for readable input, so that the reader need not block in read. */
 static void on_input(void *context, uint32_t events)
 {
     struct serial *serial = context;
@@ -423,7 +421,7 @@ static void on_input(void *context, uint32_t events)
     pthread_cond_signal(&serial->reader.wanted);
 }
 
-/* A file is read in the loop: it never blocks for long. */
+/* A file is read in the loop thread: that never blocks for long. */
 static void on_nudge(void *context, uint32_t events)
 {
     struct serial *serial = context;
@@ -432,7 +430,7 @@ static void on_nudge(void *context, uint32_t events)
     (void)events;
     eventfd_read(serial->nudge.fd, &nudges);
     serial->in_paused = !is_over(read_once(serial));
-    feed(serial); /* goes on, if there is room */
+    feed(serial); /* continues, if there is room */
 }
 
 /* ---- registers ---- */
@@ -451,7 +449,7 @@ static uint64_t read_register(void *state, uint64_t offset, unsigned size)
 {
     struct serial *serial = state;
 
-    /* The chip has an 8-bit bus; nobody reads it wider. */
+    /* The chip has an 8-bit bus: no wider access exists. */
     return size == 1 ? mv_uart_read(&serial->uart, (unsigned)offset) : UINT64_MAX;
 }
 
@@ -493,8 +491,7 @@ static struct mv_loop_source source(struct serial *serial, struct mv_device *dev
     return (struct mv_loop_source){.fd = fd, .lock = &device->lock, .fn = fn, .context = serial};
 }
 
-/* Input that epoll refuses (a file, /dev/null) is always ready: an eventfd
- * stands for it. */
+/* Input that epoll refuses (a file, /dev/null) is always ready: an eventfd stands in for it. */
 static int start_input(struct serial *serial, struct mv_device *device)
 {
     int error;

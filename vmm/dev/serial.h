@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The serial port: a 16550A between the guest and the host's console. */
+/* The serial port: a 16550A, connected to the host's console. */
 #ifndef MV_DEV_SERIAL_H
 #define MV_DEV_SERIAL_H
 

@@ -9,7 +9,7 @@ static bool fifos_enabled(const struct mv_uart *uart)
     return uart->state.fcr & MV_UART_FCR_ENABLE;
 }
 
-/* 8.2: how many bytes wait before "received data available". */
+/* 8.2: how many bytes must be waiting to raise "received data available". */
 static unsigned trigger_level(const struct mv_uart *uart)
 {
     static const uint8_t levels[] = {1, 4, 8, 14};
@@ -17,7 +17,7 @@ static unsigned trigger_level(const struct mv_uart *uart)
     return fifos_enabled(uart) ? levels[uart->state.fcr >> 6] : 1;
 }
 
-/* The byte that is next to be read. */
+/* The flags of the byte that is read next. */
 static unsigned top_flags(const struct mv_uart *uart)
 {
     const struct mv_uart_state *s = &uart->state;
@@ -25,7 +25,7 @@ static unsigned top_flags(const struct mv_uart *uart)
     return s->fifo_count ? s->fifo[s->fifo_head].flags : 0;
 }
 
-/* The cause of highest priority, 8.3, table V: the only place that decides. */
+/* The pending cause of the highest priority (8.3, table V): decided here and nowhere else. */
 static uint8_t interrupt_cause(const struct mv_uart *uart)
 {
     const struct mv_uart_state *s = &uart->state;
@@ -43,14 +43,14 @@ static uint8_t interrupt_cause(const struct mv_uart *uart)
     return MV_UART_IIR_NONE;
 }
 
-/* Drives the pin: the only place that does. */
+/* Drives the pin; nothing else does. */
 static void update(struct mv_uart *uart)
 {
     uart->line(uart->context, interrupt_cause(uart) != MV_UART_IIR_NONE);
 }
 
-/* LSR bits 0, 4 and 7 follow from what is in the FIFO.  BI stays until LSR is
- * read (8.5), and comes up when its byte reaches the top. */
+/* Derives LSR bits 0 and 7 from the FIFO.  BI is set when its byte reaches the top, and stays until
+ * LSR is read (8.5). */
 static void refresh_lsr(struct mv_uart *uart)
 {
     struct mv_uart_state *s = &uart->state;
@@ -84,8 +84,8 @@ static void push(struct mv_uart *uart, uint8_t data, uint8_t flags)
     if (s->fifo_count >= fifo_size(uart)) {
         s->lsr |= MV_UART_LSR_OE;
         if (fifos_enabled(uart))
-            return;        /* 8.5: the FIFO keeps what it has */
-        s->fifo_count = 0; /* 8.5: without FIFOs the new byte takes the old one's place */
+            return;        /* 8.5: the FIFO keeps its bytes */
+        s->fifo_count = 0; /* 8.5: without FIFOs the new byte replaces the old one */
     }
     at = (s->fifo_head + s->fifo_count) % MV_UART_FIFO;
     s->fifo[at].data = data;
@@ -121,8 +121,8 @@ static void clear_receiver(struct mv_uart *uart)
     refresh_lsr(uart);
 }
 
-/* 8.6: in loopback the modem's inputs are its outputs; else the other side is
- * there and ready: CTS, DSR and DCD on. */
+/* 8.6: in loopback the modem inputs are the outputs.  Otherwise the other side is present and
+ * ready: CTS, DSR and DCD on. */
 static uint8_t modem_lines(uint8_t mcr)
 {
     uint8_t lines = 0;
@@ -140,8 +140,7 @@ static uint8_t modem_lines(uint8_t mcr)
     return lines;
 }
 
-/* 8.7: the low four bits tell what has changed since MSR was read; TERI only
- * when the ring indicator goes off. */
+/* 8.7: the low four bits show what has changed since MSR was read; TERI only when RI goes off. */
 static void update_modem(struct mv_uart *uart)
 {
     struct mv_uart_state *s = &uart->state;
@@ -157,15 +156,15 @@ static void transmit(struct mv_uart *uart, uint8_t byte)
 {
     struct mv_uart_state *s = &uart->state;
 
-    /* 8.3, table V: writing THR answers the interrupt.  The line dips, for a
-     * controller that counts edges. */
+    /* 8.3, table V: writing THR clears the interrupt.  The line drops for a moment, for interrupt
+     * controllers that detect edges. */
     s->thre_pending = 0;
     update(uart);
     if (s->mcr & MV_UART_MCR_LOOP)
         push(uart, byte, 0);
     else
         uart->sent(uart->context, byte);
-    s->thre_pending = 1; /* full and empty again: a new event */
+    s->thre_pending = 1; /* full, and empty again: a new event */
 }
 
 static void write_ier(struct mv_uart *uart, uint8_t value)
@@ -176,7 +175,7 @@ static void write_ier(struct mv_uart *uart, uint8_t value)
     if ((value & MV_UART_IER_THRE) && !(s->ier & MV_UART_IER_THRE))
         s->thre_pending = 1;
     s->ier = value & 0x0f;
-    uart->drained(uart->context); /* it may be ready to receive now */
+    uart->drained(uart->context); /* the guest may be ready to receive now */
 }
 
 static void write_fcr(struct mv_uart *uart, uint8_t value)
@@ -184,12 +183,11 @@ static void write_fcr(struct mv_uart *uart, uint8_t value)
     struct mv_uart_state *s = &uart->state;
     bool changes = (s->fcr ^ value) & MV_UART_FCR_ENABLE;
 
-    /* 8.2: without bit 0 the other bits are not programmed; and a change of it
-     * empties the FIFOs. */
+    /* 8.2: without bit 0 the other bits are not programmed; changing it empties the FIFOs. */
     s->fcr = value & MV_UART_FCR_ENABLE ? value & (MV_UART_FCR_ENABLE | MV_UART_FCR_TRIGGER) : 0;
     if (changes || ((value & MV_UART_FCR_ENABLE) && (value & MV_UART_FCR_CLEAR_RX)))
         clear_receiver(uart);
-    /* The transmitter is always empty, so there is nothing to clear. */
+    /* The transmitter is always empty: nothing to clear. */
     uart->drained(uart->context);
 }
 
@@ -198,10 +196,10 @@ static void write_mcr(struct mv_uart *uart, uint8_t value)
     uart->state.mcr = value & 0x1f;
     uart->state.idle_polls = 0;
     update_modem(uart);
-    uart->drained(uart->context); /* it may be ready to receive now */
+    uart->drained(uart->context); /* the guest may be ready to receive now */
 }
 
-/* A guest that reads LSR and nothing else waits for input; see mv_uart_room. */
+/* A guest that only reads LSR waits for input; see mv_uart_room. */
 static void count_poll(struct mv_uart *uart)
 {
     struct mv_uart_state *s = &uart->state;
@@ -226,7 +224,7 @@ static uint8_t read_iir(struct mv_uart *uart)
 {
     uint8_t cause = interrupt_cause(uart);
 
-    /* 8.3: reading IIR answers the THRE interrupt, if it is the one shown. */
+    /* 8.3: reading IIR clears the THRE interrupt, if that is what it shows. */
     if (cause == MV_UART_IIR_THRE)
         uart->state.thre_pending = 0;
     return (uint8_t)(cause | (fifos_enabled(uart) ? MV_UART_IIR_FIFO : 0));
@@ -244,7 +242,7 @@ uint8_t mv_uart_read(struct mv_uart *uart, unsigned offset)
             value = s->dll;
         } else {
             value = pop(uart);
-            update(uart); /* an edge before the next byte, if this was the last */
+            update(uart); /* drops the line before the next byte, if this was the last */
             uart->drained(uart->context);
         }
         break;
@@ -292,14 +290,14 @@ void mv_uart_write(struct mv_uart *uart, unsigned offset, uint8_t value)
             write_ier(uart, value);
         break;
     case 2: write_fcr(uart, value); break;
-    case 3: /* 8.1: in loopback a break that is sent is received; its start counts */
+    case 3: /* 8.1: in loopback a break sent is received, once, when it begins */
         if ((s->mcr & MV_UART_MCR_LOOP) && (value & ~s->lcr & MV_UART_LCR_BREAK))
             push(uart, 0, MV_UART_LSR_BI);
         s->lcr = value;
         break;
     case 4: write_mcr(uart, value); break;
     case 7: s->scr = value; break;
-    default: break; /* LSR and MSR are for reading */
+    default: break; /* LSR and MSR are read-only */
     }
     update(uart);
 }

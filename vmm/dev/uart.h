@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A 16550A UART as a register model (National Semiconductor PC16550D data
- * sheet, June 1995): registers in, an interrupt line and bytes out.  No file
- * descriptor, no thread, no clock: a byte written is sent at once, and a byte
- * that waits below the trigger level counts as timed out at once.
+ * A 16550A UART as a register model (National Semiconductor PC16550D data sheet, June 1995):
+ * registers in, an interrupt line and bytes out.  No file descriptor, no thread, no clock: a byte
+ * written is sent at once, and a byte that waits below the trigger level counts as timed out at
+ * once.
  *
  *   offset  DLAB=0 read  DLAB=0 write  DLAB=1
  *     0     RBR          THR           DLL
@@ -15,8 +15,8 @@
  *     6     MSR          -             MSR
  *     7     SCR          SCR           SCR
  *
- * Left out: the timing of the line, parity and framing (what arrives is always
- * well formed), the DMA pins, which FCR bit 3 would change.
+ * Left out: line timing, parity and framing errors (what arrives is always well formed), and the
+ * DMA pins with their mode bit, FCR bit 3.
  */
 #ifndef MV_DEV_UART_H
 #define MV_DEV_UART_H
@@ -38,7 +38,7 @@ enum {
     MV_UART_IER_MS = 0x08,   /* modem status */
 };
 
-/* Interrupt Identification Register, 8.3: the causes by falling priority */
+/* Interrupt Identification Register, 8.3: causes by descending priority */
 enum {
     MV_UART_IIR_NONE = 0x01,
     MV_UART_IIR_RLS = 0x06,
@@ -79,7 +79,7 @@ enum {
     MV_UART_LSR_BI = 0x10,   /* break: belongs to the byte on top of the FIFO */
     MV_UART_LSR_THRE = 0x20, /* transmitter holding register empty */
     MV_UART_LSR_TEMT = 0x40, /* transmitter empty */
-    MV_UART_LSR_FIFO = 0x80, /* an error is somewhere in the FIFO */
+    MV_UART_LSR_FIFO = 0x80, /* a byte in the FIFO has an error */
 };
 
 /* Modem Status Register, 8.7 */
@@ -94,29 +94,29 @@ enum {
     MV_UART_MSR_DCD = 0x80,
 };
 
-/* All that must be kept to save and restore the device. */
+/* Everything needed to save and restore the device. */
 struct mv_uart_state {
     uint8_t ier, fcr, lcr, mcr, lsr, msr, scr, dll, dlm;
-    uint8_t idle_polls;   /* LSR reads in a row with no other access, up to MV_UART_POLLS */
-    uint8_t thre_pending; /* THRE interrupt raised and not yet read or served */
+    uint8_t idle_polls;   /* LSR reads since a write; once MV_UART_POLLS, until MCR is written */
+    uint8_t thre_pending; /* THRE interrupt raised, and neither read nor served yet */
     uint8_t fifo_head, fifo_count;
     struct {
         uint8_t data, flags; /* flags: MV_UART_LSR_BI or 0 */
     } fifo[MV_UART_FIFO];
 };
 
-/* Of the chip's clock input on a PC, in Hz: 16 times the highest baud rate. */
+/* The chip's clock input on a PC, in Hz: 16 times the highest baud rate. */
 #define MV_UART_CLOCK 1843200u
 
 struct mv_uart {
     struct mv_uart_state state;
     void (*line)(void *context, bool level); /* the interrupt pin */
     void (*sent)(void *context, uint8_t byte);
-    void (*drained)(void *context); /* the guest took a byte: there may be room */
+    void (*drained)(void *context); /* there may be room for more input */
     void *context;
 };
 
-/* As after power-on reset (8.0, table III).  Callbacks must not be NULL. */
+/* The state after power-on reset (8.0, table III).  Callbacks must not be NULL. */
 void mv_uart_init(struct mv_uart *uart, void (*line)(void *, bool), void (*sent)(void *, uint8_t),
                   void (*drained)(void *), void *context);
 
@@ -125,17 +125,16 @@ uint8_t mv_uart_read(struct mv_uart *uart, unsigned offset);
 void mv_uart_write(struct mv_uart *uart, unsigned offset, uint8_t value);
 
 /*
- * How many bytes the other side may send now.  None while loopback cuts the
- * receiver off, and none before the guest is ready for them, for what comes
- * earlier is lost when a driver sets up the FIFOs.  It is ready while it has RTS
- * on (8.6), or while it enables the interrupt for received data with MCR at 0, as
- * hobbyists' kernels leave it (drivers that stop the other side by RTS have DTR or
- * OUT2 on), or when it plainly waits for input: it has read LSR
- * MV_UART_POLLS times and done nothing else.
+ * How many bytes the other side may send now.  None in loopback, which disconnects the receiver,
+ * and none before the guest is ready, because a driver that sets up the FIFOs discards what came
+ * earlier.  The guest counts as ready if RTS is on (8.6); or if the received-data interrupt is
+ * enabled while MCR is 0, as hobbyists' kernels leave it (drivers that use RTS to stop the other
+ * side have DTR or OUT2 on); or if it plainly waits for input: it has read LSR MV_UART_POLLS times
+ * without writing a register.
  */
 size_t mv_uart_room(const struct mv_uart *uart);
 
-/* A byte arrives.  Without room it is lost, and LSR says overrun, as in life. */
+/* A byte arrives.  Without room a byte is lost and LSR shows an overrun, as on the chip. */
 void mv_uart_receive(struct mv_uart *uart, uint8_t byte);
 
 /* A break arrives: a zero byte with LSR.BI. */
