@@ -43,9 +43,10 @@ int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_
                  const struct mv_device *devices, unsigned count, struct mv_error *err);
 
 /*
- * Puts a flat binary where it asks to be, or where there is room, and has the vCPUs start in it.
- * Makes the tables for its mode.  Needs no KVM; after mv_arch_load, if that is called.  Explains
- * its failure.  The part embed defines this, or its stubs do.
+ * Loads a flat binary at the address that it asks for, or at a default, and makes the vCPUs start
+ * in it. Writes the page table, if its mode needs one here.  Needs no KVM.  Called after
+ * mv_arch_load, if that is called.  Fills in *err on failure.  Defined by the part embed or its
+ * stubs.
  */
 int mv_arch_load_flat(struct mv_arch *arch, struct mv_mem *mem, const struct mv_flat *flat,
                       struct mv_error *err);

@@ -32,10 +32,10 @@ int mv_kvm_call_value(const struct mv_kvm *kvm, int fd, unsigned long request, c
 #define MV_KVM_CALL_VALUE(kvm, fd, request, argument) \
     mv_kvm_call_value(kvm, fd, request, #request, argument)
 
-/* "cannot open /dev/kvm", with what to do about it: returns -error, an errno value. */
+/* Fills in *err, "cannot open /dev/kvm" and a hint, and returns -error.  error: an errno value. */
 int mv_kvm_explain_open(const char *path, int error, struct mv_error *err);
 
-/* Opens path and checks the API's version.  Explains every failure, after which dev is -1. */
+/* Opens path and checks the API version.  On failure *err says why, and dev is -1. */
 int mv_kvm_open(struct mv_kvm *kvm, const char *path, struct mv_timeline *timeline,
                 struct mv_error *err);
 
@@ -48,10 +48,10 @@ int mv_kvm_check(const struct mv_kvm *kvm, unsigned capability);
 /* Whether this computer's KVM is kvm_pvm, which emulates the guest's kernel mode. */
 bool mv_kvm_is_pvm(void);
 
-/* Where it is: says what that means for Linux as a guest. */
+/* If it is, warns what that means for Linux as a guest. */
 void mv_kvm_warn_of_pvm(struct mv_log *log);
 
-/* A capability that is needed. */
+/* A required capability. */
 struct mv_kvm_need {
     unsigned capability;
     const char *name;

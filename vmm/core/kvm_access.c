@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Why /dev/kvm cannot be opened, and what to do about it; and what it is worth. */
+/* Explains why /dev/kvm cannot be opened, and what to do about it; and recognizes a slow KVM. */
 #include <errno.h>
 #include <grp.h>
 #include <stdio.h>
@@ -10,8 +10,7 @@
 #include "host.h"
 #include "kvm.h"
 
-/* Which group to join.  Not getgrgid: a static program cannot load the name
- * service's modules. */
+/* Names the group to join.  Not by getgrgid: a static program cannot load the NSS modules. */
 static void permission_hint(const char *path, char *hint, size_t size)
 {
     FILE *groups = fopen("/etc/group", "re");

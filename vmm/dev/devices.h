@@ -15,9 +15,9 @@ struct mv_devices {
     struct mv_device all[MV_DEVICES_MAX]; /* do not move once added */
     unsigned count;
     struct mv_bus mmio, ports;
-    struct mv_region pages; /* what the guest reads of virtio slots, see mv_device_env.page; host is
-                             * NULL while there is none */
-    struct mv_loop_source rescan; /* its fd is an eventfd; fn is NULL where none can rescan */
+    struct mv_region pages; /* registers of virtio slots that the guest reads without an exit, see
+                             * mv_device_env.page; host is NULL while there are none */
+    struct mv_loop_source rescan; /* eventfd; fn is NULL if no device can rescan */
 };
 
 /* A source of devices other than the board's: a part, or its stub, which has only the check. */
@@ -73,8 +73,9 @@ void mv_devices_stop(struct mv_devices *devices);
 /* Tells each device that the machine is about to stop. */
 void mv_devices_quiesce(struct mv_devices *devices);
 
-/* Where any of them can look at the host's side again, has the loop make them all do so when it is
- * asked for: by mv_devices_ask_rescan, in any thread or signal handler.  Explains its failure. */
+/* If any device can rescan, registers an eventfd with the loop, which then makes all devices check
+ * the host's side again after each mv_devices_ask_rescan (any thread or signal handler).  Fills in
+ * *err on failure. */
 int mv_devices_watch_rescan(struct mv_devices *devices, struct mv_loop *loop, struct mv_error *err);
 void mv_devices_ask_rescan(struct mv_devices *devices);
 

@@ -11,7 +11,7 @@
 #include "boot/boot.h"
 #include "config.h"
 
-#define LINUX_LEAST (512 * MV_KIB) /* bytes; smaller kernels end before anybody wonders */
+#define LINUX_LEAST (512 * MV_KIB) /* bytes; smaller kernels are done before anyone notices */
 
 const char *mv_version(void)
 {

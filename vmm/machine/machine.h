@@ -48,13 +48,13 @@ struct mv_machine {
     int wake;
     atomic_int console_error; /* failure of the host, as `error` */
 
-    /* Whether all vCPUs sleep for ever: the loop's thread's own (sleep.c). */
+    /* Detects that all vCPUs sleep for ever; only the loop's thread uses it (sleep.c). */
     struct mv_loop_source sleep_timer;
     uint64_t cpu_time; /* of all vCPUs' threads at the last check, nanoseconds */
     uint64_t asked_at; /* cpu_time when they were last asked */
     bool asked;        /* they were asked; the next check reads the answers */
 
-    struct mv_loop_source end_source; /* its eventfd is readable once it has ended */
+    struct mv_loop_source end_source; /* eventfd, readable once the machine has ended */
 };
 
 /* Ends the machine; only the first call counts. error: failure of the host, a negative errno value,
@@ -66,13 +66,14 @@ void mv_machine_end(struct mv_machine *machine, enum mv_end_reason reason, int c
  * also with a device's lock held. */
 void mv_machine_wake(void *context);
 
-/* Has every vCPU look at `holds` and `ended`, wherever it is. */
+/* Makes every vCPU check `holds` and `ended`, wherever it is. */
 void mv_machine_kick(struct mv_machine *machine);
 
-/* Warns, once, when all vCPUs have halted and no interrupt can wake them.  0 or -errno. */
+/* From now on, warns once if all vCPUs halt and no interrupt can wake them.  0 or -errno. */
 int mv_machine_watch_sleep(struct mv_machine *machine);
 
-/* From now on it runs in its callers' threads: 0, -EALREADY, or why the loop did not start. */
+/* From now on vCPUs run in their callers' threads.  0, -EALREADY, or the error of starting the
+ * loop. */
 int mv_machine_drive(struct mv_machine *machine);
 
 /* Stops whatever still runs, before the machine is destroyed. */

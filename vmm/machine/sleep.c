@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Whether a guest sleeps for ever. */
+/* Detects a guest that sleeps for ever. */
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
@@ -11,10 +11,11 @@
 #define SLEEP_LOOK_SECONDS 2
 
 /*
- * A guest that halts all of its CPUs with interrupts off waits for ever: somebody should say so.
- * KVM does not.  So every two seconds the loop's thread looks whether any vCPU's thread has used
- * time since; when none has, it kicks all of them once, and each leaves word how it sleeps.  An
- * NMI, or a debugger, could still wake one, so the machine goes on.
+ * A guest that halts all of its CPUs with interrupts off waits for ever, and the user should be
+ * told; KVM does not report it.  So every two seconds the loop's thread checks whether any vCPU's
+ * thread has used CPU time since the last check.  If none has, it kicks all vCPUs once, and each
+ * notes whether an interrupt can wake it.  An NMI or a debugger still could, so the machine is not
+ * ended.
  */
 static void look_who_sleeps(void *context, uint32_t events)
 {
@@ -26,7 +27,7 @@ static void look_who_sleeps(void *context, uint32_t events)
     if (read(machine->sleep_timer.fd, &ticks, sizeof(ticks)) < 0 || mv_pause_asked(&machine->pause))
         return;
     for (unsigned i = 0; i < machine->created; i++) {
-        struct timespec used = {0}; /* of one that has gone: stays 0 */
+        struct timespec used = {0}; /* stays 0 if the thread has ended */
 
         clock_gettime(machine->vcpus[i].clock, &used);
         cpu_time += (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
@@ -53,7 +54,7 @@ int mv_machine_watch_sleep(struct mv_machine *machine)
 {
     const struct itimerspec period = {{SLEEP_LOOK_SECONDS, 0}, {SLEEP_LOOK_SECONDS, 0}};
 
-    if (machine->bare) /* a HLT there is an exit */
+    if (machine->bare) /* there, HLT is an exit */
         return 0;
     machine->sleep_timer =
         (struct mv_loop_source){.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),

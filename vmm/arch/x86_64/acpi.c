@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ACPI tables for a hardware-reduced machine (ACPI 6.4): RSDP, XSDT, FADT, MADT
- * and a DSDT written from the devices' descriptions.  No firmware runs: the
- * guest's kernel finds all that it needs here.
+ * ACPI tables for a hardware-reduced machine (ACPI 6.4): RSDP, XSDT, FADT, MADT and a DSDT written
+ * from the devices' descriptions.  No firmware runs: the kernel finds everything that it needs
+ * here.
  *
  *   gpa +------+-----------+-----------+-----------+-----------+
  *       | RSDP | XSDT      | DSDT      | FADT      | MADT      |
  *       +------+-----------+-----------+-----------+-----------+
  *
- * How bytes, and the DSDT's machine language, are written: aml.h.
+ * aml.h writes bytes, and the AML of the DSDT.
  */
 #include <errno.h>
 #include <string.h>
@@ -34,10 +34,10 @@ uint8_t mv_acpi_checksum(const void *from, size_t size)
 
 enum { HEADER_LENGTH = 4, HEADER_CHECKSUM = 9, HEADER_SIZE = 36 };
 
-/* Length and checksum come with its end. */
+/* end_table fills in length and checksum. */
 static size_t begin_table(struct mv_aml *w, const char *signature, unsigned revision)
 {
-    /* OEM's ID, table ID and revision, creator's ID and revision */
+    /* OEM ID, OEM table ID and revision, creator ID and revision */
     static const char rest[] = OEM_ID "MINIVMM \1\0\0\0MVMM\1\0\0";
     size_t start;
 
@@ -51,7 +51,7 @@ static size_t begin_table(struct mv_aml *w, const char *signature, unsigned revi
     return start;
 }
 
-/* Returns where it begins. */
+/* Returns the offset of the table. */
 static size_t end_table(struct mv_aml *w, size_t start)
 {
     uint32_t length = (uint32_t)(w->at - start);
@@ -63,13 +63,14 @@ static size_t end_table(struct mv_aml *w, size_t start)
     return start;
 }
 
-/* \_S5 (7.4.2.6): the SLP_TYP to write to the sleep control register, or to PM1a and PM1b control,
- * to turn off.  Hobbyists' kernels look for these bytes, in their shortest form, by memcmp. */
+/* \_S5 (7.4.2.6): the SLP_TYP that turns the machine off, for the sleep control register or for
+ * PM1a and PM1b control.  Hobbyists' kernels search for these bytes, in their shortest form, with
+ * memcmp. */
 static void put_soft_off(struct mv_aml *w)
 {
     static const uint8_t package[] = {
-        AML_PACKAGE, 8 /* bytes from this one on */, 4, AML_BYTE, MV_POWER_S5, AML_BYTE,
-        MV_POWER_S5, 0 /* two reserved elements */,  0};
+        AML_PACKAGE, 8 /* PkgLength, this byte included */, 4, AML_BYTE, MV_POWER_S5, AML_BYTE,
+        MV_POWER_S5, 0 /* two reserved elements */,         0};
 
     mv_aml_name(w, "_S5_");
     mv_aml_put(w, package, sizeof(package));
@@ -104,11 +105,12 @@ enum {
     NO_VGA = 1 << 2,
     NO_ASPM = 1 << 4,
     NO_RTC = 1 << 5,
-    /* Generic Address Structure, 5.2.3.2: system I/O, 8 bits from bit 0 on, accessed by bytes */
+    /* Generic Address Structure, 5.2.3.2: system I/O, 8 bits from bit 0 on, byte access */
     BYTE_PORT = 1 << 0 | 8 << 8 | 1 << 24,
 };
 
-/* What is not 0: there are no legacy registers, and nothing sleeps and wakes, so no FACS. */
+/* The fields that are not 0.  No legacy registers; and no FACS, because nothing sleeps and
+ * wakes. */
 static size_t put_fadt(struct mv_aml *w, mv_gpa dsdt)
 {
     const struct {
@@ -162,14 +164,14 @@ static size_t put_madt(struct mv_aml *w, unsigned cpus)
     size_t start = begin_table(w, "APIC", 5);
 
     mv_aml_number(w, MV_LAPIC_GPA, 4);
-    mv_aml_number(w, 0, 4); /* flags: there is no pair of 8259s */
+    mv_aml_number(w, 0, 4); /* flags: no 8259s */
     for (unsigned i = 0; i < cpus && !w->overflow; i++)
         put_cpu(w, i);
-    mv_aml_put(w, "\x01\x0c\x00\x00", 4); /* 5.2.12.3 I/O APIC: KVM's has the id 0 */
+    mv_aml_put(w, "\x01\x0c\x00\x00", 4); /* 5.2.12.3 I/O APIC: KVM's has ID 0 */
     mv_aml_number(w, MV_IOAPIC_GPA, 4);
-    mv_aml_number(w, 0, 4);                       /* from interrupt 0 on */
+    mv_aml_number(w, 0, 4);                       /* global system interrupt base */
     mv_aml_put(w, "\x04\x06\xff\x00\x00\x01", 6); /* 5.2.12.7 local APIC NMI: LINT1 of all CPUs */
-    if (cpus > 255) /* 5.2.12.13 local x2APIC NMI: the same for those */
+    if (cpus > 255) /* 5.2.12.13 local x2APIC NMI: the same for x2APICs */
         mv_aml_put(w, "\x0a\x0c\x00\x00\xff\xff\xff\xff\x01\x00\x00\x00", 12);
     return end_table(w, start);
 }
@@ -181,7 +183,7 @@ enum { RSDP_SIZE = 36, RSDP_CHECKSUM = 8, RSDP_EXTENDED_CHECKSUM = 32 };
 int64_t mv_acpi_write(uint8_t *to, size_t size, mv_gpa gpa, const struct mv_device *devices,
                       unsigned count, unsigned cpus)
 {
-    /* The roots come first, and are written last. */
+    /* The root tables come first in memory, but are written last. */
     const size_t xsdt = 40, first = xsdt + HEADER_SIZE + 2 * sizeof(mv_gpa);
     struct mv_aml head = {.data = to, .size = size};
     struct mv_aml w = {.data = to, .size = size, .at = first, .overflow = first > size};

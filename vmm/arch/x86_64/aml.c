@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ACPI's machine language: see aml.h. */
+/* AML: see aml.h. */
 #include "aml.h"
 
 #include <assert.h>
@@ -27,8 +27,8 @@ void mv_aml_byte(struct mv_aml *w, unsigned value)
     mv_aml_number(w, value, 1);
 }
 
-/* A PkgLength of always three bytes (20.2.4) holds 2^20 bytes, and can be
- * patched when its end is known.  It counts itself. */
+/* The PkgLength always takes three bytes (20.2.4): it can be patched at the end, and holds lengths
+ * below 2^20 bytes.  It counts itself. */
 size_t mv_aml_begin(struct mv_aml *w)
 {
     mv_aml_number(w, 0, 3);
@@ -59,8 +59,8 @@ static void put_byte(struct mv_aml *w, unsigned value)
     mv_aml_byte(w, value);
 }
 
-/* A _HID: an EISA id such as PNP0501 is compressed into a DWord (19.3.4), an
- * ACPI id such as LNRO0005 is a string. */
+/* _HID: an EISA ID such as PNP0501 is compressed into a DWord (19.3.4); an ACPI ID such as LNRO0005
+ * is a string. */
 static void put_hid(struct mv_aml *w, const char *hid)
 {
     mv_aml_name(w, "_HID");
@@ -84,7 +84,7 @@ static void put_resources(struct mv_aml *w, const struct mv_device_desc *desc)
     mv_aml_byte(w, AML_BUFFER);
     package = mv_aml_begin(w);
     put_byte(w, (is_port ? 8u : 12u) + (has_irq ? 9u : 0u) + 2u);
-    if (is_port) { /* 6.4.2.5 I/O port: 16-bit decoding, least and most base, alignment */
+    if (is_port) { /* 6.4.2.5 I/O port: 16-bit decoding, minimum and maximum base, alignment */
         mv_aml_put(w, "\x47\x01", 2);
         mv_aml_number(w, desc->base, 2);
         mv_aml_number(w, desc->base, 2);

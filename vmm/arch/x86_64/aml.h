@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Writes ACPI's tables and what is in them byte by byte, and the machine language of the DSDT (ACPI
- * 6.4, chapter 20), of which a description of devices needs five constructs only: Scope, Device,
- * Name, Package, and a buffer of resource descriptors (6.4).
+ * Writes bytes of ACPI tables, and AML, the machine language of the DSDT (ACPI 6.4, chapter 20).
+ * Device descriptions need only five of its constructs: Scope, Device, Name, Package, and a buffer
+ * of resource descriptors (6.4).
  */
 #ifndef MV_AML_H
 #define MV_AML_H
@@ -25,7 +25,7 @@ enum {
     AML_EXT_DEVICE = 0x82,
 };
 
-/* A growing run of bytes; once it has overflowed, nothing is written any more. */
+/* A growing run of bytes; after an overflow, nothing more is written. */
 struct mv_aml {
     uint8_t *data;
     size_t size, at;
@@ -35,17 +35,17 @@ struct mv_aml {
 void mv_aml_put(struct mv_aml *w, const void *data, size_t size);
 void mv_aml_byte(struct mv_aml *w, unsigned value);
 
-/* A number of so many bytes, the low one first. */
+/* A little-endian number of `size` bytes. */
 void mv_aml_number(struct mv_aml *w, uint64_t value, size_t size);
 
-/* A package (20.2.4) from its length to its end: end gets what begin has returned. */
+/* Begin and end whatever starts with a PkgLength (20.2.4).  end takes what begin returned. */
 size_t mv_aml_begin(struct mv_aml *w);
 void mv_aml_end(struct mv_aml *w, size_t start);
 
-/* Name (name, ...): what follows is its value. */
+/* Name (name, ...): write the value next. */
 void mv_aml_name(struct mv_aml *w, const char *name);
 
-/* Device (...), from its description: which has hid and acpi_name. */
+/* Device (...), from a description that has hid and acpi_name. */
 void mv_aml_device(struct mv_aml *w, const struct mv_device_desc *desc, unsigned uid);
 
 #endif

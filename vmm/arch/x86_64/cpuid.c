@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * CPUID: what KVM supports, fitted to the machine that we present: one socket
- * of so many cores with one thread each, the APIC ID being the vCPU's index.
- * Leaves are those of Intel's manual (SDM volume 2, CPUID) and AMD's (APM
- * volume 3, appendix E).
+ * CPUID: what KVM supports, fitted to the machine that we present: one socket with single-thread
+ * cores, where a vCPU's index is its APIC ID.  Leaves are those of Intel's manual (SDM volume 2,
+ * CPUID) and AMD's (APM volume 3, appendix E).
  */
 #include <asm/kvm_para.h>
 #include <errno.h>
@@ -13,7 +12,7 @@
 #include "core/util.h"
 #include "x86.h"
 
-#define ENTRIES     256      /* KVM has about 60 to 100 */
+#define ENTRIES     256      /* KVM reports about 60 to 100 */
 #define CRYSTAL_KHZ 1000000u /* KVM's local APIC timer counts nanoseconds */
 
 static struct kvm_cpuid_entry2 *find(struct kvm_cpuid2 *cpuid, uint32_t function, uint32_t index)
@@ -41,7 +40,7 @@ static void set_bit(uint32_t *reg, unsigned bit, bool on)
     *reg = (*reg & ~(1u << bit)) | (uint32_t)on << bit;
 }
 
-/* The least n with 1 << n >= cpus: how many bits of the APIC ID name a core. */
+/* The least n with 1 << n >= cpus: how many bits of the APIC ID select a core. */
 static unsigned id_bits(unsigned cpus)
 {
     unsigned bits = 0;
@@ -51,7 +50,7 @@ static unsigned id_bits(unsigned cpus)
     return bits;
 }
 
-/* Leaf 1: logical processors, HTT; the bits that KVM leaves to us. */
+/* Leaf 1: number of logical processors, HTT, and the bits that KVM leaves to us. */
 static void fit_features(struct kvm_cpuid2 *cpuid, unsigned cpus, bool deadline)
 {
     struct kvm_cpuid_entry2 *entry = find(cpuid, 1, 0);
@@ -65,7 +64,7 @@ static void fit_features(struct kvm_cpuid2 *cpuid, unsigned cpus, bool deadline)
     set_bit(&entry->edx, 28, cpus > 1); /* HTT: the count in EBX is valid */
 }
 
-/* Intel, leaf 4: cores that share each cache; private ones stay private. */
+/* Intel leaf 4, AMD leaf 0x8000001d: level 3 is shared by all cores, lower levels are private. */
 static void fit_caches(struct kvm_cpuid2 *cpuid, unsigned cpus)
 {
     for (unsigned i = 0; i < cpuid->nent; i++) {
@@ -82,7 +81,7 @@ static void fit_caches(struct kvm_cpuid2 *cpuid, unsigned cpus)
     }
 }
 
-/* Leaves 0xb and 0x1f: level 0 threads (one), level 1 cores (all). */
+/* Leaves 0xb and 0x1f: level 0 is threads (one), level 1 is cores (all). */
 static void fit_topology(struct kvm_cpuid2 *cpuid, unsigned room, unsigned cpus, uint32_t function)
 {
     const struct kvm_cpuid_entry2 *leaf0 = find(cpuid, 0, 0);
@@ -102,10 +101,9 @@ static void fit_topology(struct kvm_cpuid2 *cpuid, unsigned room, unsigned cpus,
 }
 
 /*
- * AMX needs a permission of the host's kernel that nobody has asked for
- * (arch_prctl(2), ARCH_REQ_XCOMP_GUEST_PERM).  Without it KVM takes away XTILEDATA
- * but, before Linux 6.4, not XTILECFG; it then refuses the XCR0 that a guest makes
- * of that.
+ * AMX needs a permission that this process does not request from the host's kernel (arch_prctl(2),
+ * ARCH_REQ_XCOMP_GUEST_PERM).  Without it KVM hides XTILEDATA but, before Linux 6.4, not XTILECFG,
+ * and then refuses the XCR0 that a guest sets accordingly.
  */
 static void fit_amx(struct kvm_cpuid2 *cpuid)
 {
@@ -123,7 +121,7 @@ static void fit_amx(struct kvm_cpuid2 *cpuid)
         entry->eax &= ~(1u << 21); /* AMX-FP16 */
 }
 
-/* AMD: leaf 0x80000008 ECX (cores), 0x8000001e (ids), CmpLegacy. */
+/* AMD: leaf 0x80000008 ECX (cores), 0x8000001e (IDs), CmpLegacy. */
 static void fit_amd(struct kvm_cpuid2 *cpuid, unsigned cpus)
 {
     struct kvm_cpuid_entry2 *entry = find(cpuid, 0, 0);
@@ -140,20 +138,20 @@ static void fit_amd(struct kvm_cpuid2 *cpuid, unsigned cpus)
         entry->ecx = (uint32_t)mv_min(cpus - 1, 255) | id_bits(cpus) << 12;
     entry = find(cpuid, 0x8000001e, 0);
     if (entry) {
-        entry->ebx = 0; /* core 0, one thread; the ids come per vCPU */
+        entry->ebx = 0; /* core 0, one thread; IDs are set for each vCPU */
         entry->ecx = 0; /* one node */
     }
 }
 
 /*
- * The ratio of the TSC's frequency to the crystal's, as near as it can be told to
- * a guest that multiplies in 32 bits: Linux does so with the crystal's kHz and the
- * numerator (native_calibrate_tsc).  *ret_over is 0 if there is none.
+ * The ratio of the TSC's frequency to the crystal's, as close as it can be for a guest that
+ * multiplies in 32 bits: Linux multiplies the crystal's kHz by the numerator
+ * (native_calibrate_tsc).  *ret_over is 0 if no ratio fits.
  */
 static void tsc_ratio(uint32_t tsc_khz, uint32_t *ret_over, uint32_t *ret_under)
 {
     const uint32_t most = UINT32_MAX / CRYSTAL_KHZ;
-    uint64_t best = 0; /* how far off, times the denominator */
+    uint64_t best = 0; /* error of the best ratio, times its denominator */
 
     *ret_over = 0;
     *ret_under = 1;
@@ -239,7 +237,7 @@ unsigned mv_cpuid_address_bits(const struct kvm_cpuid2 *cpuid)
     for (unsigned i = 0; i < cpuid->nent; i++)
         if (cpuid->entries[i].function == 0x80000008)
             return cpuid->entries[i].eax & 0xff;
-    return 36; /* the oldest processors with hardware virtualization */
+    return 36; /* as on the oldest CPUs with hardware virtualization */
 }
 
 int mv_cpuid_init(struct mv_arch *arch, const struct mv_kvm *kvm, const struct mv_mem *mem,
@@ -261,13 +259,13 @@ int mv_cpuid_init(struct mv_arch *arch, const struct mv_kvm *kvm, const struct m
                        "cannot read the CPUID that KVM supports: %s", strerror(-error));
     mv_cpuid_fit(arch->cpuid, ENTRIES, arch->cpus, tsc_khz > 0 ? (uint32_t)tsc_khz : 0, deadline);
     /*
-     * To at least version 10.0, QEMU's SVM delivers an interrupt that was injected a second
-     * time, even with interrupts disabled, when emulation pauses before the guest has made any
-     * exit: VMRUN leaves the vector where a pause looks for an exception.  Linux then waits
-     * for a spin lock that it holds itself.
+     * Up to at least version 10.0, QEMU's emulated SVM delivers an injected interrupt a second
+     * time, even with interrupts disabled, if emulation pauses before the guest has made any exit:
+     * VMRUN leaves the vector where a pause looks for an exception.  Linux then waits for a spin
+     * lock that it holds itself.
      */
     if (mv_emulated_by_tcg())
-        mv_cpuid_refuse_pv_eoi(arch->cpuid); /* the exit closes the gap */
+        mv_cpuid_refuse_pv_eoi(arch->cpuid); /* ending an interrupt by an exit closes the gap */
     bits = mv_cpuid_address_bits(arch->cpuid);
     if (bits < 64 && mv_mem_last(mem) >> bits)
         return mv_fail(err, -EINVAL, NULL, "give the guest less memory",
