@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bzImage, by the Linux/x86 boot protocol (Documentation/x86/boot.rst), from
- * version 2.00 on: the 64-bit entry where the image has one, else the 32-bit
- * one.  Its real-mode part is not run: this file fills boot_params instead.
+ * bzImage, by the Linux/x86 boot protocol (Documentation/x86/boot.rst), from version 2.00 on: uses
+ * the 64-bit entry if the image has one, else the 32-bit one.  The real-mode part is not run: this
+ * file fills in boot_params instead.
  *
  *   file   0 +---------------------------+
  *            | boot sector               |
@@ -15,8 +15,7 @@
  *            | a signature may follow    |
  *            +---------------------------+
  *
- * Left out: zImages (loaded below 1 MiB, not built since 2007) and the real-mode
- * entry.
+ * Left out: zImages (loaded below 1 MiB, not built since 2007) and the real-mode entry.
  */
 #include <asm/bootparam.h>
 #include <errno.h>
@@ -34,13 +33,12 @@
 #define TYPE_OF_LOADER_NONE 0xff          /* "unassigned" */
 #define ENTRY64_OFFSET      0x200
 
-/* The header, with the fields that its version does not have set to what boot.rst
- * says of older kernels. */
+/* The header.  Fields that its version lacks are set to what boot.rst says about older kernels. */
 struct image {
     struct setup_header header;
     uint64_t payload_offset, payload_size;
     mv_gpa address;     /* where the protected-mode part goes */
-    uint64_t init_size; /* how much memory it needs from there until it is set up */
+    uint64_t init_size; /* memory needed from there on until the kernel is set up */
 };
 
 static int lies(const struct mv_load *load, const char *field, uint64_t value, const char *why,
@@ -51,12 +49,12 @@ static int lies(const struct mv_load *load, const char *field, uint64_t value, c
                    (unsigned long long)value, why);
 }
 
-/* *ret_header is zero before, and stays so where this version has no fields. */
+/* *ret_header must be zero; fields that this version lacks stay zero. */
 static int read_header(const struct mv_load *load, struct setup_header *ret_header,
                        struct mv_error *err)
 {
     const struct mv_boot_files *files = load->files;
-    uint8_t end; /* boot.rst, "Details of header fields", jump: it ends at 0x202 + this byte */
+    uint8_t end; /* boot.rst, "Details of header fields", jump: the header ends at 0x202 + end */
     int error = mv_read_at(files->kernel, 0x201, &end, sizeof(end));
 
     if (!error)
@@ -72,10 +70,10 @@ static int read_header(const struct mv_load *load, struct setup_header *ret_head
 }
 
 /*
- * Boot loaders come in this form, too, whose protected-mode part can do nothing before their
- * real-mode part has asked a BIOS.  Of iPXE it is no code at all, and code32_start is 0; MEMDISK
- * and wimboot have a name where a Linux has the number of its version.  From 2.10 on an image says
- * how it is to be entered without a BIOS.
+ * Some boot loaders come in this form, too.  Their protected-mode part is useless until their
+ * real-mode part has called a BIOS.  iPXE's is not even code, and its code32_start is 0; MEMDISK
+ * and wimboot have a name where Linux has its version number.  From 2.10 on the header says how an
+ * image is entered without a BIOS.
  */
 static bool needs_bios(const struct mv_load *load, const struct setup_header *header)
 {
@@ -106,7 +104,7 @@ static int check_version(const struct mv_load *load, const struct setup_header *
     return 0;
 }
 
-/* Where the protected-mode part lies in the file. */
+/* Finds the protected-mode part in the file. */
 static int find_payload(const struct mv_load *load, struct image *image, struct mv_error *err)
 {
     const struct setup_header *header = &image->header;
@@ -119,9 +117,9 @@ static int find_payload(const struct mv_load *load, struct image *image, struct 
                     err);
     image->payload_size = file_size - image->payload_offset;
     if (header->version < 0x204)
-        return 0; /* syssize has only 16 bits there, and is not to be trusted */
+        return 0; /* there, syssize has only 16 bits and cannot be trusted */
     declared = (uint64_t)header->syssize * 16;
-    if (declared >= image->payload_size + 16) /* the last 16 bytes may be cut */
+    if (declared >= image->payload_size + 16) /* the last 16 bytes may be incomplete */
         return mv_fail(
             err, -ENOEXEC, NULL, "was its download or build cut short?",
             "the kernel %s is truncated: its header announces %llu bytes of code, and %llu follow",
@@ -170,11 +168,11 @@ static void write_boot_params(struct mv_load *load, const struct image *image, m
     struct boot_params *params = mv_mem_host(load->mem, MV_BOOT_PARAMS, sizeof(*params));
     struct mv_e820_entry entries[MV_E820_ENTRIES];
 
-    /* Guest memory is zero until somebody writes it, and nobody has. */
+    /* Guest memory is still zero here. */
     params->hdr = image->header;
     params->hdr.type_of_loader = TYPE_OF_LOADER_NONE;
     params->hdr.loadflags |= CAN_USE_HEAP;
-    params->hdr.heap_end_ptr = 0xfe00; /* boot.rst, heap_end_ptr: only its real-mode part would */
+    params->hdr.heap_end_ptr = 0xfe00; /* boot.rst, heap_end_ptr: for the real-mode part only */
     params->hdr.code32_start = (uint32_t)image->address;
     params->hdr.cmd_line_ptr = MV_CMDLINE_GPA;
     params->hdr.setup_data = 0;

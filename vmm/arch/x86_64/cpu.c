@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A vCPU's state at the guest's first instruction, by the way it is entered:
+ * A vCPU's state at the guest's first instruction, by entry mode:
  *
  *            Linux 64-bit        Linux 32-bit        PVH
  *   CR0      PE, PG, NE, ET      PE, ET              PE, ET
@@ -9,13 +9,13 @@
  *   CS       flat 64-bit         flat 32-bit         flat 32-bit
  *   pointer  RSI: boot_params    ESI: boot_params    EBX: hvm_start_info
  *
- * (Documentation/x86/boot.rst, "32-bit boot protocol", "64-bit boot protocol";
- * Xen, docs/misc/pvh.pandoc.)  Kernels of other formats that begin like PVH's may have other
- * selectors, and EAX.  Flat binaries in 32- and 64-bit mode begin like Linux, with RDI: the number
- * of the vCPU, and RSP, and so that compiled code finds x87 and SSE turned on (SDM volume
- * 3, 9.6.1): CR0.MP and NE, CR4.OSFXSR and OSXMMEXCPT.  Interrupts are off.  Only vCPU 0 begins so;
- * KVM keeps the others waiting until the guest sends them INIT and SIPI, but on a bare machine,
- * which has no local APICs: there all begin at once.
+ * (Documentation/x86/boot.rst, "32-bit boot protocol", "64-bit boot protocol"; Xen,
+ * docs/misc/pvh.pandoc.) Kernels of other formats that are entered like PVH may get other
+ * selectors, and EAX.  Flat binaries in 32- and 64-bit mode start like Linux, with the vCPU's index
+ * in RDI, a stack in RSP, and x87 and SSE turned on for compiled code (SDM volume 3, 9.6.1): CR0.MP
+ * and NE, CR4.OSFXSR and OSXMMEXCPT. Interrupts are off.  Only vCPU 0 starts like this; KVM keeps
+ * the others waiting until the guest sends them INIT and SIPI.  A bare machine has no local APICs:
+ * there all vCPUs start at once.
  */
 #include <errno.h>
 #include <string.h>
@@ -45,14 +45,14 @@ enum {
     MTRR_ENABLED_WRITE_BACK = 1u << 11 | 6,
 };
 
-/* Flat segments with the accessed bit set, and a task state segment of 32 bits: descriptors (SDM
- * volume 3, 3.4.5). */
+/* Descriptors (SDM volume 3, 3.4.5): flat segments with the accessed bit set, and a 32-bit task
+ * state segment. */
 #define CODE64 0x00af9b000000ffffull
 #define CODE32 0x00cf9b000000ffffull
 #define DATA   0x00cf93000000ffffull
 #define TSS32  0x00008b0000000067ull
 
-/* What a segment register has that was loaded from the descriptor, whose base is 0. */
+/* A segment register that is loaded from this descriptor, whose base is 0. */
 static struct kvm_segment load_segment(uint64_t descriptor, unsigned selector)
 {
     bool pages = descriptor >> 55 & 1;
@@ -92,8 +92,7 @@ static int set_segments(const struct mv_arch *arch, struct mv_mem *mem, struct k
     return mv_mem_write(mem, MV_GDT_GPA, gdt, sizeof(gdt)) ? 0 : -EFAULT;
 }
 
-/* Identity-maps the first 4 GiB in 2 MiB pages: one PML4, one PDPT, four PDs in
- * a row. */
+/* Identity-maps the first 4 GiB in 2 MiB pages: one PML4, one PDPT, four PDs in a row. */
 static int set_paging(struct mv_mem *mem, struct kvm_sregs *sregs)
 {
     enum { ENTRIES = 512, DIRECTORIES = 4 };
@@ -121,7 +120,7 @@ static int set_sregs(const struct mv_arch *arch, struct mv_mem *mem, struct mv_v
 
     if (error)
         return error;
-    if (arch->entry.mode == MV_ENTRY_FLAT16) { /* else as after a reset: segments of 64 KiB */
+    if (arch->entry.mode == MV_ENTRY_FLAT16) { /* the rest as after a reset: segments of 64 KiB */
         sregs.cs.base = arch->entry.pc < 0x10000 ? 0 : arch->entry.pc & ~0xfull;
         sregs.cs.selector = (uint16_t)(sregs.cs.base >> 4);
     } else {
@@ -135,7 +134,7 @@ static int set_sregs(const struct mv_arch *arch, struct mv_mem *mem, struct mv_v
         if (error)
             return error;
     }
-    vcpu->run->s.regs.sregs = sregs; /* where they are looked for after an exit */
+    vcpu->run->s.regs.sregs = sregs; /* where readers expect them after an exit */
     return MV_KVM_CALL(kvm, vcpu->fd, KVM_SET_SREGS, &sregs);
 }
 
@@ -164,7 +163,7 @@ static int set_regs(const struct mv_arch *arch, struct mv_vcpu *vcpu)
     return MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_REGS, &regs);
 }
 
-/* What firmware would have set up, on each CPU. */
+/* What firmware would have set up on each CPU. */
 static int set_msrs(const struct mv_vcpu *vcpu)
 {
     struct { /* struct kvm_msrs, with its entries */
@@ -178,7 +177,7 @@ static int set_msrs(const struct mv_vcpu *vcpu)
     };
     int set = MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_MSRS, &msrs);
 
-    return set < 0 ? set : 0; /* one that this CPU does not have is no harm */
+    return set < 0 ? set : 0; /* an MSR that this CPU lacks does no harm */
 }
 
 int mv_arch_init_vcpu(struct mv_arch *arch, struct mv_mem *mem, struct mv_vcpu *vcpu,
@@ -225,14 +224,14 @@ enum mv_end_reason mv_arch_exit(const struct kvm_run *run)
     return run->exit_reason == KVM_EXIT_SHUTDOWN ? MV_END_TRIPLE_FAULT : MV_END_INTERNAL_ERROR;
 }
 
-/* kvm-clock's flag PVCLOCK_GUEST_STOPPED (api.rst, 4.70 KVM_KVMCLOCK_CTRL).  A guest that does not
- * use that clock is told nothing: EINVAL. */
+/* Sets kvm-clock's flag PVCLOCK_GUEST_STOPPED (api.rst, 4.70 KVM_KVMCLOCK_CTRL).  A guest that does
+ * not use kvm-clock cannot be told: EINVAL. */
 void mv_arch_tell_of_stop(const struct mv_vcpu *vcpu)
 {
     MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_KVMCLOCK_CTRL, 0);
 }
 
-/* A CPU that nobody has started is one, too. */
+/* A CPU that the guest has not started counts as asleep. */
 bool mv_arch_is_asleep(const struct mv_vcpu *vcpu)
 {
     struct kvm_mp_state state;

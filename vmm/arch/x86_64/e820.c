@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The memory map: where RAM is, and what the guest is told of it.  The drawing
- * is in layout.h. */
+/* The memory map: where RAM is, and what the guest is told about it.  layout.h has a drawing. */
 #include <assert.h>
 #include <string.h>
 

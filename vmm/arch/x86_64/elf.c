@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ELF kernels that have the PVH note (Xen, docs/misc/pvh.pandoc; struct hvm_start_info in
- * xen/include/public/arch-x86/hvm/start_info.h): an uncompressed vmlinux is read to where it
- * belongs and entered in 32-bit mode, without a decompressor.
+ * Loads ELF kernels that have the PVH note (Xen, docs/misc/pvh.pandoc; struct hvm_start_info in
+ * xen/include/public/arch-x86/hvm/start_info.h): an uncompressed vmlinux is read to its physical
+ * addresses and entered in 32-bit mode, without a decompressor.
  */
 #include "elf_kernel.h"
 
@@ -29,7 +29,7 @@ struct module {
     uint64_t address, size, cmdline, reserved;
 };
 
-/* All of it, as it lies at MV_START_INFO_GPA. */
+/* What lies at MV_START_INFO_GPA. */
 struct start_page {
     struct start_info info;
     struct module initrd;
@@ -93,7 +93,7 @@ int mv_elf_read(const struct mv_load *load, struct mv_elf *ret_elf, struct mv_er
 {
     union {
         Elf64_Ehdr of64;
-        Elf32_Ehdr of32; /* e_ident, e_type and e_machine lie at the same place in both */
+        Elf32_Ehdr of32; /* e_ident, e_type and e_machine have the same offsets in both */
     } header;
     bool is64;
     int error = read_at(load, 0, &header, sizeof(header.of32), err);
@@ -124,8 +124,8 @@ int mv_elf_read(const struct mv_load *load, struct mv_elf *ret_elf, struct mv_er
     return read_segments(load, is64 ? header.of64.e_phoff : header.of32.e_phoff, ret_elf, err);
 }
 
-/* As mv_elf_find_note, in one segment.  Notes are aligned to 4, or to 8 where the segment is (gABI,
- * "Note Section"; Linux uses 4 and 8). */
+/* Like mv_elf_find_note, within one segment.  Notes are aligned to 8 if the segment is, else to 4
+ * (gABI, "Note Section"; Linux uses both). */
 static bool is_among(const uint8_t *notes, uint64_t size, uint64_t align, const char *owner,
                      uint32_t type, uint64_t *ret_value)
 {
@@ -179,7 +179,7 @@ int mv_elf_find_note(const struct mv_load *load, const struct mv_elf *elf, const
     return 0;
 }
 
-/* *end rises to where it ends. */
+/* Loads one segment, and raises *end to its end. */
 static int put_segment(struct mv_load *load, const Elf64_Phdr *segment, mv_gpa low, mv_gpa *end,
                        struct mv_error *err)
 {
@@ -204,7 +204,7 @@ static int put_segment(struct mv_load *load, const Elf64_Phdr *segment, mv_gpa l
         return mv_boot_no_room(load, "this kernel", segment_end, err);
     *end = mv_max(*end, segment_end);
     load->over_reset_vector |= mv_layout_has_reset_vector(segment->p_paddr, segment_end - 1);
-    /* what is beyond file_size is zero already */
+    /* what follows p_filesz bytes is already zero */
     return mv_boot_put_kernel(load, segment->p_paddr, segment->p_offset, segment->p_filesz, err);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What a host's processor tells of itself: what it lacks for KVM, and whether it is emulated
- * (CPUID: SDM volume 2; APM volume 3, appendix E). */
+/* What the host's CPU says about itself: what it lacks for KVM, and whether it is emulated (CPUID:
+ * SDM volume 2; APM volume 3, appendix E). */
 #include "host.h"
 
 #include <cpuid.h>
@@ -52,7 +52,7 @@ bool mv_emulated_by_tcg(void)
     uint32_t eax, ebx, ecx, edx;
 
     __cpuid(1, eax, ebx, ecx, edx);
-    if (!(ecx & 1u << 31)) /* no hypervisor, so no leaf of its own */
+    if (!(ecx & 1u << 31)) /* no hypervisor, so no hypervisor leaf */
         return false;
     __cpuid(0x40000000, eax, ebx, ecx, edx);
     return ebx == 0x54474354 && ecx == 0x43544743 && edx == 0x47435447; /* TCGTCGTCGTCG */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the code around KVM needs to know of an x86-64 host when it is compiled. */
+/* What the code around KVM needs to know about an x86-64 host at compile time. */
 #ifndef MV_X86_HOST_H
 #define MV_X86_HOST_H
 
@@ -15,15 +15,15 @@ struct mv_synced {
     bool have_regs, have_sregs;
 };
 
-/* The counter of the processors, and what Linux calls it where it trusts it: one that all of them
- * share, of one frequency.  It costs an instruction. */
+/* The CPUs' counter, and the name of Linux's clocksource for it, in use if Linux trusts it: all
+ * CPUs then share it, at one frequency.  Reading it takes one instruction. */
 #define MV_COUNTER "tsc"
 static inline uint64_t mv_counter(void)
 {
     return __builtin_ia32_rdtsc();
 }
 
-/* What to do where there is no /dev/kvm. */
+/* What to do if there is no /dev/kvm. */
 void mv_hint_no_kvm(char *ret_hint, size_t size);
 
 #endif

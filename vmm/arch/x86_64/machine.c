@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The parts of arch.h that concern the machine as a whole: loading the guest
- * and its tables, and what KVM needs before the vCPUs. */
+/* The functions of arch.h that concern the machine as a whole: loading the guest and its tables,
+ * and what KVM needs before the vCPUs. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +29,7 @@ const struct mv_device_entry *mv_arch_devices(unsigned *ret_count)
     return power;
 }
 
-/* A PC's keyboard controller comes before the one that can only reset. */
+/* A PC's devices come first: its keyboard controller replaces the one that can only reset. */
 const struct mv_device_entry *mv_arch_late_device(const struct mv_arch *arch, unsigned index)
 {
     unsigned theirs = mv_x86_oldpc.for_all + (arch->is_pc ? mv_x86_oldpc.for_pc : 0);
@@ -61,8 +61,9 @@ void mv_arch_destroy(struct mv_arch *arch)
 }
 
 /*
- * What a guest finds when it restarts itself by a jump to the BIOS, as Linux does on a
- * hardware-reduced machine after it has found no EFI: code that presses the reset button.
+ * What a guest finds if it restarts itself by a jump to the BIOS, as Linux does on a
+ * hardware-reduced machine if it finds no EFI: code that writes the reset register.
+ *
  * mov al, 1; mov dx, 0x602; out dx, al; hlt; jmp to the hlt
  */
 static void put_reset_vector(struct mv_mem *mem)
@@ -76,7 +77,7 @@ static void put_reset_vector(struct mv_mem *mem)
 
 int mv_x86_load_kernel(struct mv_load *load, struct mv_error *err)
 {
-    /* in the order in which kernels are recognized */
+    /* in the order in which they are tried */
     const struct {
         enum mv_image_kind kind;
         mv_load_fn *load;
@@ -93,7 +94,7 @@ int mv_x86_load_kernel(struct mv_load *load, struct mv_error *err)
     for (unsigned i = 0; error == MV_LOAD_NEXT && i < MV_COUNT(loaders); i++)
         if (loaders[i].kind == kind)
             error = loaders[i].load(load, err);
-    return error == MV_LOAD_NEXT ? -ENOEXEC : error; /* as the probe has explained */
+    return error == MV_LOAD_NEXT ? -ENOEXEC : error; /* the probe has filled in *err */
 }
 
 int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_files *files,
@@ -145,7 +146,7 @@ static int check_capabilities(struct mv_arch *arch, const struct mv_kvm *kvm, st
     return 0;
 }
 
-/* KVM's pair of 8259s begins with every line open.  Our MADT says that they are not there. */
+/* Masks KVM's 8259s, whose lines all start unmasked; our MADT says that there are none. */
 static int close_pics(const struct mv_kvm *kvm)
 {
     static const uint32_t chips[] = {KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE};
@@ -182,7 +183,7 @@ int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct
         return mv_fail(err, error, "KVM_SET_TSS_ADDR", NULL, "KVM refuses: %s", strerror(-error));
     if (arch->bare)
         return 0;
-    /* APIC IDs of 255 and more (api.rst, 7.8) */
+    /* for APIC IDs of 255 and more (api.rst, 7.8) */
     if (arch->cpus > 255) {
         error =
             mv_kvm_enable(kvm, KVM_CAP_X2APIC_API,

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a guest turns the machine off or resets it: the sleep and reset registers of
- * hardware-reduced ACPI (ACPI 6.4, 4.8.3.7 and 4.8.3.6), and what Linux does that is told to
- * (reboot=k, reboot=p) or finds no tables: the one command of a keyboard controller that resets the
- * processor, and the reset control register of Intel's chipsets.
+ * Power-off and reset: the sleep and reset registers of hardware-reduced ACPI (ACPI 6.4, 4.8.3.7
+ * and 4.8.3.6), and what Linux uses if it is told to (reboot=k, reboot=p) or finds no tables: the
+ * keyboard controller's reset command, and the reset control register of Intel's chipsets.
  *
  *   offset 0  sleep control: bit 5 SLP_EN, bits 2 to 4 SLP_TYP
  *   offset 1  sleep status: bit 7 WAK_STS, never set: nothing sleeps here
@@ -13,8 +12,8 @@
 
 #include <stdlib.h>
 
-/* Of the keyboard controller that is the status: both buffers empty, so that nobody waits before
- * the command. */
+/* For the keyboard controller this is its status: both buffers empty, so that no guest waits before
+ * it sends the command. */
 static uint64_t read_zero(void *state, uint64_t offset, unsigned size)
 {
     (void)state, (void)offset, (void)size;

@@ -21,8 +21,8 @@ mv_device_create_fn mv_power_create;         /* ACPI's sleep and reset registers
 mv_device_create_fn mv_kbd_reset_create;     /* the keyboard controller's reset line */
 mv_device_create_fn mv_reset_control_create; /* port 0xcf9 */
 
-/* Does this command of the keyboard controller's pulse the output line 0, the processor's reset?
- * 0xf0 to 0xff do, on the lines whose bits are 0. */
+/* Whether this keyboard controller command pulses output line 0, the CPU's reset.  Commands 0xf0 to
+ * 0xff pulse the lines whose bits are 0. */
 static inline bool mv_kbd_resets(uint64_t command)
 {
     return (command & 0xf1) == 0xf0;
