@@ -37,14 +37,14 @@ void mv_arch_destroy(struct mv_arch *arch);
 /*
  * Recognizes the kernel and loads it, the initrd and the command line into memory, with the tables
  * that describe the machine and its devices, or room for them.  Needs no KVM.  The devices must
- * outlive arch. Fills in *err on failure.
+ * outlive arch.  Fills in *err on failure.
  */
 int mv_arch_load(struct mv_arch *arch, struct mv_mem *mem, const struct mv_boot_files *files,
                  const struct mv_device *devices, unsigned count, struct mv_error *err);
 
 /*
  * Loads a flat binary at the address that it asks for, or at a default, and makes the vCPUs start
- * in it. Writes the page table, if its mode needs one here.  Needs no KVM.  Called after
+ * in it.  Writes the page table, if its mode needs one here.  Needs no KVM.  Called after
  * mv_arch_load, if that is called.  Fills in *err on failure.  Defined by the part embed or its
  * stubs.
  */

@@ -11,7 +11,7 @@
 
 #include "util.h"
 
-/* While this thread polls, vCPUs go first. sched_yield gives way only to threads that have not had
+/* While this thread polls, vCPUs go first.  sched_yield gives way only to threads that have not had
  * much more CPU time than this one; a higher nice value makes this one's time count for more. */
 #define NICE 3
 

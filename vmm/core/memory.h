@@ -38,7 +38,7 @@ struct mv_mem {
 
 /*
  * Maps fresh zeroed memory for count regions.  The caller fills in base and size: whole pages, in
- * ascending order, not overlapping. host is set here.  Nothing is reserved up front: the host
+ * ascending order, not overlapping.  host is set here.  Nothing is reserved up front: the host
  * allocates a page when it is first touched.  Returns 0 or -errno.
  */
 int mv_mem_init(struct mv_mem *mem, const struct mv_region *regions, unsigned count);
@@ -58,7 +58,8 @@ bool mv_mem_overlaps(const struct mv_mem *mem, mv_gpa base, uint64_t size);
 mv_gpa mv_mem_last(const struct mv_mem *mem);
 
 /* The host address of [gpa, gpa + size), or NULL if the range is not all in one region.  If size is
- * 0, gpa itself must be in a region. mv_mem_host refuses read-only memory, mv_mem_look does not. */
+ * 0, gpa itself must be in a region.  mv_mem_host refuses read-only memory, mv_mem_look does not.
+ */
 void *mv_mem_host(const struct mv_mem *mem, mv_gpa gpa, uint64_t size);
 const void *mv_mem_look(const struct mv_mem *mem, mv_gpa gpa, uint64_t size);
 

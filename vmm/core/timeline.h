@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * When things happened between creation and the end: a short list of time stamps, kept only on
- * request. Any thread may add one; they are read after the run.
+ * request.  Any thread may add one; they are read after the run.
  */
 #ifndef MV_TIMELINE_H
 #define MV_TIMELINE_H

@@ -23,7 +23,7 @@ struct mv_vcpu;
 
 /*
  * Functions that a part attaches to every vCPU of a machine; each may be NULL.  The runner calls
- * all but init, done and explain. vcpu->kept holds what a part keeps for a vCPU.
+ * all but init, done and explain.  vcpu->kept holds what a part keeps for a vCPU.
  */
 struct mv_observer {
     /* Whether the part can do what the configuration asks of it.  0; or -ENOSYS from a stub, with
@@ -136,7 +136,7 @@ void mv_vcpu_give_back(struct mv_vcpu *const *vcpu);
 #define MV_BORROWED __attribute__((cleanup(mv_vcpu_give_back))) struct mv_vcpu *const
 
 /* Has KVM complete the instruction of the last exit, so that the registers are those after it.
- * Accesses not yet reported go to hooks and devices only. 0 or -errno. */
+ * Accesses not yet reported go to hooks and devices only.  0 or -errno. */
 int mv_vcpu_complete_io(struct mv_vcpu *vcpu);
 
 /* Whether that would lose what is not yet reported, or the choice of what the guest reads. */
@@ -149,7 +149,7 @@ void mv_vcpu_attach(struct mv_vcpu *vcpu);
 void mv_vcpu_detach(struct mv_vcpu *vcpu);
 
 /* Sets which signals do not end KVM_RUN.  Others do, pending or new, and stay pending.  The kick
- * always ends it. 0 or -errno. */
+ * always ends it.  0 or -errno. */
 int mv_vcpu_set_mask(struct mv_vcpu *vcpu, const sigset_t *mask);
 
 /*
@@ -173,11 +173,11 @@ bool mv_vcpu_may_enter(struct mv_vcpu *vcpu);
  * Takes one step towards that: goes out, waits or goes in, until something has changed or a kick
  * has come.  During a pause, or in a device's backpressure, the vCPU is outside, its last
  * instruction complete.  While it waits for a busy device it is inside, but goes out if a pause is
- * requested. Returns -EINTR, or an error.
+ * requested.  Returns -EINTR, or an error.
  */
 int mv_vcpu_wait(struct mv_vcpu *vcpu);
 
-/* Enters the guest once. 0: there is an exit for mv_vcpu_next; -EINTR; or the error of KVM_RUN. */
+/* Enters the guest once.  0: there is an exit for mv_vcpu_next; -EINTR; or the error of KVM_RUN. */
 int mv_vcpu_enter(struct mv_vcpu *vcpu);
 
 /* Takes the next item to report from the last exit, and has parts and devices serve it.  False:

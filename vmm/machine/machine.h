@@ -57,12 +57,12 @@ struct mv_machine {
     struct mv_loop_source end_source; /* eventfd, readable once the machine has ended */
 };
 
-/* Ends the machine; only the first call counts. error: failure of the host, a negative errno value,
- * or 0.  Any thread, and signal handlers. */
+/* Ends the machine; only the first call counts.  error: failure of the host, a negative errno
+ * value, or 0.  Any thread, and signal handlers. */
 void mv_machine_end(struct mv_machine *machine, enum mv_end_reason reason, int code, int vcpu,
                     int error);
 
-/* Makes each waiting vCPU check whether it still has to wait. context: the machine.  Any thread,
+/* Makes each waiting vCPU check whether it still has to wait.  context: the machine.  Any thread,
  * also with a device's lock held. */
 void mv_machine_wake(void *context);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A vCPU's state at the guest's first instruction (Documentation/arm64/booting.rst,
- * 4): EL1 with SP_EL1, all exceptions masked, MMU and caches off as after a reset,
- * X0 = device tree, X1 to X3 = 0.  Only vCPU 0 begins so; the others are off until
- * the guest calls PSCI CPU_ON.
+ * A vCPU's state at the guest's first instruction (Documentation/arm64/booting.rst, 4): EL1 with
+ * SP_EL1, all exceptions masked, MMU and caches off as after a reset, device tree in X0, X1 to X3
+ * zero.  Only vCPU 0 starts like this; the others are off until the guest calls PSCI CPU_ON.  On a
+ * bare machine all vCPUs start at once.
  */
 #include <errno.h>
 #include <string.h>
@@ -20,7 +20,7 @@ enum { PSTATE_EL1H_MASKED = 0x3c5 }; /* D, A, I, F and M = EL1h */
 #define TCR_EL1   ARM64_SYS_REG(3, 0, 2, 0, 2)
 #define MAIR_EL1  ARM64_SYS_REG(3, 0, 10, 2, 0)
 
-/* A register of struct kvm_regs, by its place there in words of 32 bits. */
+/* A register of struct kvm_regs, by its offset there in 32-bit words. */
 #define CORE_REG(name)                                     \
     (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | \
      offsetof(struct kvm_regs, name) / sizeof(uint32_t))
@@ -39,8 +39,8 @@ static int get_reg(const struct mv_vcpu *vcpu, uint64_t id, uint64_t *ret_value)
     return MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_GET_ONE_REG, &reg);
 }
 
-/* Turns the MMU on, with the table that the machine has made (TCR_EL1, MAIR_EL1,
- * SCTLR_EL1): 32 bits of address below, none above, pages of 4 KiB, cached. */
+/* Turns the MMU on, with the machine's page table (TCR_EL1, MAIR_EL1, SCTLR_EL1): 32-bit addresses
+ * for TTBR0, none for TTBR1, pages of 4 KiB, cached. */
 static int set_mmu(const struct mv_arch *arch, const struct mv_vcpu *vcpu)
 {
     enum {
@@ -60,7 +60,7 @@ static int set_mmu(const struct mv_arch *arch, const struct mv_vcpu *vcpu)
     return error ? error : set_reg(vcpu, SCTLR_EL1, sctlr | M_C_I);
 }
 
-/* Compiled code uses floating point and SIMD: CPACR_EL1.FPEN lets it. */
+/* Compiled code uses floating point and SIMD, which CPACR_EL1.FPEN enables. */
 static int set_flat(const struct mv_arch *arch, const struct mv_vcpu *vcpu)
 {
     const uint64_t fpen = 3u << 20;
@@ -120,7 +120,7 @@ uint64_t mv_arch_pc(const struct kvm_run *run)
     return 0;
 }
 
-/* What the guest asked of PSCI, which KVM plays. */
+/* What the guest asked of PSCI, which KVM implements. */
 enum mv_end_reason mv_arch_exit(const struct kvm_run *run)
 {
     if (run->exit_reason != KVM_EXIT_SYSTEM_EVENT)
@@ -133,13 +133,13 @@ enum mv_end_reason mv_arch_exit(const struct kvm_run *run)
     }
 }
 
-/* Nothing in the architecture, nor in KVM, tells a guest. */
+/* Neither the architecture nor KVM has a way to tell the guest. */
 void mv_arch_tell_of_stop(const struct mv_vcpu *vcpu)
 {
     (void)vcpu;
 }
 
-/* Off, by PSCI.  From WFI an interrupt wakes it even where it is masked. */
+/* Asleep if PSCI has turned it off.  An interrupt ends WFI even if it is masked. */
 bool mv_arch_is_asleep(const struct mv_vcpu *vcpu)
 {
     struct kvm_mp_state state;

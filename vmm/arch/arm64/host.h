@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the code around KVM needs to know of an arm64 host when it is compiled. */
+/* What the code around KVM needs to know about an arm64 host at compile time. */
 #ifndef MV_ARM64_HOST_H
 #define MV_ARM64_HOST_H
 
@@ -7,13 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* KVM leaves no registers in the shared page.  This one it refuses. */
+/* KVM leaves no registers in the shared page.  This one is a PSTATE that the caller has set and KVM
+ * may refuse. */
 struct mv_synced {
     uint64_t pstate;
     bool have_pstate;
 };
 
-/* The counter of the processors, and what Linux calls it: the generic timer's virtual count. */
+/* The CPUs' counter, the generic timer's virtual count, and the name of Linux's clocksource for
+ * it. */
 #define MV_COUNTER "arch_sys_counter"
 static inline uint64_t mv_counter(void)
 {
@@ -23,7 +25,7 @@ static inline uint64_t mv_counter(void)
     return ticks;
 }
 
-/* What to do where there is no /dev/kvm. */
+/* What to do if there is no /dev/kvm. */
 void mv_hint_no_kvm(char *ret_hint, size_t size);
 
 #endif

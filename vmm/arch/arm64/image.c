@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The loader for Linux's arm64 image (Documentation/arm64/booting.rst): flat, with
- * a header of 64 bytes; as it is, compressed by gzip, or compressed inside of an EFI
- * program, the zboot form (drivers/firmware/efi/libstub/zboot-header.S).
+ * Loads Linux's arm64 image (Documentation/arm64/booting.rst): flat, with a header of 64 bytes;
+ * plain, compressed by gzip, or compressed inside an EFI program, the zboot form
+ * (drivers/firmware/efi/libstub/zboot-header.S).
  *
  *   start of RAM +------------------+
  *                | text_offset      |
@@ -36,15 +36,15 @@ _Static_assert(sizeof(struct header) == 64, "as the protocol has it");
 enum {
     MAGIC = 0x644d5241, /* "ARM\x64" */
     FLAG_BIG_ENDIAN = 1,
-    TEXT_OFFSET_BEFORE_SIZE = 0x80000, /* of kernels whose header has no image_size yet */
-    ALIGNMENT = 2 * (int)MV_MIB,       /* of what text_offset counts from */
+    TEXT_OFFSET_BEFORE_SIZE = 0x80000, /* of old kernels, whose header has no image_size */
+    ALIGNMENT = 2 * (int)MV_MIB,       /* of the address that text_offset is added to */
 };
 
 #define INITRD_WINDOW (32 * MV_GIB)
-#define UNTOLD_MEMORY (16 * MV_MIB) /* behind an image that does not say what it needs */
-#define HEAD_SIZE     4096          /* bytes of the image in which all its headers are */
+#define UNTOLD_MEMORY (16 * MV_MIB) /* kept free after an image without image_size */
+#define HEAD_SIZE     4096          /* bytes of the image that hold all its headers */
 
-/* Where the flat image is in the file, and how it is packed. */
+/* Where the flat image is in the file, and how it is compressed. */
 struct payload {
     enum mv_packing packing;
     uint64_t offset, size;
@@ -75,7 +75,7 @@ static int find_payload(const struct mv_load *load, struct payload *ret_payload,
         return mv_boot_truncated(files, err);
     zboot.compression[8] = '\0';
     for (char *at = zboot.compression; *at; at++)
-        *at = isalnum((unsigned char)*at) ? *at : '?'; /* it may be shown on a terminal */
+        *at = isalnum((unsigned char)*at) ? *at : '?'; /* it may be printed to a terminal */
     if (strcmp(zboot.compression, "gzip") == 0)
         ret_payload->packing = MV_PACKING_GZIP;
     else if (strncmp(zboot.compression, "zstd", 4) == 0)
@@ -98,7 +98,7 @@ static int lies(const struct mv_load *load, const char *what, uint64_t value, st
                    (unsigned long long)value);
 }
 
-/* An error of mv_unpack. */
+/* Fills in *err for an error of mv_unpack. */
 static int explain(const struct mv_load *load, int error, struct mv_error *err)
 {
     switch (error) {
@@ -114,9 +114,9 @@ static int explain(const struct mv_load *load, int error, struct mv_error *err)
 }
 
 /*
- * The least size of an image that is also an EFI program, by its PE header's list of
- * sections; 0 if it is not one.  (PE format: the signature, the COFF header of 20 bytes,
- * an optional header, and 40 bytes for each section.)
+ * The smallest size that an image which is also an EFI program can have, by its PE section headers;
+ * 0 if it is not one.  (PE format: the signature, the COFF header of 20 bytes, an optional header,
+ * and 40 bytes for each section.)
  */
 static uint64_t size_by_sections(const uint8_t *image, uint64_t size, uint32_t pe_offset)
 {
@@ -137,7 +137,7 @@ static uint64_t size_by_sections(const uint8_t *image, uint64_t size, uint32_t p
     return end;
 }
 
-/* Completes an old header, too. */
+/* Also fills in what an old header lacks. */
 static int check_header(const struct mv_load *load, const struct payload *payload,
                         struct header *header, struct mv_error *err)
 {
@@ -158,7 +158,7 @@ static int check_header(const struct mv_load *load, const struct payload *payloa
     return 0;
 }
 
-/* Reads the header, and works out the least size that the image can have. */
+/* Reads the header, and computes the smallest size that the image can have. */
 static int read_header(const struct mv_load *load, const struct payload *payload,
                        struct header *ret_header, uint64_t *ret_least, struct mv_error *err)
 {
@@ -167,7 +167,7 @@ static int read_header(const struct mv_load *load, const struct payload *payload
     int error = mv_unpack(payload->packing, load->files->kernel, payload->offset, payload->size,
                           head, sizeof(head), &size);
 
-    /* Damage further on is found when all of it is unpacked. */
+    /* Damage after the header is found when the whole image is decompressed. */
     if (size < sizeof(*ret_header))
         return error ? explain(load, error, err) : mv_boot_truncated(load->files, err);
     memcpy(ret_header, head, sizeof(*ret_header));
@@ -175,7 +175,7 @@ static int read_header(const struct mv_load *load, const struct payload *payload
     return check_header(load, payload, ret_header, err);
 }
 
-/* Loads the image to gpa, where room bytes are free; *ret_size: how many it takes. */
+/* Loads the image at gpa, where room bytes are free.  *ret_size: how many it takes. */
 static int put_image(struct mv_load *load, const struct payload *payload, mv_gpa gpa, uint64_t room,
                      uint64_t *ret_size, struct mv_error *err)
 {
@@ -211,7 +211,7 @@ int mv_arm64_load(struct mv_load *load, uint64_t tables, struct mv_error *err)
         return error;
     if (least > size)
         return mv_boot_truncated(load->files, err);
-    /* A signature may follow the image, which image_size does not count. */
+    /* A signature may follow the image; image_size does not include it. */
     needed = header.image_size ? mv_max(header.image_size, size) : size + UNTOLD_MEMORY;
     load->entry = (struct mv_entry){
         .mode = MV_ENTRY_ARM64,

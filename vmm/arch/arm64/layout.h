@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where everything is on the arm64 machine: the one place that knows.
+ * The address map of the arm64 machine: the only place that defines it.
  *
  *   0x0000_0000 +--------------------------+
  *               | nothing: a null pointer  |
- *   0x0100_0000 |   serial port            |  a device each 64 KiB, so that a kernel with
- *   0x0101_0000 |   exit status            |  pages of that size can map one alone
+ *   0x0100_0000 |   serial port            |  one device per 64 KiB, so that a kernel with
+ *   0x0101_0000 |   exit status            |  pages of that size can map it alone
  *   0x0102_0000 |   boot timer             |
  *   0x0103_0000 |   pvpanic                |
  *   0x0104_0000 |   real-time clock        |
- *   0x0105_0000 |   hypercalls, where the  |
+ *   0x0105_0000 |   hypercalls, if the     |
  *               |     embedder wants them  |
  *   0x0200_0000 |   virtio-mmio, 4 KiB     |
  *               |     for each of 16 slots |
@@ -21,17 +21,17 @@
  *   0x4000_0000 +--------------------------+
  *               | RAM, in one piece:       |
  *               |   kernel at its offset,  |
- *               |   device tree behind it, |
+ *               |   device tree after it,  |
  *               |   initrd at the top      |
  *               +--------------------------+
  *
- * Interrupts are numbers of shared peripheral interrupts (SPI): INTID 32 + n.
+ * Interrupt n is shared peripheral interrupt (SPI) n: INTID 32 + n.
  *
  *   0        serial port
  *   16 to 31 virtio slots
  *   32 to 95 custom devices
  *
- * Private ones (PPI), INTID 16 + n, as KVM wires them:
+ * Private peripheral interrupts (PPI), INTID 16 + n, as KVM wires them:
  *
  *   11       virtual timer
  *   14       physical timer
@@ -51,8 +51,8 @@
 #define MV_VIRTIO_BASE   0x02000000ull
 #define MV_VIRTIO_STRIDE 0x1000ull
 
-/* Every read of a register is an exit: a guest that maps a page as device memory does not see what
- * the monitor has written to it through its caches, except on processors with FEAT_S2FWB. */
+/* Every read of a virtio register exits.  A guest that maps the page as device memory would not see
+ * what the monitor has written to it through its caches, except on CPUs with FEAT_S2FWB. */
 #define MV_LAYOUT_PAGES false
 
 /* All devices are reached by MMIO. */
@@ -80,13 +80,13 @@ static inline bool mv_layout_irq_is_ours(int irq)
 /* How many interrupts the GIC has: 32 private ones and 96 SPIs. */
 #define MV_GIC_INTERRUPTS 128
 
-/* Where custom memory cannot be, although no device is on the bus there. */
+/* Whether custom memory is impossible here although the bus has no device. */
 static inline bool mv_layout_is_reserved(uint64_t first, uint64_t last)
 {
     return first < MV_CUSTOM_BASE || (first < MV_RAM_GPA && last >= MV_GICD_GPA);
 }
 
-/* Of slot 0 to 15. */
+/* The interrupt of slot 0 to 15. */
 static inline int mv_virtio_irq(unsigned slot)
 {
     return (int)(16 + slot);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The parts of arch.h that concern the machine as a whole: memory, the guest and
- * its device tree, and the interrupt controller. */
+/* The functions of arch.h that concern the machine as a whole: memory, the guest and its device
+ * tree, and the interrupt controller. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +10,8 @@
 #include "dev/rtc.h"
 #include "layout.h"
 
-#define LEAST_ADDRESS_BITS 32 /* of a virtual machine's type (api.rst, 4.2) */
-#define USUAL_ADDRESS_BITS 40 /* of type 0, where KVM lets nobody choose */
+#define LEAST_ADDRESS_BITS 32 /* smallest address space of a VM type (api.rst, 4.2) */
+#define USUAL_ADDRESS_BITS 40 /* that of type 0, where KVM offers no choice */
 
 unsigned mv_arch_memory_map(uint64_t bytes, struct mv_region *ret_regions)
 {
@@ -128,7 +128,7 @@ static int check_capabilities(const struct mv_kvm *kvm, struct mv_error *err)
     return mv_kvm_require(kvm, needed, MV_COUNT(needed), err);
 }
 
-/* After the GIC is created, whose limit KVM then applies. */
+/* After the GIC is created: KVM then reports its limit. */
 static int check_cpus(const struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_error *err)
 {
     int most = mv_kvm_check(kvm, KVM_CAP_MAX_VCPUS);
@@ -150,7 +150,7 @@ static int set_gic(const struct mv_arch *arch, const struct mv_kvm *kvm, uint32_
     return MV_KVM_CALL(kvm, arch->gic, KVM_SET_DEVICE_ATTR, &device_attr);
 }
 
-/* The newest GIC that the host can virtualize. */
+/* Creates a GICv3, or a GICv2 if the host cannot virtualize a GICv3. */
 static int create_gic(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_error *err)
 {
     struct kvm_create_device device = {.type = KVM_DEV_TYPE_ARM_VGIC_V3};
@@ -183,8 +183,8 @@ static int create_gic(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_
     return 0;
 }
 
-/* What each vCPU has: PSCI, and features of the host's processor that KVM gives only on request.
- * No PMU. */
+/* Chooses the features of each vCPU: PSCI, and features of the host's CPU that KVM gives only on
+ * request.  No PMU. */
 static int choose_features(struct mv_arch *arch, const struct mv_kvm *kvm, struct mv_error *err)
 {
     struct kvm_vcpu_init init;
@@ -215,8 +215,8 @@ int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct
         error = check_cpus(arch, kvm, err);
     if (!error)
         error = choose_features(arch, kvm, err);
-    /* An access that KVM cannot decode is then an exit with a report, not an error of KVM_RUN;
-     * where this fails, it stays one. */
+    /* With this, an access that KVM cannot decode is an exit, which can be reported.  Without it,
+     * or if this fails, it is an error of KVM_RUN. */
     if (!error && mv_kvm_check(kvm, KVM_CAP_ARM_NISV_TO_USER))
         mv_kvm_enable(kvm, KVM_CAP_ARM_NISV_TO_USER, 0);
     return error;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The device tree of this machine: what boot/fdt.h writes for any, and what is arm64's: processors,
- * PSCI, the GIC, its interrupts, the generic timer, and the clock of Arm's PrimeCells.  Each node
- * names its binding (Linux's Documentation/devicetree/bindings).
+ * The device tree of this machine: what boot/fdt.h writes for any, and what is specific to arm64:
+ * CPUs, PSCI, the GIC, its interrupts, the generic timer, and the clock of Arm's PrimeCells.  Each
+ * node names its binding (Linux's Documentation/devicetree/bindings).
  */
 #include <string.h>
 
@@ -14,10 +14,10 @@ enum {
     PHANDLE_CLOCK = 2,
     IRQ_SPI = 0, /* arm,gic-v3.yaml: the first of an interrupt's three cells */
     IRQ_PPI = 1,
-    IRQ_EDGE = 1, /* the third: what a device's line does is an edge, as on x86-64 */
+    IRQ_EDGE = 1, /* the third: devices' lines are edge-triggered, as on x86-64 */
     IRQ_LEVEL_HIGH = 4,
     BUS_CLOCK = 24000000, /* Hz */
-    BYTES_OF_A_CPU = 256, /* generously */
+    BYTES_OF_A_CPU = 256, /* a generous estimate */
     BYTES_OF_THE_REST = 32 * 1024,
 };
 
@@ -65,12 +65,11 @@ static void put_gic(struct mv_fdt *fdt, const struct mv_arm64_tree *tree)
     mv_fdt_end(fdt);
 }
 
-/* timer/arm,arch_timer.yaml: the secure and the non-secure physical timer, the virtual
- * one, and the hypervisor's */
+/* timer/arm,arch_timer.yaml: secure physical, non-secure physical, virtual and hypervisor timer */
 static void put_timer(struct mv_fdt *fdt, const struct mv_arm64_tree *tree)
 {
     static const uint32_t lines[] = {13, 14, 11, 10};
-    /* A GICv2 has a bit for each CPU that a private interrupt goes to. */
+    /* On a GICv2, a bit for each CPU that a private interrupt goes to. */
     uint32_t targets = tree->gic == 2 ? ((1u << mv_min(tree->cpus, 8)) - 1) << 8 : 0;
     uint32_t cells[3 * MV_COUNT(lines)];
 
@@ -86,7 +85,7 @@ static void put_timer(struct mv_fdt *fdt, const struct mv_arm64_tree *tree)
     mv_fdt_end(fdt);
 }
 
-/* clock/fixed-clock.yaml: PrimeCells are driven by one */
+/* clock/fixed-clock.yaml: drives the PrimeCells */
 static void put_clock(struct mv_fdt *fdt)
 {
     mv_fdt_begin(fdt, "bus-clock");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Unpacking kernels: see unpack.h. */
+/* Decompresses kernels: see unpack.h. */
 #include "unpack.h"
 
 #include <errno.h>
@@ -8,9 +8,9 @@
 
 #include "core/util.h"
 
-#define CHUNK (64 * MV_KIB) /* of the file, at a time */
+#define CHUNK (64 * MV_KIB) /* bytes of the file read at a time */
 
-/* What is still to be read, and what of it lies in the buffer. */
+/* The compressed data: what is left to read, and what is in the buffer. */
 struct source {
     int fd;
     uint64_t offset, left;
@@ -18,7 +18,7 @@ struct source {
     size_t filled;
 };
 
-/* The next chunk.  -ENODATA: there was none left. */
+/* Reads the next chunk.  -ENODATA: none is left. */
 static int refill(struct source *source)
 {
     size_t size = mv_min(source->left, CHUNK);
@@ -48,7 +48,7 @@ static int unpack_gzip(struct source *source, uint8_t *to, uint64_t room, uint64
     z_stream stream = {0};
     int result = Z_OK, error = 0;
 
-    /* 16: with a gzip header, and the checksum behind */
+    /* 16: expects a gzip header, and its checksum at the end */
     if (inflateInit2(&stream, 16 + MAX_WBITS) != Z_OK)
         return -ENOMEM;
     stream.next_out = to;

@@ -10,10 +10,10 @@
  *   pointer  RSI: boot_params    ESI: boot_params    EBX: hvm_start_info
  *
  * (Documentation/x86/boot.rst, "32-bit boot protocol", "64-bit boot protocol"; Xen,
- * docs/misc/pvh.pandoc.) Kernels of other formats that are entered like PVH may get other
+ * docs/misc/pvh.pandoc.)  Kernels of other formats that are entered like PVH may get other
  * selectors, and EAX.  Flat binaries in 32- and 64-bit mode start like Linux, with the vCPU's index
  * in RDI, a stack in RSP, and x87 and SSE turned on for compiled code (SDM volume 3, 9.6.1): CR0.MP
- * and NE, CR4.OSFXSR and OSXMMEXCPT. Interrupts are off.  Only vCPU 0 starts like this; KVM keeps
+ * and NE, CR4.OSFXSR and OSXMMEXCPT.  Interrupts are off.  Only vCPU 0 starts like this; KVM keeps
  * the others waiting until the guest sends them INIT and SIPI.  A bare machine has no local APICs:
  * there all vCPUs start at once.
  */
