@@ -75,7 +75,7 @@ void mv_arch_set_irq(const struct mv_kvm *kvm, int gsi, bool level);
 /* The program counter at this exit, if KVM puts it into the shared page; else 0. */
 uint64_t mv_arch_pc(const struct kvm_run *run);
 
-/* How the machine ends by an exit that only the architecture understands, or that is unknown. */
+/* How the machine ends after an exit that only the architecture understands, or that is unknown. */
 enum mv_end_reason mv_arch_exit(const struct kvm_run *run);
 
 /* The vCPU was stopped for a while, and not at its guest's request: tells the guest, if there is a

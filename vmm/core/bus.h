@@ -41,8 +41,8 @@ struct mv_device {
     void *state;
     const struct mv_device_inner_ops *inner; /* NULL: none */
     bool is_custom;                          /* supplied by the embedder */
-    void *kept;                              /* may be what desc and ops point to; freed with it */
-    pthread_mutex_t lock;                    /* taken by the dispatchers: mv_bus_* and the loop */
+    void *kept;           /* desc and ops may point here; freed with the device */
+    pthread_mutex_t lock; /* taken by the dispatchers: mv_bus_* and the loop */
 };
 
 #define MV_BUS_DEVICES 64

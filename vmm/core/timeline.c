@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Stamps: see timeline.h. */
+/* The timeline: see timeline.h. */
 #include "timeline.h"
 
 static void add(struct mv_timeline *timeline, struct mv_mark mark)

@@ -155,7 +155,7 @@ int mv_vcpu_set_mask(struct mv_vcpu *vcpu, const sigset_t *mask)
 {
     const uint64_t through = ((1ull << mv_vcpu_kick_signal()) - 1) & ~0x7fffffffull;
     _Alignas(struct kvm_signal_mask) uint8_t to[sizeof(struct kvm_signal_mask) + sizeof(through)];
-    const struct kvm_signal_mask head = {.len = sizeof(through)}; /* as the kernel's sigset_t */
+    const struct kvm_signal_mask head = {.len = sizeof(through)}; /* the kernel's sigset_t */
     uint64_t signals;
 
     memcpy(&signals, mask, sizeof(signals));
@@ -294,7 +294,7 @@ static void halt(struct mv_vcpu *vcpu)
         end(vcpu, MV_END_HALT, 0);
 }
 
-/* Until the machine ends, or this vCPU halts for ever. */
+/* Runs the guest until the machine ends, or this vCPU halts for ever. */
 static void run(struct mv_vcpu *vcpu)
 {
     const struct mv_vcpu_host *host = vcpu->host;

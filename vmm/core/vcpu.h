@@ -35,8 +35,9 @@ struct mv_observer {
     /* Called just before KVM_RUN, which an error replaces; and just after, with the error or 0. */
     int (*enter)(struct mv_vcpu *vcpu);
     void (*leave)(struct mv_vcpu *vcpu, int error);
-    /* An exit, before a device sees it.  Returns true if this part has served it.  An exit that the
-     * vCPU itself does not know has the kind MV_EXIT_NONE until a part sets one. */
+    /* Before: an exit, before a device sees it; true if this part has served it.  An exit that the
+     * vCPU itself does not know has the kind MV_EXIT_NONE until a part sets one.  After: the same
+     * exit, when it has been served or nobody could. */
     bool (*before)(struct mv_vcpu *vcpu, struct mv_exit *exit);
     void (*after)(struct mv_vcpu *vcpu, const struct mv_exit *exit);
     /* Called by mv_vcpu_answer, with the final answer. */
@@ -184,7 +185,7 @@ int mv_vcpu_enter(struct mv_vcpu *vcpu);
  * there is none left, and KVM is to be entered again. */
 bool mv_vcpu_next(struct mv_vcpu *vcpu, struct mv_exit *exit);
 
-/* Tell hands an exit from mv_vcpu_next that nobody served to the caller of mv_vcpu_run.  Answer
+/* Tell hands an exit from mv_vcpu_next that nobody has served to the caller of mv_vcpu_run.  Answer
  * takes it back, served or not, with the value that a read gets. */
 void mv_vcpu_tell(struct mv_vcpu *vcpu);
 void mv_vcpu_answer(struct mv_vcpu *vcpu, const struct mv_exit *exit);

@@ -36,7 +36,7 @@
 #define IN_RETRY  200000000   /* nanoseconds between reads while another job has the terminal */
 #define IN_CHUNK  4096
 #define IN_SIZE   (1024 * 1024 + IN_CHUNK) /* 1 MiB of interactive input, plus one chunk */
-#define MARK      0xff /* escape, as by PARMRK in termios(3): MARK 0 is a break, MARK MARK is 0xff */
+#define MARK      0xff /* escape, as PARMRK in termios(3): MARK 0 is a break, MARK MARK is 0xff */
 
 /* A thread for calls that may block. */
 struct pump {

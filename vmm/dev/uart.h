@@ -97,7 +97,7 @@ enum {
 /* Everything needed to save and restore the device. */
 struct mv_uart_state {
     uint8_t ier, fcr, lcr, mcr, lsr, msr, scr, dll, dlm;
-    uint8_t idle_polls;   /* LSR reads since a write; once MV_UART_POLLS, until MCR is written */
+    uint8_t idle_polls;   /* LSR reads since a write; MV_UART_POLLS lasts until MCR is written */
     uint8_t thre_pending; /* THRE interrupt raised, and neither read nor served yet */
     uint8_t fifo_head, fifo_count;
     struct {

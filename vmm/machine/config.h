@@ -23,7 +23,7 @@ struct mv_setup {
     struct mv_hook hooks[MV_HOOKS_MAX];
 };
 
-/* Strings, a flat binary's code and the functions in ops are not copied: they stay the caller's.
+/* Strings, and what a flat binary and ops point to, are not copied: they stay the caller's.
  * Returns 0, or -EINVAL or -ENOSYS with *err filled in. */
 int mv_config_take(const struct mv_config *given, struct mv_setup *ret_setup, struct mv_error *err);
 

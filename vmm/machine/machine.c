@@ -222,7 +222,7 @@ static int open_kvm(struct mv_machine *machine, const struct mv_config *config,
 
 static int finish(struct mv_machine *machine, const struct mv_config *config, struct mv_error *err)
 {
-    bool has_kvm = machine->kvm.dev >= 0; /* tables_only: maybe not, but the same tables */
+    bool has_kvm = machine->kvm.dev >= 0; /* false: tables_only, on a computer without KVM */
 
     (void)config;
     return mv_arch_finish(machine->arch, has_kvm ? &machine->kvm : NULL, &machine->mem, err);

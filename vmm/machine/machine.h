@@ -39,8 +39,8 @@ struct mv_machine {
     atomic_uint halted;
 
     /* How it ended.  The thread that wins the exchange of `claimed` writes `end` and `error`,
-     * stores `ended`, then writes the eventfd `end_source.fd`.  Losers too write the eventfd
-     * `wake`. */
+     * stores `ended`, then writes the eventfd `end_source.fd`.  Every caller then writes the
+     * eventfd `wake`. */
     atomic_bool claimed, ended;
     struct mv_end end;
     int error;         /* failure of the host: a negative errno value, or 0 */

@@ -11,7 +11,7 @@
 
 #include "machine.h"
 
-#define STOPPED_FLUSH_MS 100 /* how long a stopped machine may try to deliver its output */
+#define STOPPED_FLUSH_MS 100 /* how long a stopped machine waits for its output to progress */
 
 void mv_machine_end(struct mv_machine *machine, enum mv_end_reason reason, int code, int vcpu,
                     int error)

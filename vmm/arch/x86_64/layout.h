@@ -70,7 +70,7 @@
 #define MV_VGA_GPA         0xa0000ull
 #define MV_ACPI_GPA        0xe0000ull
 #define MV_ACPI_END        0xfefc0ull
-#define MV_HEADERS_GPA     0xff000ull /* where ld puts the ELF headers of a kernel linked at 1 MiB */
+#define MV_HEADERS_GPA     0xff000ull /* where ld puts the ELF headers of a kernel at 1 MiB */
 #define MV_RESET_VECTOR    0xffff0ull
 #define MV_HIGH_RAM        0x100000ull
 #define MV_HOLE_GPA        0xc0000000ull
