@@ -20,9 +20,9 @@ struct mv_boot_files {
     const char *initrd_path;
     int initrd; /* -1: none */
     uint64_t initrd_size;
-    const char *append;     /* the command line for Linux; never NULL */
-    const char *raw_append; /* the same without what is only for Linux; never NULL */
-    char *line;             /* what append points to, where it is to be freed */
+    const char *append;     /* Linux's command line; never NULL */
+    const char *raw_append; /* the same without options for Linux only; never NULL */
+    char *line;             /* storage of append, if it must be freed; else NULL */
 };
 
 /* The state in which the guest starts. */

@@ -42,7 +42,7 @@ struct mv_observer {
     void (*after)(struct mv_vcpu *vcpu, const struct mv_exit *exit);
     /* Called by mv_vcpu_answer, with the final answer. */
     void (*answered)(struct mv_vcpu *vcpu, const struct mv_exit *exit);
-    /* Why KVM refuses to run it, in words: one line per reason, freed by the caller; or NULL. */
+    /* Why KVM refuses to run it, as text: one line per reason, freed by the caller; or NULL. */
     char *(*explain)(struct mv_vcpu *vcpu);
 };
 
@@ -182,7 +182,7 @@ int mv_vcpu_wait(struct mv_vcpu *vcpu);
 int mv_vcpu_enter(struct mv_vcpu *vcpu);
 
 /* Takes the next item to report from the last exit, and has parts and devices serve it.  False:
- * there is none left, and KVM is to be entered again. */
+ * nothing is left to report; call mv_vcpu_enter. */
 bool mv_vcpu_next(struct mv_vcpu *vcpu, struct mv_exit *exit);
 
 /* Tell hands an exit from mv_vcpu_next that nobody has served to the caller of mv_vcpu_run.  Answer

@@ -14,8 +14,7 @@ struct mv_synced {
     bool have_pstate;
 };
 
-/* The CPUs' counter, the generic timer's virtual count, and the name of Linux's clocksource for
- * it. */
+/* The generic timer's virtual count, and the name of Linux's clocksource for it. */
 #define MV_COUNTER "arch_sys_counter"
 static inline uint64_t mv_counter(void)
 {

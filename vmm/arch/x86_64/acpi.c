@@ -63,9 +63,8 @@ static size_t end_table(struct mv_aml *w, size_t start)
     return start;
 }
 
-/* \_S5 (7.4.2.6): the SLP_TYP that turns the machine off, for the sleep control register or for
- * PM1a and PM1b control.  Hobbyists' kernels search for these bytes, in their shortest form, with
- * memcmp. */
+/* \_S5 (7.4.2.6): the SLP_TYP for power-off, in the sleep control register or PM1a and PM1b
+ * control.  Hobbyists' kernels search for these bytes, in their shortest form, with memcmp. */
 static void put_soft_off(struct mv_aml *w)
 {
     static const uint8_t package[] = {
@@ -109,8 +108,7 @@ enum {
     BYTE_PORT = 1 << 0 | 8 << 8 | 1 << 24,
 };
 
-/* The fields that are not 0.  No legacy registers; and no FACS, because nothing sleeps and
- * wakes. */
+/* The fields that are not 0.  No legacy registers; no FACS, because nothing sleeps and wakes. */
 static size_t put_fadt(struct mv_aml *w, mv_gpa dsdt)
 {
     const struct {
