@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* What an arm64 host needs for KVM. */
 #include "host.h"
 
 #include <stdio.h>
