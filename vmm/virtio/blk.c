@@ -2,15 +2,15 @@
 /*
  * The block device (virtio 1.2, 5.2): see blk.h.
  *
- * What the guest asks for is copied and checked, becomes one or more requests to
- * an I/O engine, and is answered when the last of them is done.  Nothing here
- * waits.
+ * A guest's request is copied and checked, then performed in one or more steps,
+ * each an I/O engine's request, and completed after the last of them.  Nothing
+ * here blocks.
  *
- * An engine may do within its call what it is given, and what it has begun nobody
- * can end.  So that a guest cannot make the others, or the machine's end, wait for
- * its disk, requests are done in steps of a bounded size, one after the other; what
- * all of them have in flight, and in memory of ours, has a bound, too.  Whatever
- * does not fit waits in the rings.
+ * An engine may perform I/O synchronously within its submit call, and I/O that has
+ * begun cannot be cancelled.  So that a guest's disk cannot delay its other devices
+ * or the machine's shutdown, each step has a bounded size, the steps of a request run
+ * one after the other, and the bytes in flight and the host memory for them are
+ * bounded, too.  Requests that exceed the bound wait in the rings.
  *
  * Left out: geometry, secure erase, zoned devices, lifetime.
  */
@@ -42,15 +42,15 @@ enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
 enum { RANGE_UNMAP = 1 };
 
 #define SEG_MAX    (MV_QUEUE_MAX - 2) /* header and status take a descriptor each */
-#define RANGES_MAX 16u                /* of one discard or write-zeroes */
-#define RANGE_MAX  (4 * MV_GIB)       /* bytes of one of them */
-#define RANGE_STEP (16 * MV_MIB)      /* of a range, where the host makes the zeros or the hole */
-#define STEP_MAX   (512 * MV_KIB)     /* of a transfer, and of zeros by hand */
-#define COST_MIN   MV_PAGE_SIZE       /* what a request counts in flight, however small it is */
+#define RANGES_MAX 16u                /* ranges of one discard or write-zeroes */
+#define RANGE_MAX  (4 * MV_GIB)       /* bytes of a range */
+#define RANGE_STEP (16 * MV_MIB)      /* bytes of a step if the host zeroes or punches the hole */
+#define STEP_MAX   (512 * MV_KIB)     /* bytes of a step if data or zeros are transferred */
+#define COST_MIN   MV_PAGE_SIZE       /* bytes that even the smallest request counts as in flight */
 #define FEW        4u
 #define ZEROS_SIZE (STEP_MAX / FEW)
 
-/* 5.2.4, as the driver sees it */
+/* 5.2.4; little endian */
 struct config {
     uint64_t capacity; /* sectors of 512 bytes */
     uint32_t size_max;
@@ -92,41 +92,41 @@ struct range {
 
 /* A chain in flight.  There is one for each head of a queue. */
 struct request {
-    struct mv_io io; /* the step that is being done */
+    struct mv_io io; /* the current step */
     unsigned queue;
-    uint64_t name;   /* of the chain */
+    uint64_t name;   /* mv_chain.head */
     uint8_t *status; /* in guest memory */
     uint32_t type;
-    uint32_t in_size; /* bytes that there is room for before the status */
-    uint32_t written; /* of these, if all goes well */
-    bool stable;      /* what its steps wrote has to be on stable storage before the answer */
-    uint64_t cost;    /* bytes of the disk's share */
-    uint64_t step;    /* bytes of the step */
+    uint32_t in_size; /* writable bytes before the status */
+    uint32_t written; /* how many of them a successful request writes */
+    bool stable;      /* sync what the steps wrote before completing the request */
+    uint64_t cost;    /* bytes taken of the disk's share */
+    uint64_t step;    /* bytes of the current step */
 
     /* a transfer */
-    uint64_t at, left;   /* what its steps have not come to yet: offset, bytes */
-    struct iovec *iov;   /* the guest's buffers: `few`, or to be freed */
-    struct iovec *rest;  /* of these: the step's, then those of what is left */
-    unsigned rest_count; /* the step's */
-    size_t cut;          /* bytes that the last of them has more */
+    uint64_t at, left;   /* offset and bytes that no step has covered yet */
+    struct iovec *iov;   /* the guest's buffers: `few`, or allocated */
+    struct iovec *rest;  /* first buffer of the current step; the remaining ones follow */
+    unsigned rest_count; /* buffers of the current step */
+    size_t cut;          /* bytes of its last buffer that belong to the next step */
     struct iovec few[FEW];
-    bool bounces;         /* the step does: direct I/O cannot use its buffers */
-    uint8_t *bounce;      /* to be freed: stands in for them */
-    struct iovec bounced; /* the step there, which engines change */
+    bool bounces;         /* the step uses `bounce`: its buffers are not aligned for direct I/O */
+    uint8_t *bounce;      /* allocated bounce buffer */
+    struct iovec bounced; /* describes it to the engine, which changes this */
 
     /* discard and write-zeroes */
-    struct range *ranges; /* to be freed */
+    struct range *ranges; /* allocated */
     unsigned range, range_count;
-    uint64_t done; /* bytes of the range */
-    bool by_hand;  /* zeros are written, as the host cannot make them otherwise */
+    uint64_t done; /* bytes of the current range */
+    bool by_hand;  /* write zeros from memory: the host has no cheaper way */
 };
 
 struct blk {
     struct mv_virtio *virtio;
     struct mv_disk_file image;
-    struct config config;  /* under the device's lock; writeback as it is after a reset */
-    atomic_bool writeback; /* the driver's choice: vCPUs write it, the loop thread reads it */
-    uint64_t capacity;     /* bytes; the loop thread's */
+    struct config config;  /* under the device's lock; its writeback is the value after a reset */
+    atomic_bool writeback; /* the driver's choice: written by vCPUs, read by the loop thread */
+    uint64_t capacity;     /* bytes; loop thread only */
     char id[MV_SERIAL_MAX];
     bool unsafe;
     mv_engine_create_fn *const *engines;
@@ -134,22 +134,23 @@ struct blk {
     struct mv_log *log;
     char name[16];
 
-    /* the loop thread's */
+    /* loop thread only */
     bool active, stopping, engine_tried;
     struct mv_engine *engine;
     struct mv_loop_source completions;
     unsigned in_flight;
-    uint64_t share, taken;                   /* bytes that may be in flight, and are */
-    uint64_t step;                           /* bytes of a transfer that are in flight at once */
-    unsigned first;                          /* the queue whose turn it was */
+    uint64_t share, taken; /* bytes that may be in flight; bytes that are */
+    uint64_t step;         /* most bytes that a transfer has in flight */
+    unsigned first;        /* queue to serve first next time, modulo their count */
     struct request *requests[MV_QUEUES_MAX]; /* MV_QUEUE_MAX each, by head */
     struct mv_chain chain;
-    uint8_t *zeros; /* ZEROS_SIZE of them, once they were needed */
+    uint8_t *zeros; /* ZEROS_SIZE bytes, allocated at first use */
 };
 
 /* ---- buffers ---- */
 
-/* Copies what is at the beginning of the buffers, and takes it off them. */
+/* Copies size bytes from the start of the buffers and removes them there.  Returns false if the
+ * buffers hold less. */
 static bool take(struct iovec **iov, unsigned *count, void *ret_data, size_t size)
 {
     uint8_t *to = ret_data;
@@ -173,7 +174,7 @@ static bool take(struct iovec **iov, unsigned *count, void *ret_data, size_t siz
     return true;
 }
 
-/* Copies to the buffers as much as they hold. */
+/* Copies into the buffers, up to what they hold. */
 static void give(const struct iovec *iov, unsigned count, const void *data, size_t size)
 {
     const uint8_t *from = data;
@@ -216,7 +217,7 @@ static void answer(struct blk *blk, struct request *request, uint8_t status)
 
     release(blk, request);
     __atomic_store_n(request->status, status, __ATOMIC_RELAXED);
-    /* 2.7.8.2: no more than what was written from the beginning on; the status comes last */
+    /* 2.7.8.2: counts bytes contiguous from the first; the status follows the data */
     mv_virtio_push(blk->virtio, request->queue, request->name,
                    written + (written == request->in_size));
 }
@@ -245,7 +246,8 @@ static bool in_range(const struct blk *blk, uint64_t sector, uint64_t bytes)
 
 /* ---- transfers ---- */
 
-/* The next `size` bytes of the buffers are those of the step: the last one is cut. */
+/* Selects the next `size` bytes of the buffers for the step, and shortens the last buffer to fit.
+ */
 static void cut_buffers(struct request *request, uint64_t size)
 {
     struct iovec *last = request->rest;
@@ -257,7 +259,8 @@ static void cut_buffers(struct request *request, uint64_t size)
     last->iov_len = (size_t)size;
 }
 
-/* The step is done.  Engines leave the end of a buffer where it is. */
+/* Moves past the buffers of a finished step.  An engine may have advanced their iovecs, but base +
+ * len is unchanged. */
 static void skip_buffers(struct request *request)
 {
     struct iovec *last = &request->rest[request->rest_count - 1];
@@ -267,13 +270,13 @@ static void skip_buffers(struct request *request)
     request->rest = request->cut ? last : last + 1;
 }
 
-/* Direct I/O from and to anywhere: by way of memory that is aligned. */
+/* Direct I/O needs aligned memory: the step goes through a bounce buffer. */
 static bool bounce_buffers(struct request *request, size_t size)
 {
     struct iovec *iov = request->rest;
     unsigned count = request->rest_count;
 
-    if (!request->bounce) /* no step is larger than the first */
+    if (!request->bounce) /* fits later steps, too: none is larger than the first */
         request->bounce = aligned_alloc(MV_PAGE_SIZE, mv_align_up(size, MV_PAGE_SIZE));
     if (!request->bounce)
         return false;
@@ -290,7 +293,7 @@ static void step_transfer(struct blk *blk, struct request *request)
     uint64_t size = mv_min(request->left, blk->step);
 
     request->step = size;
-    /* The disk may have shrunk since it began: what is written would make the image grow again. */
+    /* The disk may have shrunk since the request began: a write would make the image grow again. */
     if (!in_range(blk, request->at / MV_SECTOR, request->left)) {
         answer(blk, request, S_IOERR);
         return;
@@ -328,7 +331,7 @@ static void finish_transfer(struct blk *blk, struct request *request)
 
 /* ---- ranges ---- */
 
-/* Writes zeros from the host's memory, so many at a time. */
+/* Prepares a step that writes zeros: every iovec is the same block of ZEROS_SIZE zero bytes. */
 static bool prepare_zeros(struct blk *blk, struct request *request)
 {
     unsigned count = 0;
@@ -346,7 +349,7 @@ static bool prepare_zeros(struct blk *blk, struct request *request)
     return true;
 }
 
-/* The next step of a discard or write-zeroes, or the answer. */
+/* Begins the next step of a discard or write-zeroes; on failure completes the request. */
 static void step_ranges(struct blk *blk, struct request *request)
 {
     const struct range *range = &request->ranges[request->range];
@@ -356,10 +359,10 @@ static void step_ranges(struct blk *blk, struct request *request)
 
     if (request->type == T_WRITE_ZEROES && !(range->flags & RANGE_UNMAP))
         op = MV_IO_ZERO;
-    /* aligned ones: what lies across their border would keep its room */
+    /* Steps end at aligned offsets: the host does not free a block that spans two of them. */
     request->step = request->by_hand ? blk->step : RANGE_STEP - at % RANGE_STEP;
     request->step = mv_min(request->step, size - request->done);
-    /* The disk may have shrunk since it began: zeros would make the image grow again. */
+    /* The disk may have shrunk since the request began: zeros would make the image grow again. */
     if (!in_range(blk, range->sector, size) || (request->by_hand && !prepare_zeros(blk, request))) {
         answer(blk, request, S_IOERR);
         return;
@@ -393,11 +396,11 @@ static void finish_ranges(struct blk *blk, struct request *request)
         conclude(blk, request);
 }
 
-/* The engine has done what it was given. */
+/* The engine has completed a step. */
 static void finish(struct blk *blk, struct request *request)
 {
     blk->in_flight--;
-    if (blk->stopping) /* the driver's memory is to be its own again: no answer */
+    if (blk->stopping) /* a reset: the driver gets its buffers back without completions */
         release(blk, request);
     else if (request->io.op == MV_IO_SYNC)
         answer(blk, request, request->io.result ? S_IOERR : S_OK);
@@ -407,9 +410,9 @@ static void finish(struct blk *blk, struct request *request)
         finish_transfer(blk, request);
 }
 
-/* ---- the beginning of a request ---- */
+/* ---- beginning a request ---- */
 
-/* Keeps the buffers, as the chain is about to be reused. */
+/* Copies the iovecs, as blk->chain is reused for the next chain. */
 static bool keep_buffers(struct request *request, const struct iovec *iov, unsigned count)
 {
     request->iov = count <= FEW ? request->few : malloc(count * sizeof(*iov));
@@ -431,7 +434,7 @@ static int begin_transfer(struct blk *blk, struct request *request, uint64_t sec
         return S_IOERR;
     request->at = sector * MV_SECTOR;
     request->left = bytes;
-    if (bytes <= blk->step) { /* its only write can be stable by itself */
+    if (bytes <= blk->step) { /* a single write: O_DSYNC on it replaces the sync */
         request->io.stable = request->stable;
         request->stable = false;
     }
@@ -462,7 +465,7 @@ static int begin_ranges(struct blk *blk, struct request *request, struct iovec *
         const struct range *range = &request->ranges[i];
         uint64_t size = (uint64_t)range->num_sectors * MV_SECTOR;
 
-        if (range->flags & ~known) /* 5.2.6.2: reserved bits, and unmap of a discard */
+        if (range->flags & ~known) /* 5.2.6.2: reserved bits, or unmap in a discard */
             return S_UNSUPP;
         if (size == 0 || size > RANGE_MAX || !in_range(blk, range->sector, size))
             return S_IOERR;
@@ -476,21 +479,21 @@ static bool changes_disk(const struct request *request)
     return request->type == T_OUT || request->type == T_DISCARD || request->type == T_WRITE_ZEROES;
 }
 
-/* Without FLUSH there is nothing but the answer that tells the driver (5.2.6.2). */
+/* Without F_FLUSH, the completion alone tells the driver that a write is stable (5.2.6.2). */
 static bool writes_are_stable(const struct blk *blk)
 {
     return !blk->unsafe && (!atomic_load_explicit(&blk->writeback, memory_order_relaxed) ||
                             !(mv_virtio_features(blk->virtio) & F_FLUSH));
 }
 
-/* The data of a chain: what is left of it between header and status. */
+/* The data of a chain: what lies between the header and the status. */
 struct data {
     struct iovec *out, *in;
     unsigned out_count, in_count;
     uint64_t out_size, in_size;
 };
 
-/* No more than one of its steps.  Of zeros it is not known whether they are made by hand. */
+/* At most one step.  Write-zeroes counts as a full step, as it may have to write the zeros. */
 static uint64_t cost_of(const struct blk *blk, const struct request *request,
                         const struct data *data)
 {
@@ -501,7 +504,7 @@ static uint64_t cost_of(const struct blk *blk, const struct request *request,
     return mv_min(mv_max(bytes, COST_MIN), blk->step);
 }
 
-/* Returns the status, or -EINPROGRESS. */
+/* Returns the status, or -EINPROGRESS if the request completes later. */
 static int begin(struct blk *blk, struct request *request, uint64_t sector, struct data *data)
 {
     bool reads = request->type == T_IN || request->type == T_GET_ID;
@@ -509,7 +512,7 @@ static int begin(struct blk *blk, struct request *request, uint64_t sector, stru
     request->cost = cost_of(blk, request, data);
     blk->taken += request->cost;
     request->stable = changes_disk(request) && writes_are_stable(blk);
-    /* a buffer of the wrong direction */
+    /* data in the wrong direction */
     if ((reads && data->out_size) || (changes_disk(request) && data->in_size))
         return S_IOERR;
     if (changes_disk(request) && blk->image.read_only)
@@ -531,7 +534,8 @@ static int begin(struct blk *blk, struct request *request, uint64_t sector, stru
     }
 }
 
-/* A chain from the ring: header, data and status, however they are cut (2.7.4.1). */
+/* Begins a popped chain.  Header, data and status may be split among descriptors in any way
+ * (2.7.4.1).  Returns false if the chain has no room for a status. */
 static bool begin_chain(struct blk *blk, unsigned index)
 {
     struct mv_chain *chain = &blk->chain;
@@ -550,7 +554,7 @@ static bool begin_chain(struct blk *blk, unsigned index)
     int status = S_IOERR;
 
     if (chain->in_size == 0)
-        return false; /* no room for a status: there is no way to answer */
+        return false;
     while (data.in[data.in_count - 1].iov_len == 0)
         data.in_count--;
     last = &data.in[data.in_count - 1];
@@ -575,14 +579,14 @@ static bool begin_chain(struct blk *blk, unsigned index)
 
 /* ---- the queues: turns of the loop thread ---- */
 
-/* What does not fit stays in the rings.  While something does not, something is in flight, whose
- * end makes room. */
+/* Chains that do not fit stay in the rings.  The share holds at least two steps, so something is
+ * then in flight, and its completion makes room. */
 static bool has_room(const struct blk *blk)
 {
     return blk->taken + blk->step <= blk->share;
 }
 
-/* As much as fits.  The queues begin by turns. */
+/* Begins as many requests as fit.  The queues take turns at being first. */
 static void take_requests(struct blk *blk)
 {
     unsigned count = blk->virtio->queue_count, first = blk->first;
@@ -598,8 +602,8 @@ static void take_requests(struct blk *blk)
     }
 }
 
-/* What is done, but not for ever: an engine's threads may be done with the next step that this
- * begins before it looks again. */
+/* Handles completed steps.  The count is bounded: finishing a step may submit the next, and the
+ * engine's threads may complete that before the loop ends. */
 static void reap(struct blk *blk)
 {
     unsigned most = blk->in_flight, count = 0;
@@ -616,7 +620,7 @@ static void reap(struct blk *blk)
 static void start(struct blk *blk)
 {
     if (!blk->engine->ops->start(blk->engine))
-        mv_virtio_go_on(blk->virtio); /* the host was too busy to take all */
+        mv_virtio_go_on(blk->virtio); /* the host was too busy for some: retry */
 }
 
 static void notify(void *state)
@@ -628,7 +632,7 @@ static void notify(void *state)
     reap(blk);
     take_requests(blk);
     start(blk);
-    reap(blk); /* what the host did at once */
+    reap(blk); /* what start completed synchronously */
 }
 
 static void listen(void *state, bool on)
@@ -647,7 +651,7 @@ static void on_completion(void *context, uint32_t events)
     mv_virtio_look(blk->virtio);
 }
 
-/* Until nothing is in flight. */
+/* Called again until nothing is in flight. */
 static void stop(void *state)
 {
     struct blk *blk = state;
@@ -670,7 +674,8 @@ static void stop(void *state)
 
 /* ---- the other ops ---- */
 
-/* At the driver's first DRIVER_OK; said once, as a guest can have as many as it likes. */
+/* Called at the first DRIVER_OK, and again at later ones if it fails.  Failures are logged only the
+ * first time, as a guest can retry without limit. */
 static int create_engine(struct blk *blk)
 {
     bool say = !blk->engine_tried;
@@ -697,7 +702,7 @@ static int create_engine(struct blk *blk)
     if (say)
         mv_log(blk->log, MV_LOG_WARNING, "%s: cannot wait for its I/O: %s", blk->name,
                strerror(-error));
-    blk->engine->ops->destroy(blk->engine); /* else the next start would take it */
+    blk->engine->ops->destroy(blk->engine); /* else the next activate would use it */
     blk->engine = NULL;
     return error;
 }
@@ -802,7 +807,7 @@ static void init_config(struct blk *blk, const struct mv_disk *disk, unsigned qu
         .capacity = htole64(blk->capacity / MV_SECTOR),
         .seg_max = htole32(SEG_MAX),
         .blk_size = htole32(blk->image.block),
-        /* the host's pages: less than one is read, changed and written */
+        /* the host's pages: a smaller write is a read-modify-write */
         .physical_block_exp = (uint8_t)__builtin_ctz((unsigned)MV_PAGE_SIZE / blk->image.block),
         .min_io_size = htole16((uint16_t)(MV_PAGE_SIZE / blk->image.block)),
         .writeback = disk->cache != MV_CACHE_WRITETHROUGH,

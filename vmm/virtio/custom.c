@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Custom virtio devices (minivmm/virtio.h): what an embedder gives becomes a device. */
+/* Custom virtio devices (minivmm/virtio.h): checks an embedder's description and creates the device
+ * from it. */
 #include "custom.h"
 
 #include <errno.h>
 
-/* virtio 1.2, 2.2: the bits of a device's type; the others are the ring's and ours */
+/* virtio 1.2, 2.2: bits for device types; the others belong to the ring and the transport */
 #define TYPE_FEATURES (((1ull << 24) - 1) | ~((1ull << 50) - 1))
 
 int mv_custom_virtio_check(const struct mv_custom_virtio *given, struct mv_error *err)

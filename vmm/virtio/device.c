@@ -2,10 +2,9 @@
 /*
  * What all virtio devices have in common: see device.h.
  *
- * When the queues have run dry, the loop looks at them again for some microseconds before it asks
- * for the doorbell: a guest's next request usually comes soon after the answer to its last, and a
- * doorbell costs an exit and waking this thread.  For how long it looks is learnt from the last
- * sleep.
+ * When the queues are empty, the loop polls them for some microseconds before it asks for the
+ * doorbell: a guest's next request usually follows soon after its last completion, and a doorbell
+ * costs an exit and a wakeup of this thread.  The length of the last sleep sets how long it polls.
  */
 #include "device.h"
 
@@ -20,11 +19,11 @@
 #define POLL_MAX_NS 64000u
 
 struct mv_taken {
-    uint64_t name;
-    uint32_t room; /* bytes to be written */
+    uint64_t name; /* see mv_chain.head */
+    uint32_t room; /* writable bytes */
 };
 
-/* 3.1.1: the steps of the driver's initialization, in this order only. */
+/* 3.1.1: the driver initializes the device in these steps, in this order. */
 static const struct {
     uint8_t from, to;
 } steps[] = {
@@ -51,7 +50,7 @@ static void interrupt(struct mv_virtio *virtio, uint64_t queues)
     virtio->transport.interrupt(virtio->transport.context, queues);
 }
 
-/* 2.1.2: the driver is told, and if it has got that far, by an interrupt. */
+/* 2.1.2: sets DEVICE_NEEDS_RESET; interrupts the driver only if DRIVER_OK is set. */
 void mv_virtio_break(struct mv_virtio *virtio)
 {
     if (atomic_fetch_or(virtio->transport.status, MV_STATUS_NEEDS_RESET) & MV_STATUS_NEEDS_RESET)
@@ -60,7 +59,7 @@ void mv_virtio_break(struct mv_virtio *virtio)
         interrupt(virtio, 0);
 }
 
-/* ---- what a type calls: the loop thread, but for wake ---- */
+/* ---- what a type calls: loop thread, except mv_virtio_wake ---- */
 
 uint64_t mv_virtio_features(const struct mv_virtio *virtio)
 {
@@ -82,7 +81,7 @@ bool mv_virtio_pop(struct mv_virtio *virtio, unsigned index, struct mv_chain *re
 
     if (!queue || queue->broken || status_of(virtio) & MV_STATUS_NEEDS_RESET)
         return false;
-    if (virtio->left == 0) { /* a vCPU goes on adding: others have their turn first */
+    if (virtio->left == 0) { /* a vCPU may keep adding chains: let other devices have a turn */
         virtio->active = true;
         return false;
     }
@@ -116,7 +115,7 @@ void mv_virtio_push(struct mv_virtio *virtio, unsigned index, uint64_t name, uin
     virtio->active = true;
 }
 
-/* The eventfd is there before the phase leaves MV_PHASE_SET_UP, and stays. */
+/* The eventfd is created before the phase leaves MV_PHASE_SET_UP, and is then never closed. */
 void mv_virtio_wake(struct mv_virtio *virtio)
 {
     if (!is_set_up(virtio))
@@ -128,7 +127,7 @@ void mv_virtio_go_on(struct mv_virtio *virtio)
     virtio->active = true;
 }
 
-/* Copies between the segments and data, whichever way; returns how much. */
+/* Copies between the segments and data, in either direction; returns the number of bytes. */
 static size_t copy(const struct iovec *iov, unsigned count, uint64_t offset, uint8_t *data,
                    size_t size, bool write)
 {
@@ -164,8 +163,7 @@ size_t mv_chain_write(const struct mv_chain *chain, uint64_t offset, const void 
 
 /* ---- turns, in the loop thread ---- */
 
-/* Lets the type work, and shows the driver what it has pushed.  Returns whether it had anything
- * to do. */
+/* Calls fn, then publishes what it pushed.  Returns whether it made progress or has more to do. */
 static bool turn(struct mv_virtio *virtio, void (*fn)(void *state))
 {
     uint64_t wanted = 0;
@@ -191,8 +189,8 @@ static void quiet(struct mv_virtio *virtio)
         virtio->listen(virtio->state, false);
 }
 
-/* Asks for the doorbell of the queues that are dry: where there is more, the type wants none.
- * Returns whether something came just then. */
+/* Asks for the doorbell of the queues that are empty; where chains are left, the type does not want
+ * them yet.  Returns whether something arrived in the meantime. */
 static bool ask_for_doorbell(struct mv_virtio *virtio)
 {
     bool any = false;
@@ -202,7 +200,7 @@ static bool ask_for_doorbell(struct mv_virtio *virtio)
     for (unsigned i = 0; i < virtio->queue_count; i++)
         if (virtio->dry >> i & 1 && mv_queue_listen(&virtio->queues[i]))
             any = true;
-    if (!any && virtio->listen) /* for what it listens to, too */
+    if (!any && virtio->listen) /* an event may have arrived before listen took effect */
         any = turn(virtio, virtio->ops.notify);
     return any;
 }
@@ -250,7 +248,7 @@ static bool look(void *context)
     return false;
 }
 
-/* From sleep, by doorbell or by what the type listens to. */
+/* Called on a doorbell, or on an event that the type listens for. */
 void mv_virtio_look(struct mv_virtio *virtio)
 {
     uint64_t now, gap;
@@ -261,7 +259,7 @@ void mv_virtio_look(struct mv_virtio *virtio)
     if (!virtio->poller.active && !virtio->stopping) {
         now = mv_monotonic_ns();
         gap = now - virtio->slept_at;
-        virtio->window = gap < POLL_MAX_NS ? 2 * gap : 0; /* would it have been worth to stay up? */
+        virtio->window = gap < POLL_MAX_NS ? 2 * gap : 0; /* would polling have caught it? */
         quiet(virtio);
         virtio->look_until = now + virtio->window;
     }
@@ -284,7 +282,7 @@ static void on_doorbell(void *context, uint32_t events)
             turn(virtio, virtio->ops.activate);
     }
     if (atomic_load(&virtio->phase) == MV_PHASE_STOPPING && !virtio->live && !virtio->stopping) {
-        virtio->stopping = true; /* it never began */
+        virtio->stopping = true; /* it never went live */
         mv_virtio_stopped(virtio);
     } else if (atomic_load(&virtio->phase) == MV_PHASE_STOPPING) {
         stop(virtio);
@@ -295,7 +293,7 @@ static void on_doorbell(void *context, uint32_t events)
     }
 }
 
-/* Everything is as after power-on.  Under the lock; no one else uses the queues. */
+/* Restores the power-on state.  Under the lock; no one else may use the queues. */
 static void reset(struct mv_virtio *virtio)
 {
     for (unsigned i = 0; i < virtio->queue_count; i++)
@@ -323,7 +321,7 @@ void mv_virtio_stopped(struct mv_virtio *virtio)
 
 /* ---- what a transport calls: vCPUs, under the lock ---- */
 
-/* Without these there can be no device: it fails, and the driver may try again. */
+/* Without the eventfd the device cannot run: DRIVER_OK fails, and the driver may retry. */
 static bool open_events(struct mv_virtio *virtio)
 {
     int error = 0;
@@ -333,7 +331,7 @@ static bool open_events(struct mv_virtio *virtio)
     virtio->doorbell.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (virtio->doorbell.fd < 0)
         error = -errno;
-    else /* by edges: each ring is one, and the counter need not be read */
+    else /* edge-triggered: each doorbell is an edge, and the counter need not be read */
         error = mv_loop_watch(virtio->loop, &virtio->doorbell, EPOLLIN | EPOLLET);
     if (error) {
         if (!virtio->told_of_events)
@@ -364,8 +362,8 @@ static void start_device(struct mv_virtio *virtio)
     eventfd_write(virtio->doorbell.fd, 1);
 }
 
-/* 4.2.2: "Writing zero to this register triggers a device reset."  If something may
- * be in flight, the loop thread ends that first. */
+/* 4.2.2: "Writing zero to this register triggers a device reset."  If chains may be in flight,
+ * the loop thread completes or cancels them first. */
 static void begin_reset(struct mv_virtio *virtio)
 {
     if (is_set_up(virtio)) {
@@ -390,7 +388,7 @@ void mv_virtio_write_status(struct mv_virtio *virtio, uint32_t value)
         begin_reset(virtio);
         return;
     }
-    value &= ~(uint32_t)MV_STATUS_NEEDS_RESET; /* ours; the driver gives it back as it found it */
+    value &= ~(uint32_t)MV_STATUS_NEEDS_RESET; /* device-owned; the driver only writes it back */
     if (value == status || mv_virtio_is_resetting(virtio))
         return;
     if (value & MV_STATUS_FAILED) { /* the driver has given up */
@@ -403,7 +401,7 @@ void mv_virtio_write_status(struct mv_virtio *virtio, uint32_t value)
         mv_virtio_break(virtio);
         return;
     }
-    /* 2.2.2: the driver finds out by reading that FEATURES_OK did not stay */
+    /* 2.2.2: the driver reads the status back and finds FEATURES_OK still clear */
     if (value & MV_STATUS_FEATURES_OK && !features_are_good(virtio))
         return;
     virtio->features = virtio->accepted;

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A virtio device, between its type and its transport (virtio 1.2, 2): its status, whose turn it
- * is, features, queues, when they are looked at, and when the driver is told.  All of that stands
- * here, once, for every device.
+ * The part of a virtio device that all types and transports share (virtio 1.2, 2): device status,
+ * feature negotiation, ownership of the queues, polling, and when to interrupt the driver.
  *
  *   transport      registers and interrupts                    mmio.c
  *   device         status, phases, polling, publishing         device.c
- *   type           what it is about: struct mv_virtio_ops      blk.c, rng.c, or an embedder's
+ *   type           device-specific: struct mv_virtio_ops       blk.c, rng.c, or an embedder's
  *
- * What a type does and what it may call is public: minivmm/virtio.h.  A transport knows no type,
- * a type no transport, and neither knows KVM.
+ * The interface to a type is public: minivmm/virtio.h.  A transport knows no type, a type knows no
+ * transport, and neither knows KVM.
  *
- * Threads: what a transport calls here comes from vCPUs, under the lock of the device on the bus;
- * the queues' rings, from DRIVER_OK until a reset has been carried out, belong to the loop thread
- * alone, so that a vCPU never waits for a disk.
+ * Threads: a transport calls in here from vCPU threads, under the bus device's lock.  From
+ * DRIVER_OK until a reset completes, the rings belong to the loop thread alone, so that a vCPU
+ * never waits for a disk.
  */
 #ifndef MV_VIRTIO_DEVICE_H
 #define MV_VIRTIO_DEVICE_H
@@ -36,126 +35,127 @@ enum {
     MV_STATUS_FAILED = 128,
 };
 
-/* What a type gives to become a device. */
+/* Describes a device type to mv_virtio_create. */
 struct mv_virtio_type {
     const struct mv_virtio_ops *ops; /* copied */
-    void *state;                     /* what ops get; the device's */
-    bool lent;                       /* but for now its lender's: see mv_virtio_own */
+    void *state;                     /* passed to ops; owned by the device unless lent */
+    bool lent;                       /* the lender still owns state: see mv_virtio_own */
     unsigned queues;                 /* 1 to MV_QUEUES_MAX */
-    uint64_t features;               /* of its type; the ring's and VERSION_1 are added */
-    const void *config;              /* where ops->config_read is NULL; copied */
+    uint64_t features;               /* device-type bits; the ring's and VERSION_1 are added */
+    const void *config;              /* used if ops->config_read is NULL; copied */
     size_t config_size;              /* 0 to MV_VIRTIO_CONFIG_MAX */
-    /* Ours alone; optional.  Whether what comes from elsewhere than the driver, such as an I/O
-     * engine's completions, is to call mv_virtio_look.  Loop thread. */
+    /* Built-in types only; optional.  Turns on or off whether events that do not come from the
+     * driver, such as an I/O engine's completions, call mv_virtio_look.  Loop thread. */
     void (*listen)(void *state, bool on);
 };
 
-/* What a transport does for the device. */
+/* What a transport provides to the device. */
 struct mv_virtio_transport {
-    /* The driver is ready: its doorbell may be carried.  Loop thread. */
+    /* The device is live: KVM may now signal this eventfd for the doorbell.  Loop thread. */
     void (*live)(void *context, int doorbell);
-    /* Something is new: a bit for each queue; none: the configuration or the status.  Loop
-     * thread, or a vCPU's under the lock. */
+    /* Interrupts the driver.  One bit per queue with new used buffers; 0: the configuration or
+     * the status changed.  Loop thread, or a vCPU thread under the lock. */
     void (*interrupt)(void *context, uint64_t queues);
-    /* The device is as after power-on, and so are the registers.  Under the lock. */
+    /* Resets the registers to their power-on values.  Under the lock. */
     void (*reset)(void *context);
     void *context;
-    _Atomic uint32_t *status; /* where the driver reads it */
-    struct mv_device *device; /* on the bus: its lock, and its name for messages */
+    _Atomic uint32_t *status; /* the Status register as the driver reads it */
+    struct mv_device *device; /* the bus device: its lock, and its name for messages */
 };
 
 enum mv_virtio_phase {
-    MV_PHASE_SET_UP,   /* the queues are the driver's: vCPUs, under the lock */
-    MV_PHASE_STARTING, /* the loop thread's, which has not noticed yet */
-    MV_PHASE_LIVE,     /* the loop thread's */
-    MV_PHASE_STOPPING, /* still its, until it has stopped the device */
+    MV_PHASE_SET_UP,   /* vCPUs own the queues, under the lock */
+    MV_PHASE_STARTING, /* the loop thread owns them, but has not noticed yet */
+    MV_PHASE_LIVE,     /* the loop thread owns them */
+    MV_PHASE_STOPPING, /* the loop thread owns them until it has stopped the device */
 };
 
-struct mv_taken; /* a chain that was popped */
+struct mv_taken; /* a popped chain */
 
 struct mv_virtio {
     struct mv_virtio_ops ops;
     void *state;
     void (*listen)(void *state, bool on);
-    bool lent, owned; /* the state */
+    bool lent, owned; /* of state: see mv_virtio_own */
     uint8_t config[MV_VIRTIO_CONFIG_MAX];
     size_t config_size;
     uint64_t offered;  /* features of the type and the ring */
-    uint64_t accepted; /* what the driver has written; under the lock */
+    uint64_t accepted; /* as written by the driver; under the lock */
     uint64_t features; /* negotiated; final from activate on */
     unsigned queue_count;
     struct mv_queue *queues;
-    struct mv_taken *taken; /* the last chain of each head: MV_QUEUE_MAX for each queue */
+    struct mv_taken *taken; /* the last chain popped at each head: MV_QUEUE_MAX per queue */
 
     struct mv_virtio_transport transport;
     const struct mv_mem *mem;
     struct mv_loop *loop;
     struct mv_log *log;
     struct mv_backpressure backpressure;
-    struct mv_loop_source doorbell; /* its fd is an eventfd, made at the first DRIVER_OK */
-    bool told_of_events;            /* that they cannot be created: once, a guest could repeat it */
-    atomic_int phase; /* of enum mv_virtio_phase; stores release what was done before */
+    struct mv_loop_source doorbell; /* an eventfd, created at the first DRIVER_OK */
+    bool told_of_events; /* warned that it cannot be created; only once, as a guest can retry */
+    atomic_int phase;    /* enum mv_virtio_phase; a store releases all that came before */
 
-    /* the loop thread's */
+    /* loop thread only */
     bool live, stopping;
-    bool active;     /* something was popped or pushed, or is to be looked at again */
-    unsigned left;   /* chains that may be popped in this turn */
-    uint64_t popped; /* chains, ever */
-    uint64_t dry;    /* a bit for each queue that had no more */
+    bool active;     /* a chain was popped or pushed, or another turn is needed */
+    unsigned left;   /* chains that may still be popped in this turn */
+    uint64_t popped; /* chains in total */
+    uint64_t dry;    /* a bit for each queue found empty in this turn */
     struct mv_loop_poller poller;
-    uint64_t window; /* how long to look before sleeping, nanoseconds */
-    uint64_t look_until, slept_at;
+    uint64_t window;               /* how long to poll before sleeping, nanoseconds */
+    uint64_t look_until, slept_at; /* monotonic clock, nanoseconds */
 };
 
-/* The state is the device's from then on.  Returns 0 or -ENOMEM, and then it stays the caller's. */
+/* On success the device owns type->state, unless it is lent; on -ENOMEM the caller keeps it.
+ * Returns 0 or -ENOMEM. */
 int mv_virtio_create(const struct mv_virtio_type *type, struct mv_virtio **ret_virtio);
 
-/* Whether a state that was lent is the device's, so that destroy ends it, too. */
+/* Sets whether the device owns a lent state, and so whether destroying the device destroys it. */
 void mv_virtio_own(struct mv_virtio *virtio, bool own);
 
-/* The loop has stopped.  Accepts NULL. */
+/* The loop must have stopped.  Accepts NULL. */
 void mv_virtio_destroy(struct mv_virtio *virtio);
 
-/* ---- for types in this tree, beside minivmm/virtio.h; loop thread ---- */
+/* ---- for built-in types, in addition to minivmm/virtio.h; loop thread ---- */
 
-/* Look again soon: something has come that was listened for. */
+/* An event arrived that the type listens for: schedules a turn. */
 void mv_virtio_look(struct mv_virtio *virtio);
 
-/* In notify and stop: something was done, or there is more to do, so that it is called again. */
+/* Called by notify and stop if they made progress or have more to do: they are called again. */
 void mv_virtio_go_on(struct mv_virtio *virtio);
 
-/* ---- for transports; under the lock.  So are mv_virtio_wake, for a doorbell that was an exit, and
- * mv_virtio_break, for a driver that broke the transport's rules ---- */
+/* ---- for transports; under the lock.  Transports also use mv_virtio_wake, for a doorbell that
+ * caused an exit, and mv_virtio_break, for a driver that violated the transport's rules ---- */
 
-/* Before the guest runs. */
+/* Must be called before the guest runs. */
 void mv_virtio_attach(struct mv_virtio *virtio, const struct mv_virtio_transport *transport,
                       const struct mv_device_env *env);
 
-/* The driver writes its status; 0 begins a reset. */
+/* The driver wrote the status register; 0 begins a reset. */
 void mv_virtio_write_status(struct mv_virtio *virtio, uint32_t value);
 
-/* A reset is over before the vCPU goes on: drivers take that for granted (Linux frees
- * the memory), so that here alone a vCPU does wait for a disk. */
+/* While true, the vCPU that wrote the status must wait: drivers assume that a reset has completed
+ * when the write returns (Linux frees the memory).  Only here does a vCPU wait for a disk. */
 bool mv_virtio_is_resetting(const struct mv_virtio *virtio);
 
-/* The driver chooses features; nothing after FEATURES_OK. */
+/* The driver selected features; ignored after FEATURES_OK. */
 void mv_virtio_accept(struct mv_virtio *virtio, uint64_t features);
 
-/* NULL: there is no such queue. */
+/* Returns NULL if there is no such queue. */
 struct mv_queue *mv_virtio_queue(const struct mv_virtio *virtio, uint32_t index);
 
-/* Whether the driver may set up this queue now, else it is told that it broke the rules. */
+/* Returns whether the driver may set up queues now; if not, breaks the device. */
 bool mv_virtio_may_set_up(struct mv_virtio *virtio);
 
-/* By the size and the addresses in its state. */
+/* Uses the size and the addresses in queue->state; breaks the device if they are invalid. */
 void mv_virtio_enable_queue(struct mv_virtio *virtio, struct mv_queue *queue, bool on);
 
 uint64_t mv_virtio_read_config(const struct mv_virtio *virtio, uint64_t offset, unsigned size);
 void mv_virtio_write_config(struct mv_virtio *virtio, uint64_t offset, unsigned size,
                             uint64_t value);
 
-/* The host's side may have changed.  Returns whether the configuration has: then the driver is to
- * be told by mv_virtio_tell_config. */
+/* Looks for changes on the host's side.  Returns whether the configuration changed: the transport
+ * must then call mv_virtio_tell_config. */
 bool mv_virtio_rescan(struct mv_virtio *virtio);
 void mv_virtio_tell_config(struct mv_virtio *virtio);
 

@@ -8,18 +8,18 @@
  *   0x00c VendorID     0x044 QueueReady    0x080 QueueDesc...     0x100 Config
  *   0x010 features     0x050 QueueNotify   0x090 QueueAvail...
  *
- * The registers belong to the vCPUs, under the device's lock; the loop thread adds bits to
- * InterruptStatus and Status, which are atomic.  KVM signals the doorbell's eventfd by itself,
- * once there is an ioeventfd.
+ * The vCPUs own the registers, under the device's lock.  The loop thread only sets bits in
+ * InterruptStatus and Status, which are atomic.  Once an ioeventfd is registered, KVM signals
+ * the doorbell's eventfd without an exit to us.
  *
- * What the registers read as stands in a page of memory, which the guest can read
- * as it is, without an exit: each interrupt begins with a look at InterruptStatus.
- * No read has a side effect.  The page is kept as it should be: after each write,
- * and when the device has something to say.
+ * The values of the registers are kept in a page of memory, which the guest can read
+ * without an exit: every interrupt handler begins by reading InterruptStatus.  No read
+ * has a side effect.  The page is updated after each write, and when the device
+ * interrupts or resets.
  *
- * An interrupt is two calls to KVM, up and down, rather than an eventfd (irqfd): for
- * the lines of an I/O APIC KVM leaves irqfds to a kernel thread of its own, which
- * takes longer, and makes the end of a machine longer.
+ * An interrupt is two calls to KVM, to raise and lower the line, rather than an irqfd:
+ * for the lines of an I/O APIC, KVM defers irqfds to a kernel worker thread, which adds
+ * latency and delays the shutdown of a machine.
  *
  * Left out: version 1 ("legacy"), shared memory regions, queue reset.
  */
@@ -62,7 +62,7 @@ enum {
 
 enum { I_USED_BUFFER = 1, I_CONFIG_CHANGE = 2 };
 
-/* What has to be kept to go on elsewhere, with the queues' states and the page. */
+/* Together with the queues' states and the page, what a snapshot must hold. */
 struct mmio_state {
     uint32_t device_features_sel, driver_features_sel, queue_sel;
     uint32_t config_generation;
@@ -75,12 +75,12 @@ struct mmio {
     struct mv_irq irq;
     struct mv_ioeventfd ioeventfd;
     struct mv_log *log;
-    bool ioeventfd_tried; /* the loop thread's */
+    bool ioeventfd_tried; /* loop thread only */
 
-    /* What the guest reads.  The loop thread adds bits to InterruptStatus and Status,
-     * the rest is written by vCPUs and under the lock. */
+    /* The register values that the guest reads.  The loop thread sets bits in
+     * InterruptStatus and Status; all else is written under the device's lock. */
     _Atomic uint32_t *page;
-    void *own_page; /* to be freed */
+    void *own_page; /* allocated if env->page is NULL */
 };
 
 static _Atomic uint32_t *at(const struct mmio *mmio, uint64_t offset)
@@ -98,7 +98,7 @@ static uint32_t half(uint64_t value, uint32_t sel)
     return sel < 2 ? (uint32_t)(value >> (32 * sel)) : 0;
 }
 
-/* The two halves of bringing the page up to date.  Under the lock. */
+/* The next two functions bring the page up to date.  Under the lock. */
 static void refresh_registers(struct mmio *mmio)
 {
     const struct mv_queue *queue = selected_queue(mmio);
@@ -117,7 +117,8 @@ static void refresh_config(struct mmio *mmio)
     atomic_store(at(mmio, CONFIG_GENERATION), mmio->state.config_generation);
 }
 
-/* What is write-only or not there reads as all ones: SHMLen of no region is -1, too. */
+/* Registers that are write-only or absent read as all ones; so SHMLen is -1, as it must be for a
+ * region that does not exist. */
 static void init_page(struct mmio *mmio)
 {
     memset((void *)mmio->page, 0xff, MV_PAGE_SIZE);
@@ -143,7 +144,7 @@ static void reset(void *context)
     atomic_store(at(mmio, INTERRUPT_STATUS), 0);
 }
 
-/* One line for all queues, an edge each time. */
+/* All queues share one edge-triggered line. */
 static void interrupt(void *context, uint64_t queues)
 {
     struct mmio *mmio = context;
@@ -153,7 +154,7 @@ static void interrupt(void *context, uint64_t queues)
     mv_irq_set(&mmio->irq, false);
 }
 
-/* Lets KVM carry the doorbell.  Where it does not, each is an exit to us. */
+/* Has KVM signal the doorbell's eventfd.  If KVM cannot, each doorbell is an exit to us. */
 static void live(void *context, int doorbell)
 {
     struct mmio *mmio = context;
@@ -187,8 +188,8 @@ static uint64_t read_mmio(void *context, uint64_t offset, unsigned size)
     return size == 4 && offset % 4 == 0 ? atomic_load(at(mmio, offset)) : UINT64_MAX;
 }
 
-/* QueueNum and the rings' addresses may be written only while the queue is not
- * ready (4.2.2.2); what it works with does not change, then. */
+/* 4.2.2.2: QueueNum and the rings' addresses may be written only while the queue is not ready, so
+ * that they do not change in use. */
 static void write_queue(struct mmio *mmio, uint64_t offset, uint32_t value)
 {
     struct mv_queue *queue = selected_queue(mmio);
@@ -237,7 +238,7 @@ static void write_register(struct mmio *mmio, uint64_t offset, uint32_t value)
     case QUEUE_DEVICE_LOW:
     case QUEUE_DEVICE_HIGH:
     case QUEUE_READY: write_queue(mmio, offset, value); break;
-    case QUEUE_NOTIFY: /* whichever queue it names: the device looks at all */
+    case QUEUE_NOTIFY: /* the value is ignored: the device serves all queues */
         mv_virtio_wake(mmio->virtio);
         break;
     case INTERRUPT_ACK: atomic_fetch_and(at(mmio, INTERRUPT_STATUS), ~value); break;
@@ -254,7 +255,7 @@ static void write_mmio(void *context, uint64_t offset, unsigned size, uint64_t v
         refresh_config(mmio);
     } else if (size == 4) {
         write_register(mmio, offset, (uint32_t)value);
-        if (offset != INTERRUPT_ACK && offset != QUEUE_NOTIFY) /* often, and they change nothing */
+        if (offset != INTERRUPT_ACK && offset != QUEUE_NOTIFY) /* frequent; no need to refresh */
             refresh_registers(mmio);
     }
 }
@@ -266,7 +267,8 @@ static bool is_busy(void *context)
     return mv_virtio_is_resetting(mmio->virtio);
 }
 
-/* 2.5.1: a driver that reads in between finds that the generation has changed. */
+/* 2.5.1: the generation changes before and after the update, so a driver that reads in between
+ * notices. */
 static void rescan(void *context)
 {
     struct mmio *mmio = context;

@@ -23,7 +23,7 @@ struct used_element {
 enum { F_NEXT = 1, F_WRITE = 2, F_INDIRECT = 4 };
 enum { AVAIL_F_NO_INTERRUPT = 1, USED_F_NO_NOTIFY = 1 };
 
-/* Where things are in the rings, counted in 16-bit words. */
+/* Offsets within the rings, and the size of a used element, in 16-bit words. */
 enum { FLAGS = 0, IDX = 1, RING = 2, USED_WORDS = 4 };
 
 void mv_queue_reset(struct mv_queue *queue)
@@ -41,7 +41,7 @@ bool mv_queue_enable(struct mv_queue *queue, const struct mv_mem *mem, uint64_t 
         return false;
     if (state->desc % 16 || state->avail % 2 || state->used % 4)
         return false;
-    /* 2.7: with the event words, whether they are used or not */
+    /* 2.7: the sizes include the event words, whether they are used or not */
     avail = mv_mem_host(mem, state->avail, 6 + 2ull * size);
     used = mv_mem_host(mem, state->used, 6 + 8ull * size);
     if (!avail || !used || !mv_mem_host(mem, state->desc, 16ull * size))
@@ -61,7 +61,7 @@ static enum mv_queue_result broken(struct mv_queue *queue)
     return MV_QUEUE_BROKEN;
 }
 
-/* Adds one buffer to the chain; false if it breaks a rule. */
+/* Adds one buffer to the chain; returns false if it violates a rule. */
 static bool add_buffer(struct mv_queue *queue, struct mv_chain *chain, const struct descriptor *d)
 {
     unsigned count = chain->out_count + chain->in_count;
@@ -85,9 +85,9 @@ static bool add_buffer(struct mv_queue *queue, struct mv_chain *chain, const str
 }
 
 /*
- * Follows a chain through a table of count descriptors at `table`, to its end or
+ * Follows a chain through the table of `count` descriptors at `table`, to its end or
  * to a descriptor that refers to an indirect table.  No chain is longer than its
- * table, or than the queue (2.7.5.2), so the walk ends even if it is a loop.
+ * table or than the largest queue (2.7.5.2), so the walk ends even if the chain loops.
  */
 static bool walk(struct mv_queue *queue, struct mv_chain *chain, mv_gpa table, uint32_t count,
                  uint32_t first, struct descriptor *ret_indirect)
@@ -123,8 +123,8 @@ static bool read_chain(struct mv_queue *queue, struct mv_chain *chain)
         return false;
     if (!(d.flags & F_INDIRECT))
         return true;
-    /* 2.7.5.3.1: negotiated, without NEXT, a whole number of descriptors, no
-     * longer than the queue; WRITE is to be ignored */
+    /* 2.7.5.3.1: an indirect table must be negotiated, without NEXT, a whole number of
+     * descriptors, and no longer than the queue; WRITE is ignored */
     count = d.len / 16;
     if (!queue->indirect || d.flags & F_NEXT || d.len % 16 || count == 0 || count > MV_QUEUE_MAX)
         return false;
@@ -133,10 +133,10 @@ static bool read_chain(struct mv_queue *queue, struct mv_chain *chain)
     return walk(queue, chain, d.addr, count, 0, &nested) && !(nested.flags & F_INDIRECT);
 }
 
-/* How many chains the driver has made available and we have not taken. */
+/* The number of chains that are available and not yet popped. */
 static uint16_t pending(const struct mv_queue *queue)
 {
-    /* Pairs with the driver's barrier between ring entry and idx (2.7.13.3.1). */
+    /* Pairs with the driver's barrier between writing the ring entry and idx (2.7.13.3.1). */
     uint16_t idx = __atomic_load_n(&queue->avail[IDX], __ATOMIC_ACQUIRE);
 
     return (uint16_t)(idx - queue->state.next_avail);
@@ -192,10 +192,10 @@ bool mv_queue_publish(struct mv_queue *queue)
     if (before == state->next_used)
         return false;
     state->published = state->next_used;
-    /* Pairs with the driver's barrier after it has read idx (2.7.14). */
+    /* Pairs with the driver's barrier after reading idx (2.7.14). */
     __atomic_store_n(&queue->used[IDX], state->next_used, __ATOMIC_RELEASE);
-    /* 2.7.7, 2.7.10: the driver writes what it wants and looks at idx again; we write
-     * idx and look at what it wants.  The fence pairs with its. */
+    /* 2.7.7, 2.7.10: pairs with the driver's fence.  The driver writes flags or used_event, then
+     * rereads idx; we write idx, then read flags or used_event. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (!queue->event_idx)
         return !(__atomic_load_n(&queue->avail[FLAGS], __ATOMIC_RELAXED) & AVAIL_F_NO_INTERRUPT);
@@ -205,7 +205,7 @@ bool mv_queue_publish(struct mv_queue *queue)
 
 void mv_queue_quiet(struct mv_queue *queue)
 {
-    /* With EVENT_IDX, avail_event stays at an index that has been passed. */
+    /* With EVENT_IDX, avail_event stays at an index already passed: no doorbell. */
     if (!queue->event_idx)
         __atomic_store_n(&queue->used[FLAGS], USED_F_NO_NOTIFY, __ATOMIC_RELAXED);
 }
@@ -219,7 +219,7 @@ bool mv_queue_listen(struct mv_queue *queue)
                          __ATOMIC_RELAXED);
     else
         __atomic_store_n(&queue->used[FLAGS], 0, __ATOMIC_RELAXED);
-    /* 2.7.10, 2.7.13.4: pairs with the driver's between its idx and its look here */
+    /* 2.7.10, 2.7.13.4: pairs with the driver's fence between writing idx and reading this */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     return !queue->broken && pending(queue) != 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The entropy device (virtio 1.2, 5.4): each buffer that the driver offers is filled by
- * getrandom(2), of which a request gets 64 KiB at most, so that it never takes long.  It has no
- * features and no configuration.
+ * The entropy device (virtio 1.2, 5.4): fills each buffer that the driver offers by getrandom(2).
+ * A request gets at most 64 KiB, so that it never takes long.  The device has no features and no
+ * configuration.
  */
 #include "rng.h"
 
@@ -17,7 +17,7 @@ struct rng {
     struct mv_chain chain;
 };
 
-/* Into the guest's memory itself.  Returns how many bytes it has now. */
+/* Writes straight into guest memory.  Returns the number of bytes written. */
 static uint32_t fill(const struct mv_chain *chain)
 {
     const struct iovec *iov = chain->iov + chain->out_count;
@@ -29,7 +29,7 @@ static uint32_t fill(const struct mv_chain *chain)
 
         if (got > 0)
             done += (uint32_t)got;
-        if (got < 0 || (size_t)got < size) /* what was written is to be from the beginning on */
+        if (got < 0 || (size_t)got < size) /* 2.7.8.2: the bytes written must be contiguous */
             break;
     }
     return done;

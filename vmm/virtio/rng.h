@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The entropy device (virtio 1.2, 5.4): random bytes of the host's. */
+/* The entropy device (virtio 1.2, 5.4): random bytes from the host. */
 #ifndef MV_VIRTIO_RNG_H
 #define MV_VIRTIO_RNG_H
 
 #include "device.h"
 
-/* Bytes of a request that are answered at most. */
+/* The most bytes that one request gets. */
 #define MV_RNG_MAX 65536u
 
-/* *ret_virtio is to be given to a transport, or destroyed.  Returns 0 or -ENOMEM. */
+/* The caller must pass *ret_virtio to a transport or destroy it.  Returns 0 or -ENOMEM. */
 int mv_rng_create(struct mv_virtio **ret_virtio);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The virtio devices of a machine: disks, the embedder's, and what else is built in, each in the
- * next slot of registers.  Where the slots are is in the architecture's layout.h.
+ * The virtio devices of a machine: disks, the embedder's devices, and other built-in ones.  Each
+ * takes the next free register slot.  The architecture's layout.h says where the slots are.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@
 #include "mmio.h"
 #include "rng.h"
 
-/* The names of a slot, which its description points to. */
+/* Storage for the names that a slot's mv_device_desc points to. */
 struct slot {
     char name[12], acpi_name[5];
 };
@@ -26,7 +26,7 @@ static uint64_t slot_base(unsigned index)
     return MV_VIRTIO_BASE + index * MV_VIRTIO_STRIDE;
 }
 
-/* The next one that is free; all are alike, but for their names.  NULL: no memory. */
+/* Takes the next free slot.  Returns NULL if out of memory. */
 static struct mv_device *take_slot(struct mv_devices *devices, const char *name)
 {
     struct slot *slot = malloc(sizeof(*slot));
@@ -56,8 +56,9 @@ static struct mv_device *take_slot(struct mv_devices *devices, const char *name)
     return device;
 }
 
-/* What the guest reads of a slot, where it may do so without an exit.  For all slots at once:
- * memory of the guest's is cheaper in one piece.  NULL: none, or no memory. */
+/* Returns the page from which the guest reads a slot's registers without an exit, or NULL if the
+ * architecture has none or memory is short.  One region holds the pages of all slots, as a memslot
+ * each would cost more. */
 static uint8_t *slot_page(struct mv_devices *devices, uint64_t base)
 {
     uint64_t size = MV_DISKS_MAX * MV_VIRTIO_STRIDE;
@@ -72,7 +73,8 @@ static uint8_t *slot_page(struct mv_devices *devices, uint64_t base)
     return devices->pages.host ? devices->pages.host + (base - devices->pages.base) : NULL;
 }
 
-/* error: how creating virtio went, which is taken, on failure too. */
+/* Puts virtio into the next free slot; takes ownership, on failure too.  error is the result of
+ * creating virtio. */
 static int fill_slot(struct mv_devices *devices, const struct mv_device_env *env, const char *name,
                      int error, struct mv_virtio *virtio, struct mv_error *err)
 {
@@ -147,7 +149,7 @@ static int add_custom(struct mv_devices *devices, const struct mv_device_env *en
     return 0;
 }
 
-/* The other devices that are built in. */
+/* Adds the built-in devices that are not disks. */
 static int add_built_in(struct mv_devices *devices, const struct mv_device_env *env,
                         const struct mv_config *config, struct mv_error *err)
 {

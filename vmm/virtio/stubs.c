@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* In place of all other files here, where minivmm is built without virtio. */
+/* Replaces all other files here when minivmm is built without virtio. */
 #include <errno.h>
 
 #include "dev/devices.h"
@@ -16,7 +16,7 @@ static int check(const struct mv_config *config, struct mv_error *err)
 
 const struct mv_device_source mv_virtio_devices = {.check = check};
 
-/* Nobody has a device to call these with. */
+/* Never called: no device exists to call them with. */
 
 uint64_t mv_virtio_features(const struct mv_virtio *virtio)
 {
