@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening a disk image: a raw file or a block device.  What is in it is the
- * guest's affair: nothing is ever probed. */
+/* Opens a disk image: a raw file or a block device.  Its contents are never probed:
+ * the guest could forge the header of another format. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -33,7 +33,7 @@ int mv_disk_file_measure(const struct mv_disk_file *image, uint64_t *ret_size)
     return 0;
 }
 
-/* Two writers, or a writer and a reader, would ruin what is in it. */
+/* Two writers, or a writer and a reader, would corrupt the file system in the image. */
 static int lock_image(const struct mv_disk *disk, int fd, const char **ret_warning,
                       struct mv_error *err)
 {
@@ -52,7 +52,8 @@ static int lock_image(const struct mv_disk *disk, int fd, const char **ret_warni
     return 0;
 }
 
-/* What direct I/O has to be aligned to.  The host tells by refusing less. */
+/* The alignment that direct I/O needs: tries the smallest, which the host refuses if it needs more.
+ */
 static unsigned direct_block(int fd)
 {
     uint8_t *buffer = aligned_alloc(LARGE_BLOCK, LARGE_BLOCK);
@@ -79,8 +80,8 @@ static int check_size(const struct mv_disk *disk, const struct mv_disk_file *ima
 
 static int open_path(const struct mv_disk *disk, int *ret_fd, struct mv_error *err)
 {
-    /* O_NONBLOCK: a FIFO would hold us.  O_EXCL without O_CREAT: a block device that the
-     * host has mounted is refused (open(2)). */
+    /* O_NONBLOCK: opening a FIFO would block.  O_EXCL without O_CREAT: refuses a block device
+     * that the host has mounted (open(2)). */
     int flags = O_CLOEXEC | O_NONBLOCK | (disk->read_only ? O_RDONLY : O_RDWR) |
                 (disk->direct ? O_DIRECT : 0);
     struct stat st;
@@ -91,7 +92,7 @@ static int open_path(const struct mv_disk *disk, int *ret_fd, struct mv_error *e
         flags |= O_EXCL;
     fd = open(disk->path, flags);
     if (fd >= 0) {
-        /* With it io_uring would give up where it has to wait. */
+        /* Clears O_NONBLOCK: io_uring would fail I/O that cannot complete at once. */
         fcntl(fd, F_SETFL, flags & O_DIRECT);
         *ret_fd = fd;
         return 0;
@@ -142,8 +143,8 @@ static int open_image(const struct mv_disk *disk, struct mv_disk_file *ret_image
     return 0;
 }
 
-/* A monitor's io_uring outlives it by some 30 ms, and with it the lock: the kernel takes a ring
- * apart in a thread of its own.  Whoever starts the next one at once is not to be refused. */
+/* The kernel tears down a ring in a worker thread, so a monitor's io_uring, and with it the lock on
+ * the image, outlives it by some 30 ms.  Retry, so that the next monitor can start at once. */
 int mv_disk_file_open(const struct mv_disk *disk, struct mv_disk_file *ret_image,
                       const char **ret_warning, struct mv_error *err)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What all engines share: see io.h. */
+/* The parts that all engines share: see io.h. */
 #include "io.h"
 
 #include <errno.h>
@@ -9,7 +9,7 @@
 
 #include "core/util.h"
 
-/* The first bytes of the buffers are done with. */
+/* Removes the first bytes from the request. */
 static void skip(struct mv_io *io, uint64_t bytes)
 {
     io->offset += bytes;
@@ -35,7 +35,7 @@ bool mv_io_advance(struct mv_io *io, int64_t result)
     skip(io, (uint64_t)result);
     if (io->size && result > 0)
         return false;
-    if (io->size) /* the file has been cut short: its old bytes are gone, and ours are not there */
+    if (io->size) /* 0 bytes moved: the file was truncated */
         io->result = -EIO;
     return true;
 }

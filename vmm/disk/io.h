@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading and writing a disk image without waiting for it: requests go to an
- * engine, and come back from it when they are done.
+ * Asynchronous I/O on a disk image: requests are submitted to an engine, which
+ * returns them when they are complete.
  *
- * One thread uses an engine, until it is destroyed; what other threads or the
- * kernel do on its behalf is its own business.
+ * Only one thread uses an engine, except for destroy.  An engine may use the
+ * kernel or its own threads internally.
  */
 #ifndef MV_IO_IO_H
 #define MV_IO_IO_H
@@ -17,26 +17,26 @@
 
 /* ---- the image ---- */
 
-#define MV_SECTOR 512u /* bytes: the least that a disk is counted in, whatever its blocks are */
+#define MV_SECTOR 512u /* bytes: virtio-blk's unit, whatever the block size is */
 
 struct mv_disk_file {
     int fd;
     uint64_t size; /* bytes, a multiple of 512 */
     bool read_only;
     bool direct;    /* O_DIRECT: offsets, sizes and addresses are multiples of `block` */
-    unsigned block; /* bytes that the host reads and writes at least: 512, 4096 */
+    unsigned block; /* smallest I/O of the host, bytes: 512 or 4096 */
 };
 
 /*
  * Opens and locks the file or block device (F_OFD_SETLK: shared if read-only, else
- * exclusive; the lock ends with the file descriptor).  Every failure is
- * explained.  *ret_warning is NULL, or a static text: what the caller should know.
+ * exclusive; closing the file descriptor releases the lock).  Explains every failure
+ * in *err.  *ret_warning is NULL, or a warning in static storage.
  */
 int mv_disk_file_open(const struct mv_disk *disk, struct mv_disk_file *ret_image,
                       const char **ret_warning, struct mv_error *err);
 void mv_disk_file_close(struct mv_disk_file *image);
 
-/* How large the file or block device is now, in bytes.  Returns 0 or -errno. */
+/* Gets the current size of the file or block device, in bytes.  Returns 0 or -errno. */
 int mv_disk_file_measure(const struct mv_disk_file *image, uint64_t *ret_size);
 
 /* ---- requests ---- */
@@ -44,28 +44,27 @@ int mv_disk_file_measure(const struct mv_disk_file *image, uint64_t *ret_size);
 enum mv_io_op {
     MV_IO_READ,
     MV_IO_WRITE,
-    MV_IO_SYNC,    /* what was completed before is on stable storage: fdatasync */
-    MV_IO_DISCARD, /* the range has no contents any more, and takes no room */
-    MV_IO_ZERO,    /* the range reads as zeros, and keeps its room */
+    MV_IO_SYNC,    /* moves all completed writes to stable storage: fdatasync */
+    MV_IO_DISCARD, /* deallocates the range: it reads as zeros and takes no space */
+    MV_IO_ZERO,    /* zeroes the range, which stays allocated */
 };
 
 struct mv_io {
     enum mv_io_op op;
     bool stable;           /* WRITE: on stable storage when it completes (O_DSYNC) */
     uint64_t offset, size; /* bytes */
-    struct iovec *iov;     /* READ, WRITE: size bytes in all; changed on the way */
+    struct iovec *iov;     /* READ, WRITE: size bytes in total; engines modify the iovecs */
     unsigned iov_count;
-    int result;         /* 0 or -errno; -EIO also: the file ends before the range does;
+    int result;         /* 0 or -errno; -EIO also if the file ends within the range;
                          * -ECANCELED: see cancel */
-    struct mv_io *next; /* the engine's */
+    struct mv_io *next; /* for the engine's use */
 };
 
-/* Does one step of a request that failed or moved result bytes (what preadv and the like
- * return, with -errno for -1).  Returns true if it is done, with io->result set; false: what
- * is left has to be started again. */
+/* Accounts for a system call of a request; result: bytes moved, or -errno.  Returns true if the
+ * request is complete, with io->result set; false if the rest of it must be started again. */
 bool mv_io_advance(struct mv_io *io, int64_t result);
 
-/* Does all of a request, waiting for it; sets io->result. */
+/* Performs a request synchronously; sets io->result. */
 void mv_io_perform(int fd, struct mv_io *io);
 
 /* ---- engines ---- */
@@ -73,40 +72,40 @@ void mv_io_perform(int fd, struct mv_io *io);
 struct mv_engine;
 
 struct mv_engine_ops {
-    /* Takes a request; it and its buffers stay until it is reaped. */
+    /* Queues a request; it and its buffers must stay valid until it is reaped. */
     void (*submit)(struct mv_engine *engine, struct mv_io *io);
 
-    /* Starts what was submitted.  Returns false if the host was too busy for some of it:
-     * then it is to be called again. */
+    /* Starts the submitted requests.  Returns false if the host was too busy for some of them:
+     * the caller must then call it again. */
     bool (*start)(struct mv_engine *engine);
 
-    /* Returns a request that is done, or NULL. */
+    /* Returns a completed request, or NULL. */
     struct mv_io *(*reap)(struct mv_engine *engine);
 
-    /* Whether the eventfd is to be signalled when a request is done.  What was done before
-     * it was turned on has to be reaped without a signal. */
+    /* Turns on or off the signalling of the eventfd at each completion.  After turning it on,
+     * the caller must reap once: earlier completions are not signalled. */
     void (*listen)(struct mv_engine *engine, bool on);
 
-    /* Drops what was submitted and has not begun, as far as the host lets it: it is reaped,
-     * with -ECANCELED, as all else is.  Before that nothing more is to be submitted. */
+    /* Cancels requests that have not begun, as far as the host can.  They must still be reaped,
+     * as all others, with result -ECANCELED.  Nothing may be submitted until then. */
     void (*cancel)(struct mv_engine *engine);
 
-    /* Drops what has not begun, waits for the rest, and frees the engine.  By any thread: the
-     * one that used it may be gone. */
+    /* Cancels requests that have not begun, waits for the others, and frees the engine.  Any
+     * thread: the one that used the engine may have exited. */
     void (*destroy)(struct mv_engine *engine);
 };
 
 struct mv_engine {
     const struct mv_engine_ops *ops;
     const char *name;
-    int event; /* eventfd; the engine's */
+    int event; /* eventfd; owned by the engine */
 };
 
-/* Creates an engine for the file; depth: requests that will usually be in flight at most.
+/* Creates an engine for the file.  depth: expected maximum of requests in flight, a hint.
  * Returns 0 or -errno. */
 typedef int mv_engine_create_fn(int fd, unsigned depth, struct mv_engine **ret_engine);
 
 mv_engine_create_fn mv_uring_create; /* uring.c: io_uring(7) */
-mv_engine_create_fn mv_pool_create;  /* pool.c: some threads that wait */
+mv_engine_create_fn mv_pool_create;  /* pool.c: threads with blocking I/O */
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The engine for hosts without io_uring: threads that wait for the disk. */
+/* The engine for hosts without io_uring: a pool of threads with blocking I/O. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@ struct pool {
     pthread_t threads[THREADS];
     unsigned started;
 
-    pthread_mutex_t lock; /* for all below */
+    pthread_mutex_t lock; /* protects the following members */
     pthread_cond_t work;
     struct list waiting, done;
     bool listening, ending;
@@ -87,7 +87,7 @@ static void submit(struct mv_engine *engine, struct mv_io *io)
 
 static bool start(struct mv_engine *engine)
 {
-    (void)engine; /* submit has done it */
+    (void)engine; /* submit has already woken a thread */
     return true;
 }
 
@@ -166,7 +166,7 @@ int mv_pool_create(int fd, unsigned depth, struct mv_engine **ret_engine)
         if (!error)
             pool->started++;
     }
-    if (error && pool->started == 0) { /* one will do */
+    if (error && pool->started == 0) { /* a single thread suffices */
         destroy(&pool->engine);
         return error;
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* In place of all other files here, where minivmm is built without disk. */
+/* Replaces all other files here when minivmm is built without disk. */
 #include <errno.h>
 
 #include "core/log.h"
@@ -13,7 +13,7 @@ int mv_disk_file_open(const struct mv_disk *disk, struct mv_disk_file *ret_image
                    "this minivmm was built without disk images: it cannot open %s", disk->path);
 }
 
-/* Nobody has an image to call these with. */
+/* Never called: no image exists to call them with. */
 
 void mv_disk_file_close(struct mv_disk_file *image)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The engine on io_uring(7): what the host can do at once it does within the call
- * that starts it, so that a read from its page cache costs no other thread. */
+/* The engine on io_uring(7).  The kernel completes I/O that need not wait within the call
+ * that submits it, so a read from the page cache involves no other thread. */
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
@@ -15,17 +15,17 @@
 struct uring {
     struct mv_engine engine;
     struct io_uring ring;
-    unsigned in_kernel;                   /* started, and not reaped */
-    struct mv_io *waiting, **waiting_end; /* found the ring full */
-    bool cancelling, cancel_asked;        /* the kernel is asked to cancel, and has been */
+    unsigned in_kernel;                   /* requests started and not reaped */
+    struct mv_io *waiting, **waiting_end; /* submitted while the ring was full */
+    bool cancelling, cancel_asked;        /* cancel was called; the kernel has been asked */
 };
 
-/* The only registered file is number 0. */
+/* The image is registered file number 0. */
 static void fill(struct io_uring_sqe *sqe, const struct mv_io *io)
 {
     switch (io->op) {
     case MV_IO_READ:
-        if (io->iov_count == 1) /* saves the kernel a look at the vector */
+        if (io->iov_count == 1) /* saves the kernel copying in the iovec */
             io_uring_prep_read(sqe, 0, io->iov->iov_base, (unsigned)io->iov->iov_len, io->offset);
         else
             io_uring_prep_readv(sqe, 0, io->iov, io->iov_count, io->offset);
@@ -61,7 +61,7 @@ static bool put(struct uring *uring, struct mv_io *io)
     return true;
 }
 
-/* Linux 5.19; where it is not known, all that the kernel has is waited for. */
+/* Needs Linux 5.19; older kernels ignore it, and all requests in the kernel run to completion. */
 static void ask_to_cancel(struct uring *uring)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
@@ -132,13 +132,13 @@ static struct mv_io *reap(struct mv_engine *engine)
 
         io_uring_cqe_seen(&uring->ring, cqe);
         uring->in_kernel--;
-        if (!io) /* that of the request to cancel */
+        if (!io) /* the completion of the cancel request itself */
             continue;
         if (mv_io_advance(io, result))
             return io;
         if (uring->cancelling)
             return cancelled(io);
-        submit(engine, io); /* the rest of it */
+        submit(engine, io); /* a short transfer: start the rest */
         start(engine);
     }
     return uring->cancelling && uring->waiting ? cancelled(take_waiting(uring)) : NULL;
@@ -149,8 +149,8 @@ static void set_listening(struct mv_engine *engine, bool on)
     struct uring *uring = (struct uring *)engine;
 
     io_uring_cq_eventfd_toggle(&uring->ring, on);
-    /* Pairs with the kernel's, which posts a completion and looks at the flag: what we
-     * do not see in the ring from here on is signalled. */
+    /* Pairs with the kernel's barrier between posting a completion and reading the flag: any
+     * completion that we do not see in the ring after this is signalled. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
@@ -162,8 +162,8 @@ static void cancel(struct mv_engine *engine)
     uring->cancel_asked = false;
 }
 
-/* By another thread than the user's, which is gone: so nothing more is started, and the kernel
- * has cancelled what had not begun when that thread ended. */
+/* The thread that used the engine has exited, so nothing more can be started; the kernel cancelled
+ * what had not begun when that thread exited. */
 static void destroy(struct mv_engine *engine)
 {
     struct uring *uring = (struct uring *)engine;
@@ -179,7 +179,7 @@ static void destroy(struct mv_engine *engine)
     free(uring);
 }
 
-/* Newer kernels need not interrupt us for each completion: 5.19 and 6.0. */
+/* The flags save an interruption at each completion; they need Linux 5.19 and 6.0. */
 static int init_ring(struct io_uring *ring, unsigned entries)
 {
     int error =

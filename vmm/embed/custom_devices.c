@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Custom devices and memory (minivmm/device.h, minivmm/minivmm.h): where each goes, at the address
- * and with the interrupt line that it asks for, or wherever there is room.  The ranges to choose
- * from are in the architecture's layout.h.
+ * Custom devices and memory (minivmm/device.h, minivmm/minivmm.h): places each at the address and
+ * interrupt line that it asks for, or chooses free ones.  The ranges to choose from are in the
+ * architecture's layout.h.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 
 _Static_assert(MV_MEMORIES_MAX == MV_MEM_CUSTOM, "memory.h keeps them");
 
-/* What is kept of a custom device: its ops, and the words of its description. */
+/* Copies for a custom device: its ops and the strings of its description. */
 struct kept {
     struct mv_device_ops ops;
     char name[16], compatible[48], node[32], hid[9], acpi_name[5];
@@ -23,7 +23,7 @@ struct kept {
 
 #define FITS(desc, word) (!(desc)->word || strlen((desc)->word) < sizeof(((struct kept *)0)->word))
 
-/* A copy, in a buffer in which it fits. */
+/* Copies *word into a buffer large enough (see FITS), and points *word there. */
 static void keep(char *to, const char **word)
 {
     if (!*word)
@@ -56,7 +56,8 @@ static int check_device(const struct mv_custom_device *custom, size_t index, str
     return 0;
 }
 
-/* The first of the free pages (MMIO), or of the free ports by 16, where it fits. */
+/* The first free range that fits, at a page (MMIO) or a multiple of 16 (ports); else MV_ANY_BASE.
+ */
 static uint64_t find_base(const struct mv_bus *bus, enum mv_space space, uint64_t size)
 {
     uint64_t first = space == MV_SPACE_PORT ? MV_CUSTOM_PORT : MV_CUSTOM_BASE;
@@ -69,7 +70,7 @@ static uint64_t find_base(const struct mv_bus *bus, enum mv_space space, uint64_
     return MV_ANY_BASE;
 }
 
-/* Whether the interrupt line exists (-EINVAL) and is none of our own devices' (-EBUSY). */
+/* Returns 0, -EINVAL if the line does not exist, or -EBUSY if a built-in device has it. */
 static int check_irq(const struct mv_devices *devices, int irq)
 {
     if (irq < 0 || irq > MV_CUSTOM_LAST_IRQ)
@@ -80,7 +81,7 @@ static int check_irq(const struct mv_devices *devices, int irq)
     return mv_layout_irq_is_ours(irq) ? -EBUSY : 0;
 }
 
-/* Neither a device has it, nor does one that is still to be added ask for it. */
+/* Whether no device has the line, and none of the `count` devices added later asks for it. */
 static bool irq_is_free(const struct mv_devices *devices, const struct mv_custom_device *later,
                         size_t count, int irq)
 {
@@ -93,7 +94,7 @@ static bool irq_is_free(const struct mv_devices *devices, const struct mv_custom
     return true;
 }
 
-/* MV_ANY_IRQ: there is none. */
+/* Returns a free line, or MV_ANY_IRQ if there is none. */
 static int find_irq(const struct mv_devices *devices, const struct mv_custom_device *later,
                     size_t count)
 {
@@ -103,7 +104,7 @@ static int find_irq(const struct mv_devices *devices, const struct mv_custom_dev
     return MV_ANY_IRQ;
 }
 
-/* "9 to 20, 23": what MV_ANY_IRQ may become. */
+/* Formats the free lines, such as "free lines: 9 to 20, 23". */
 static void list_free(const struct mv_devices *devices, char *text, size_t size)
 {
     size_t used = (size_t)snprintf(text, size, "free lines:");
@@ -179,7 +180,7 @@ static bool has_name(const struct mv_devices *devices, const char *name)
     return false;
 }
 
-/* The first of so many. */
+/* Adds custom[0]; the other count - 1 elements are the devices added later. */
 static int add_device(struct mv_devices *devices, const struct mv_device_env *env,
                       const struct mv_custom_device *custom, size_t count, struct mv_error *err)
 {
@@ -259,7 +260,7 @@ static int check_memory(const struct mv_custom_memory *memory, struct mv_error *
     return 0;
 }
 
-/* Neither a device nor what belongs to the processor has any of it. */
+/* Whether no device, register page or range reserved by the architecture overlaps the region. */
 static bool is_free(const struct mv_devices *devices, const struct mv_region *region)
 {
     const struct mv_region *pages = &devices->pages;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What embed attaches to a vCPU: hooks, and hypercalls (minivmm/vcpu.h). */
+/* The observer that embed attaches to a vCPU: hooks and hypercalls (minivmm/vcpu.h). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +47,7 @@ static bool ask_hooks(struct mv_vcpu *vcpu, struct mv_exit *exit)
 
     if (embedded->hook_count == 0)
         return false;
-    pthread_mutex_unlock(&vcpu->use); /* a hook may look inside, or have another thread do so */
+    pthread_mutex_unlock(&vcpu->use); /* a hook, or a thread that it uses, may inspect the vCPU */
     for (size_t i = 0; i < embedded->hook_count && !served; i++) {
         const struct mv_hook *hook = &embedded->hooks[i];
 
@@ -57,7 +57,7 @@ static bool ask_hooks(struct mv_vcpu *vcpu, struct mv_exit *exit)
     return served;
 }
 
-/* A write to the hypercalls' address is one, if anybody wants them. */
+/* Turns a write to the hypercall port or address into a hypercall, if they are in use. */
 static bool before(struct mv_vcpu *vcpu, struct mv_exit *exit)
 {
     enum mv_exit_kind kind;

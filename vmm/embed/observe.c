@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What can be seen of a machine from outside: its timeline, its memory, its devices and vCPUs. */
+/* Inspection of a machine: its timeline, memory, devices and vCPUs. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +20,7 @@ size_t mv_machine_timeline(const struct mv_machine *machine, struct mv_mark *ret
 
     memcpy(sorted, machine->timeline.marks, count * sizeof(sorted[0]));
     qsort(sorted, count, sizeof(sorted[0]), by_time);
-    if (most) /* (NULL, 0) asks how many there are */
+    if (most) /* (NULL, 0) only asks for the number */
         memcpy(ret_marks, sorted, mv_min(count, most) * sizeof(sorted[0]));
     return count;
 }

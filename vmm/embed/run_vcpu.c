@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A vCPU in its caller's thread: see minivmm/vcpu.h.
+ * Runs a vCPU in its caller's thread: see minivmm/vcpu.h.
  *
- * Whoever wants it back kicks it by a signal (core/vcpu.c), which is blocked in the thread but
- * for KVM_RUN; so is the timer's, which is the same.  What comes too late is taken back
- * before the caller has its own mask again.
+ * Pauses and the machine's end kick the vCPU with a signal (core/vcpu.c); the timeout's timer sends
+ * the same one.  The thread blocks this signal except in KVM_RUN, and consumes a late one
+ * before it restores the caller's mask.
  *
- * The caller's own signals are blocked, too, but for KVM_RUN and for waits: one that comes while
- * an exit is served ends the next KVM_RUN, and is not missed.
+ * The caller's own signals are also blocked, except in KVM_RUN and in waits: a signal that arrives
+ * while an exit is handled ends the next KVM_RUN, so none is missed.
  */
 #include <errno.h>
 #include <signal.h>
@@ -26,10 +26,10 @@
 struct drive {
     struct mv_vcpu *vcpu;
     enum mv_until until;
-    uint64_t deadline; /* CLOCK_MONOTONIC; UINT64_MAX: none */
+    uint64_t deadline; /* nanoseconds of CLOCK_MONOTONIC; UINT64_MAX: none */
     bool has_timer;
     timer_t timer;
-    sigset_t mask; /* the caller's */
+    sigset_t mask; /* the caller's signal mask */
 };
 
 static int start_timer(struct drive *drive)
@@ -47,7 +47,7 @@ static int start_timer(struct drive *drive)
     return timer_settime(drive->timer, TIMER_ABSTIME, &at, NULL) < 0 ? -errno : 0;
 }
 
-/* 0, or -errno with nothing to finish. */
+/* Returns 0, or -errno, after which finish must not be called. */
 static int begin(struct drive *drive)
 {
     struct mv_vcpu *vcpu = drive->vcpu;
@@ -62,14 +62,14 @@ static int begin(struct drive *drive)
         atomic_store(&embedded->driven, false);
         return error;
     }
-    embedded->hypercalls = true; /* the caller sees to them */
+    embedded->hypercalls = true; /* the caller answers them */
     mv_outer_signals(&outer);
     pthread_sigmask(SIG_BLOCK, &outer, &drive->mask);
     mv_vcpu_attach(vcpu);
     return 0;
 }
 
-/* The handlers of the signals that have come run at its end. */
+/* Restoring the mask runs the handlers of pending signals. */
 static void finish(struct drive *drive)
 {
     struct mv_vcpu *vcpu = drive->vcpu;
@@ -82,7 +82,7 @@ static void finish(struct drive *drive)
     pthread_sigmask(SIG_SETMASK, &drive->mask, NULL);
 }
 
-/* What the caller answered to the last exit; once, and inside (pause.h). */
+/* Passes the caller's answer to the last exit to the guest, once.  The vCPU is inside (pause.h). */
 static int take_answer(struct mv_vcpu *vcpu)
 {
     struct mv_embedded *embedded = mv_embedded(vcpu);
@@ -105,7 +105,7 @@ static bool tells(const struct drive *drive, const struct mv_exit *exit)
     case MV_UNTIL_EXIT: return true;
     case MV_UNTIL_UNHANDLED: return !exit->handled;
     case MV_UNTIL_STEP: return exit->kind == MV_EXIT_DEBUG || !exit->handled;
-    default: return exit->kind == MV_EXIT_HALT && !exit->handled; /* else it ran over the `hlt` */
+    default: return exit->kind == MV_EXIT_HALT && !exit->handled; /* handled: it ran past `hlt` */
     }
 }
 
@@ -114,7 +114,7 @@ static bool is_late(const struct drive *drive)
     return drive->deadline != UINT64_MAX && mv_monotonic_ns() >= drive->deadline;
 }
 
-/* Why the guest is left, or not entered, without an exit.  0 or an error. */
+/* Fills in the exit for a return without an exit of the guest.  Returns 0 or -errno. */
 static int come_out(const struct drive *drive, struct mv_exit *exit)
 {
     struct mv_vcpu *vcpu = drive->vcpu;
@@ -125,11 +125,11 @@ static int come_out(const struct drive *drive, struct mv_exit *exit)
         exit->kind = MV_EXIT_END;
     else if (is_late(drive))
         exit->kind = MV_EXIT_TIMEOUT;
-    /* whoever holds it finds the last instruction complete */
+    /* mv_machine_pause promises that the last instruction is complete */
     return vcpu->inside && mv_pause_asked(vcpu->host->pause) ? mv_vcpu_complete_io(vcpu) : 0;
 }
 
-/* Whether a signal is pending that ends KVM_RUN, the kick aside. */
+/* Whether a signal other than the kick is pending that ends KVM_RUN. */
 static bool is_signalled(const struct mv_vcpu *vcpu)
 {
     sigset_t pending;
@@ -140,7 +140,8 @@ static bool is_signalled(const struct mv_vcpu *vcpu)
     return signals & ~vcpu->mask & ~(1ull << (mv_vcpu_kick_signal() - 1));
 }
 
-/* Until the vCPU is inside (pause.h), or even may enter the guest.  0, -EINTR, or an error. */
+/* Waits until the vCPU is inside (pause.h); if guest, until it may enter the guest.  Returns 0,
+ * -EINTR, or another error. */
 static int wait_for(struct drive *drive, bool guest)
 {
     struct mv_vcpu *vcpu = drive->vcpu;
@@ -153,14 +154,15 @@ static int wait_for(struct drive *drive, bool guest)
         if (vcpu->inside && (mv_pause_asked(pause) || atomic_load(vcpu->host->ended)))
             return -EINTR;
         error = mv_vcpu_wait(vcpu);
-        mv_vcpu_calm(vcpu); /* the timer's kick, too */
+        mv_vcpu_calm(vcpu); /* consumes the timer's signal, too */
         if (error == -EINTR && !is_late(drive) && !is_signalled(vcpu))
             error = 0;
     }
     return error;
 }
 
-/* Inside (pause.h), until there is something to tell.  0, -EINTR, or an error. */
+/* Runs the guest until there is an exit to return.  The vCPU is inside (pause.h).  Returns 0,
+ * -EINTR, or another error. */
 static int go(struct drive *drive, struct mv_exit *exit)
 {
     struct mv_vcpu *vcpu = drive->vcpu;

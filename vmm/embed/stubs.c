@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* In place of all other files here, where minivmm is built without embed. */
+/* Replaces all other files here when minivmm is built without embed. */
 #include <errno.h>
 
 #include "arch/arch.h"
@@ -63,7 +63,7 @@ const char *mv_exit_kind_name(enum mv_exit_kind kind)
     return "(unknown)";
 }
 
-/* Nothing can be seen of a machine. */
+/* ---- inspection ---- */
 
 size_t mv_machine_timeline(const struct mv_machine *machine, struct mv_mark *ret_marks, size_t most)
 {

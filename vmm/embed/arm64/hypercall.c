@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A hypercall's registers: those of the C calling convention (AAPCS64, 6.8.2): X0 to X3, and X0. */
+/* A hypercall's registers are those of the C calling convention (AAPCS64, 6.8.2): arguments in X0
+ * to X3, result in X0. */
 #include <stddef.h>
 
 #include "embed/embed.h"
