@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Instructions as text, by capstone.  Built without it, the library has disassemble_stub.c instead.
- */
+/* Disassembly by capstone.  Without capstone, disassemble_stub.c is built instead. */
 #include <capstone/capstone.h>
 #include <errno.h>
 #include <stdio.h>
@@ -10,7 +9,7 @@
 
 #define LONGEST 15 /* bytes of an instruction: x86 */
 
-/* What is readable of an instruction that begins here. */
+/* Reads as many bytes of the instruction as are readable; returns their number. */
 static size_t read_code(struct mv_vcpu *vcpu, uint64_t address, uint8_t *code)
 {
     size_t size = LONGEST;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where the library is built without capstone: see disassemble.c. */
+/* Replaces disassemble.c when the library is built without capstone. */
 #include <errno.h>
 
 #include "minivmm/vcpu.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A file with a machine's tables: see dump.h. */
+/* Writes firmware tables to a file: see dump.h. */
 #include "debug/dump.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The names of exits. */
+/* The names of KVM's exit reasons. */
 #include <linux/kvm.h>
 
 #include "core/util.h"

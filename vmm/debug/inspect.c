@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Registers, memory and instructions as a vCPU has them: the portable part of minivmm/vcpu.h. */
+/* A vCPU's registers and memory: the portable part of minivmm/vcpu.h. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -75,11 +75,11 @@ int mv_vcpu_get_registers(struct mv_vcpu *vcpu, struct mv_register_value *ret_va
     return error ? error : (int)have;
 }
 
-/* ---- setting them ---- */
+/* ---- setting registers ---- */
 
 enum { HINT = sizeof(((struct mv_error *)0)->hint) };
 
-/* What is to be set, and what was there before. */
+/* The registers to set, and their previous values. */
 struct change {
     struct mv_vcpu *vcpu;
     struct mv_error *err;
@@ -87,7 +87,7 @@ struct change {
     struct mv_register_bits *wanted, *before;
 };
 
-/* The first rule that the refused state breaks, or the hint for where none is known. */
+/* Sets hint to the first rule that the refused state violates, or to otherwise if none is known. */
 static void find_hint(struct mv_vcpu *vcpu, const char *otherwise, char hint[HINT])
 {
     FILE *to = fmemopen(hint, HINT - 1, "w");
@@ -140,7 +140,7 @@ static int check_kept(const struct change *change)
     return 0;
 }
 
-/* All of it, or nothing. */
+/* Sets all registers, or on failure none. */
 static int apply(const struct change *change)
 {
     struct mv_vcpu *vcpu = change->vcpu;
@@ -195,7 +195,7 @@ int mv_vcpu_set_bytes(struct mv_vcpu *vcpu, size_t number, const void *bytes)
     return number < count ? set_one(vcpu, number, bytes, (all[number].bits + 7) / 8) : -ENOENT;
 }
 
-/* Whether a register of so many bits can have the value. */
+/* Whether the value fits in a register of this width. */
 static bool fits(const struct mv_register_value *value, unsigned bits)
 {
     if (bits > 64)
@@ -250,7 +250,7 @@ int mv_vcpu_translate(struct mv_vcpu *vcpu, uint64_t address, struct mv_walk *re
     return borrowed ? mv_arch_translate(vcpu, address, ret_walk) : -EBUSY;
 }
 
-/* Page by page; nothing is copied before all of it is known to be mapped. */
+/* Two passes over the pages: nothing is copied unless all of them are mapped. */
 static int copy(struct mv_vcpu *vcpu, uint64_t address, void *data, size_t size, bool write)
 {
     const struct mv_mem *mem = vcpu->host->mem;

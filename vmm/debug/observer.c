@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What debug attaches to a vCPU: the ring of its exits, and stops for steps, breakpoints and
- * watchpoints (api.rst, 5: KVM_EXIT_DEBUG). */
+/* The observer that debug attaches to a vCPU: records its exits, and handles stops at steps,
+ * breakpoints and watchpoints (api.rst, 5: KVM_EXIT_DEBUG). */
 #include <errno.h>
 #include <linux/kvm.h>
 #include <stdlib.h>
@@ -57,10 +57,11 @@ static int enter(struct mv_vcpu *vcpu)
     struct mv_debugger *debugger = mv_debugger(vcpu);
     int error = 0;
 
-    /* Where KVM has emulated the last instruction, it has forgotten to stop after the next. */
+    /* If KVM emulated the last instruction, it lost the request to stop after the next: renew it.
+     */
     if (debugger->asked.step)
         error = mv_arch_set_debug(vcpu, &debugger->asked);
-    /* Some KVMs tell of the step, and not of the halt. */
+    /* Some versions of KVM report the step and not the halt: detect the halt ourselves. */
     debugger->behind_halt = 0;
     if (debugger->bare && (debugger->asked.step || debugger->stepping) &&
         vcpu->phase == MV_VCPU_READY)
@@ -133,7 +134,7 @@ const struct mv_observer mv_debug_observer = {
     .explain = mv_vcpu_explain,
 };
 
-/* ---- what is asked for ---- */
+/* ---- debug settings ---- */
 
 int mv_vcpu_debug(struct mv_vcpu *vcpu, const struct mv_debug *given)
 {

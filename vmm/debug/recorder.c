@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 
 #define CLOCK_SOURCE "/sys/devices/system/clocksource/clocksource0/current_clocksource"
-#define TRIES        4 /* to read both clocks without being interrupted between them */
+#define TRIES        4 /* attempts at reading both clocks without an interruption between them */
 
 bool mv_counter_is_clock(void)
 {
@@ -21,7 +21,7 @@ bool mv_counter_is_clock(void)
     return size == sizeof(name) - 1 && memcmp(name, MV_COUNTER "\n", sizeof(name) - 1) == 0;
 }
 
-/* The best of some tries: that with the fewest ticks around it. */
+/* Reads both clocks; keeps the attempt that took the fewest ticks. */
 static struct mv_moment take_moment(void)
 {
     struct mv_moment best = {0};
@@ -56,7 +56,8 @@ int mv_recorder_init(struct mv_recorder *recorder, size_t records, bool counter)
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (ring == MAP_FAILED)
         return -errno;
-    /* A huge page is cleared at its first record, while a start is measured. */
+    /* The kernel would clear a whole huge page at the first record, and so distort a measurement
+     * of the start. */
     madvise(ring, bytes(recorder), MADV_NOHUGEPAGE);
     recorder->ring = ring;
     if (counter)
@@ -105,7 +106,7 @@ void mv_recorder_add(struct mv_recorder *recorder, const struct mv_record *what,
     record->entered = recorder->from;
     record->left = recorder->left;
     record->done = now;
-    /* the guest's, or of the next access of this exit */
+    /* the next record begins now: the guest's time, or another access of this exit */
     recorder->from = recorder->left = now;
 }
 
@@ -134,7 +135,7 @@ void mv_recorder_answer(struct mv_recorder *recorder, const struct mv_access *re
     recorder->from = recorder->left = record->done;
 }
 
-/* A stamp on the line through two moments; of one before the first, that one. */
+/* Interpolates linearly between two moments; a stamp before the first becomes the first. */
 static uint64_t to_ns(const struct mv_moment *from, const struct mv_moment *to, uint64_t stamp)
 {
     uint64_t ticks = to->ticks - from->ticks;
@@ -145,7 +146,8 @@ static uint64_t to_ns(const struct mv_moment *from, const struct mv_moment *to, 
            (uint64_t)((unsigned __int128)(stamp - from->ticks) * (to->ns - from->ns) / ticks);
 }
 
-/* One line for all records until new ones come, so that parts that are read one by one agree. */
+/* The second moment for to_ns.  It changes only when records are added, so that a trace read in
+ * several calls has consistent times. */
 static struct mv_moment last_moment(struct mv_recorder *recorder)
 {
     struct mv_moment last;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is told of a machine that does not run: its report, how it came to its end, its trace. */
+/* For a machine that is not running: its report, the explanation of its end, and its trace. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,7 +71,7 @@ int mv_machine_explain(const struct mv_machine *machine, char **ret_text)
 
 /* ---- the trace ---- */
 
-/* Of a vCPU that is there and traced; or NULL. */
+/* Returns NULL if there is no such vCPU or no trace. */
 static struct mv_recorder *find_recorder(const struct mv_machine *machine, unsigned vcpu)
 {
     struct mv_debugger *debugger =

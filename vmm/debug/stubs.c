@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* In place of all other files here, where minivmm is built without debug. */
+/* Replaces all other files here when minivmm is built without debug. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -130,7 +130,7 @@ int mv_vcpu_disassemble(struct mv_vcpu *vcpu, uint64_t address, char *ret_text, 
     return -ENOSYS;
 }
 
-/* ---- what is told of a machine ---- */
+/* ---- reports ---- */
 
 char *mv_vcpu_explain(struct mv_vcpu *vcpu)
 {

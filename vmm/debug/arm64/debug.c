@@ -87,14 +87,14 @@ int mv_arch_set_debug(struct mv_vcpu *vcpu, const struct mv_debug *debug)
     return MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_GUEST_DEBUG, &to);
 }
 
-/* wfi is KVM's own affair, also where no interrupt can come. */
+/* KVM always handles wfi itself, even if no interrupt can arrive. */
 uint64_t mv_arch_behind_halt(struct mv_vcpu *vcpu)
 {
     (void)vcpu;
     return 0;
 }
 
-/* A processor may tell any address in the 8 bytes around what is watched. */
+/* The watchpoint that was hit: the processor may report any address in the same aligned 8 bytes. */
 static uint64_t watched(const struct mv_debug *debug, uint64_t far)
 {
     for (unsigned i = 0; i < debug->count; i++) {
@@ -126,7 +126,7 @@ void mv_arch_debug_stop(struct mv_vcpu *vcpu, const struct mv_debug *asked,
     }
 }
 
-/* The vector of a synchronous exception (Arm ARM, D1.3.1). */
+/* The offset of the vector of a synchronous exception (Arm ARM, D1.3.1). */
 static uint64_t vector_from(uint64_t pstate)
 {
     if (pstate & PSTATE_32)
@@ -138,8 +138,8 @@ static uint64_t vector_from(uint64_t pstate)
     }
 }
 
-/* KVM has no call for that, so the exception is entered as a processor does it (Arm ARM,
- * AArch64.TakeException). */
+/* KVM cannot inject this exception, so we set the registers as a processor does on exception entry
+ * (Arm ARM, AArch64.TakeException). */
 int mv_arch_pass_breakpoint(struct mv_vcpu *vcpu)
 {
     uint64_t pc, pstate, vectors, control, entered;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The device tree, written to a file: to be looked at with dtc. */
+/* Writes the device tree to a file, for inspection with dtc. */
 #include <libfdt.h>
 #include <string.h>
 

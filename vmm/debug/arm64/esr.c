@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Syndromes in words (Arm Architecture Reference Manual, D17.2.37 ESR_EL1). */
+/* Exception syndromes in words (Arm Architecture Reference Manual, D17.2.37 ESR_EL1). */
 #include <stdio.h>
 
 #include "core/util.h"
@@ -11,8 +11,8 @@ enum {
     ISS_ISV = 1 << 24,
     ISS_WRITE = 1 << 6,
     ISS_S1PTW = 1 << 7,
-    EC_INSTRUCTION_ABORT = 0x20, /* and 0x21 from the same level */
-    EC_DATA_ABORT = 0x24,        /* and 0x25 */
+    EC_INSTRUCTION_ABORT = 0x20, /* 0x21 from the same level */
+    EC_DATA_ABORT = 0x24,        /* 0x25 from the same level */
 };
 
 static const char *class_of(unsigned ec)
@@ -50,7 +50,7 @@ static const char *class_of(unsigned ec)
     return ec < MV_COUNT(names) && names[ec] ? names[ec] : "a class not known here";
 }
 
-/* The fault status, of instruction and data aborts alike. */
+/* The fault status code, the same for instruction and data aborts. */
 static void describe_status(unsigned status, char *text, size_t size)
 {
     static const char *const by_level[] = {"an address of the wrong size",

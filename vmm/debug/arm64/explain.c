@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is wrong with a vCPU, in words, by the Arm Architecture Reference Manual: a state that no
- * processor is in, and exceptions whose vectors raise the next one.  There is no triple fault here:
- * a guest without vectors takes exceptions for ever.  Left out: bits of SCTLR_EL1 that have to
- * be 1, which later extensions give a meaning to, and KVM's own state after a reset lacks.
+ * Explains what is wrong with a vCPU, by the Arm Architecture Reference Manual: an invalid state,
+ * or exceptions whose vectors raise the next exception.  Arm has no triple fault: a guest without
+ * vectors takes exceptions forever.  Left out: the RES1 bits of SCTLR_EL1, as later extensions
+ * define them, and KVM's own reset state does not set them.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,7 +22,7 @@ enum {
     SCTLR_M = 1 << 0,
     SCTLR_SA = 1 << 3,
     SCTLR_SA0 = 1 << 4,
-    VECTORS = 0x800, /* bytes; an entry has 0x80 */
+    VECTORS = 0x800, /* bytes of the vector table; 0x80 per vector */
 };
 
 static uint64_t stack_pointer(const struct mv_arm64_state *s)
@@ -31,7 +31,7 @@ static uint64_t stack_pointer(const struct mv_arm64_state *s)
 }
 
 /* clang-format off */
-/* Name, section, words, and what breaks it, in a state s. */
+/* Name, section, text, and the condition that violates the rule, for a state s. */
 #define RULES(X) \
     X("pstate-aarch32", "C5.2.18", "PSTATE.M[4] is 1: 32-bit state, and this vCPU has 64 bits", s->pstate & AARCH32) \
     X("pstate-mode", "C5.2.18", "PSTATE.M is no mode that a guest has: EL0t (0), EL1t (4) or EL1h (5)", \
@@ -70,7 +70,7 @@ unsigned mv_arm64_explain_state(const struct mv_arm64_state *s, FILE *to)
     return count;
 }
 
-/* ---- exceptions without end ---- */
+/* ---- endless exceptions ---- */
 
 static bool in_vectors(const struct mv_arm64_state *s, uint64_t address)
 {

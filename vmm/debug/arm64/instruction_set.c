@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which instructions a vCPU executes, as capstone numbers them: A64, the only one that runs here.
- */
+/* The vCPU's instruction set, as capstone numbers it: always A64. */
 #include <capstone/capstone.h>
 
 #include "core/vcpu.h"

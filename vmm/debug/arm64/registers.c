@@ -9,11 +9,11 @@
 #define CORE(member) (KVM_REG_ARM_CORE | offsetof(struct kvm_regs, member) / sizeof(uint32_t))
 #define VREG(n)      (KVM_REG_ARM_CORE | (offsetof(struct kvm_regs, fp_regs.vregs) / 4 + 4 * (n)))
 #define Z_SIZE       256 /* bytes of a vector register, as KVM counts them (api.rst, 4.68) */
-#define SP           0   /* the one that is used now: SP_EL0 or SP_EL1 */
+#define SP           0   /* the current stack pointer: SP_EL0 or SP_EL1 */
 #define PSTATE_SPSEL 1u
 
 /* clang-format off */
-/* Name, group, bits, what KVM calls it; of system registers Op0, Op1, CRn, CRm and Op2. */
+/* Name, group, bits, KVM's id; that of a system register has Op0, Op1, CRn, CRm and Op2. */
 #define REGISTERS(X) \
     X("x0", GENERAL, 64, CORE(regs.regs[0]))                       \
     X("x1", GENERAL, 64, CORE(regs.regs[1]))                       \
@@ -138,7 +138,7 @@ static uint64_t size_flag(unsigned bits)
     return bits == 128 ? KVM_REG_SIZE_U128 : bits == 32 ? KVM_REG_SIZE_U32 : KVM_REG_SIZE_U64;
 }
 
-/* Where a vCPU has SVE, its V registers are the lower ends of the Z registers. */
+/* On a vCPU with SVE, the V registers are the low 128 bits of the Z registers. */
 static int access_vector(const struct mv_vcpu *vcpu, bool set, size_t v, void *data)
 {
     uint8_t z[Z_SIZE];
@@ -178,7 +178,7 @@ int mv_arch_get_register(const struct mv_vcpu *vcpu, size_t number, void *ret_by
     return access_number(vcpu, false, number, ret_bytes);
 }
 
-/* PSTATE first: it says which stack pointer is sp. */
+/* Sets PSTATE first: it selects the stack pointer that is sp. */
 int mv_arch_set_registers(struct mv_vcpu *vcpu, const struct mv_register_bits *values, size_t count,
                           size_t *ret_failed)
 {
@@ -208,7 +208,7 @@ bool mv_arch_is_kept(const struct mv_register_bits *wanted, const struct mv_regi
     return wanted->bits[0] == now->bits[0] && wanted->bits[1] == now->bits[1];
 }
 
-/* There are none. */
+/* On arm64, KVM stores no registers in the shared page. */
 void mv_arch_keep_regs(const struct kvm_run *run, struct mv_synced *kept)
 {
     (void)run, (void)kept;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a person wants to see of a vCPU that has stopped badly: why KVM gave up,
- * the registers, the guest's own last exception in words, and the code at the
- * program counter.
+ * The report on a vCPU that crashed: why KVM gave up, the registers, the guest's
+ * own last exception in words, and the code at the program counter.
  */
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +11,7 @@
 
 #define CODE_WORDS 4
 #define SCTLR_M    1                     /* the MMU is on */
-#define UNTOUCHED  0x1de7ec7edbadc0deull /* what KVM puts into a register with no reset value */
+#define UNTOUCHED  0x1de7ec7edbadc0deull /* KVM's initial value if there is no reset value */
 
 static bool get(const struct mv_vcpu *vcpu, uint64_t id, uint64_t *ret_value)
 {
@@ -74,7 +73,7 @@ static const struct {
     {"mpidr_el1", ARM64_SYS_REG(3, 0, 0, 0, 5)},
 };
 
-/* By its name above. */
+/* Reads a register by its name in system_regs; returns 0 on failure. */
 static uint64_t system_reg(const struct mv_vcpu *vcpu, const char *name)
 {
     uint64_t value = 0;
@@ -93,7 +92,7 @@ static void report_system_regs(const struct mv_vcpu *vcpu, FILE *to)
                 i % 3 == 2 || i + 1 == MV_COUNT(system_regs) ? "\n" : "  ");
 }
 
-/* What the guest's own vectors were last entered for. */
+/* The exception for which the guest's own vectors were last entered. */
 static void report_exception(const struct mv_vcpu *vcpu, FILE *to)
 {
     uint64_t esr = system_reg(vcpu, "esr_el1");
@@ -113,7 +112,7 @@ static void report_code(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FI
     uint32_t code[CODE_WORDS];
 
     if (system_reg(vcpu, "sctlr_el1") & SCTLR_M)
-        return; /* pc is a virtual address, and KVM translates none on arm64 */
+        return; /* pc is a virtual address; KVM has no KVM_TRANSLATE on arm64 */
     if (!mv_mem_read(mem, pc, code, sizeof(code))) {
         fprintf(to, "code: the address %#llx is not in memory\n", (unsigned long long)pc);
         return;

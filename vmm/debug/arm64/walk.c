@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An address through stage 1 of the guest's EL1 and EL0 (Arm ARM, D8.2): granules of 4, 16 and 64
- * KiB, up to 48 bits of address.  Left out: 52 bits (LPA, LPA2), and rights by permission
+ * Stage 1 address translation of the guest's EL1 and EL0 (Arm ARM, D8.2): granules of 4, 16 and 64
+ * KiB, addresses of up to 48 bits.  Left out: 52-bit addresses (LPA, LPA2), and permission
  * indirection.
  */
 #include <errno.h>
@@ -22,9 +22,9 @@ enum { SCTLR_M = 1, VALID = 1, TABLE_OR_PAGE = 2, AP_EL0 = 1 << 6, AP_READ_ONLY 
 
 struct form {
     uint64_t table;
-    unsigned granule; /* bits of an offset in a page: 12, 14 or 16 */
-    unsigned bits;    /* of the addresses */
-    bool off;         /* walks are disabled by EPD0 or EPD1 */
+    unsigned granule; /* bits of the offset within a page: 12, 14 or 16 */
+    unsigned bits;    /* bits of a virtual address */
+    bool off;         /* EPD0 or EPD1 disables walks */
 };
 
 static struct form form_of(const struct mv_translation *regs, uint64_t address)
@@ -78,7 +78,7 @@ static void walk_tables(const struct mv_mem *mem, const struct form *form, uint6
         unsigned bits = level == 4 - levels ? form->bits - shift : stride;
         uint64_t index = address >> shift & ((1ull << bits) - 1);
 
-        /* Blocks: levels 1 and 2 with 4 KiB, 2 with more. */
+        /* blocks exist at level 2, with the 4 KiB granule also at level 1 */
         read_entry(mem, table + 8 * index, level, level == 2 || (level == 1 && form->granule == 12),
                    entry);
         if (!entry->present) {
@@ -120,7 +120,7 @@ void mv_arm64_walk(const struct mv_mem *mem, const struct mv_translation *regs, 
                  "TCR_EL1 asks for addresses of %u bits, which this walk does not know", form.bits);
         return;
     }
-    upper = address & ~(0xffull << 56); /* TBI, or not: a tag is left out */
+    upper = address & ~(0xffull << 56); /* ignores a tag, whether TBI is set or not */
     if (upper >> form.bits != (address & SELECT_TTBR1 ? (1ull << (56 - form.bits)) - 1 : 0)) {
         snprintf(ret_walk->why, sizeof(ret_walk->why), "%#llx has more than the %u bits of TCR_EL1",
                  (unsigned long long)address, form.bits);
