@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What page tables, segments and descriptor tables allow (SDM volume 3, 4.6, 4.7 and 5). */
+/* Access checks by page tables, segments and descriptor tables (SDM volume 3, 4.6, 4.7 and 5). */
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -33,7 +33,7 @@ struct mv_x86_cpu mv_x86_view(const struct mv_x86_state *state, const struct mv_
 
 /* ---- memory ---- */
 
-/* Why the page tables forbid it (SDM, 4.6 and 4.7), or NULL. */
+/* Returns why the page tables forbid the access (SDM, 4.6 and 4.7), or NULL. */
 static const char *forbidden(const struct mv_x86_cpu *c, const struct mv_walk *walk,
                              enum mv_x86_access access, bool user)
 {
@@ -76,7 +76,6 @@ struct mv_fault mv_x86_touch(const struct mv_x86_cpu *c, uint64_t address, uint6
     return touch_page(c, mv_align_down(address + size - 1, MV_PAGE_SIZE), access, user, doing);
 }
 
-/* As the processor itself reads its tables; all ones where nothing is mapped, or no memory. */
 struct mv_fault mv_x86_read_linear(const struct mv_x86_cpu *c, uint64_t address, void *ret_data,
                                    unsigned size, const char *doing)
 {
@@ -106,7 +105,7 @@ const struct kvm_segment *mv_x86_segment(const struct mv_x86_cpu *c, unsigned nu
     return all[number];
 }
 
-/* An access by a segment and an offset (SDM, 5.3). */
+/* Checks an access by segment and offset (SDM, 5.3). */
 struct mv_fault mv_x86_touch_segment(const struct mv_x86_cpu *c, unsigned number, uint64_t offset,
                                      unsigned size, enum mv_x86_access access, const char *doing)
 {
@@ -191,7 +190,8 @@ static struct mv_fault read_descriptor(const struct mv_x86_cpu *c, const char *w
     return found;
 }
 
-/* What the descriptor has to be (SDM volume 2, MOV and JMP; volume 3, 6.12). */
+/* Returns why the descriptor does not suit this load (SDM volume 2, MOV and JMP; volume 3, 6.12),
+ * or NULL. */
 static const char *wrong_kind(const struct mv_x86_cpu *c, enum mv_x86_load load, unsigned selector,
                               const struct mv_x86_descriptor *d)
 {

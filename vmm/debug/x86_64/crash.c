@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A triple fault in words: the exception of the last instruction, and, step by step as the
- * processor does it, why that could not be delivered (SDM volume 3, 6.10 to 6.15: IDT, gate,
- * segment, stack, entry).  Where no exception is found it says so, and tries the delivery alone.
+ * Explains a triple fault: the exception of the last instruction, and, following the processor step
+ * by step, why it could not be delivered (SDM volume 3, 6.10 to 6.15: IDT, gate, segment, stack,
+ * entry).  If it finds no exception, it says so and checks only the delivery of one.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,10 +12,10 @@
 
 enum {
     REAL_IDT_LIMIT = 0x3ff,
-    LINKS_MOST = 8, /* how far a chain is followed */
+    LINKS_MOST = 8, /* most exceptions that are followed in a chain */
 };
 
-/* How two exceptions make a double fault (SDM, table 6-5). */
+/* Which pairs of exceptions cause a double fault (SDM, table 6-5). */
 enum severity { BENIGN, CONTRIBUTORY, PAGE_FAULT };
 
 static const struct exception {
@@ -104,7 +104,8 @@ static struct mv_fault read_gate(const struct mv_x86_cpu *c, int vector, bool so
     return fine;
 }
 
-/* A new stack from the TSS: IST, or for more privilege (SDM, 6.14.4 and 7.7). */
+/* Switches to a stack from the TSS: an IST, or that of a more privileged level (SDM, 6.14.4 and
+ * 7.7). */
 static struct mv_fault stack_of_tss(const struct mv_x86_cpu *c, const struct gate *gate,
                                     struct mv_x86_cpu *to)
 {
@@ -123,7 +124,7 @@ static struct mv_fault stack_of_tss(const struct mv_x86_cpu *c, const struct gat
     return found;
 }
 
-/* Where the frame goes; the stack pointer is named if it came from the TSS. */
+/* Says where the frame is pushed, and where in the TSS the stack pointer came from, if it did. */
 static void say_stack(const struct mv_x86_cpu *c, unsigned ist, bool from_tss, char text[128])
 {
     char source[80] = "";
@@ -151,7 +152,7 @@ static struct mv_fault deliver_real(struct mv_x86_cpu *c, const struct gate *gat
     return fine;
 }
 
-/* The processor's way into a handler: *c becomes its state there. */
+/* Delivers an exception as the processor does; on success *c is the state in its handler. */
 static struct mv_fault deliver(struct mv_x86_cpu *c, const struct mv_fault *what)
 {
     struct gate gate = {0};
@@ -204,7 +205,7 @@ static struct mv_fault deliver(struct mv_x86_cpu *c, const struct mv_fault *what
 
 /* ---- in words ---- */
 
-/* Short, or at length. */
+/* The name of an exception; if is_long, also its description and vector. */
 static const char *name(const struct mv_fault *f, bool is_long, char text[80])
 {
     bool known = !f->software && (size_t)f->vector < MV_COUNT(exceptions);
@@ -226,7 +227,8 @@ static enum severity severity_of(const struct mv_fault *f)
     return known ? exceptions[f->vector].severity : BENIGN;
 }
 
-/* What two exceptions make: the second one, a double fault, or the end (SDM, table 6-5). */
+/* Combines two exceptions (SDM, table 6-5): returns the second one, a double fault, or NONE for
+ * shutdown. */
 static struct mv_fault combine(const struct mv_fault *first, const struct mv_fault *second)
 {
     enum severity a = severity_of(first), b = severity_of(second);
@@ -246,7 +248,7 @@ static void say_code(const uint8_t *code, unsigned length, FILE *to)
         fprintf(to, " %02x", code[i]);
 }
 
-/* What is likely behind it, where the state shows that. */
+/* Names likely causes, if the state shows any. */
 static void say_hints(const struct mv_x86_cpu *c, const uint8_t *code, unsigned length, FILE *to)
 {
     const struct kvm_sregs *s = &c->s.sregs;
@@ -264,8 +266,8 @@ static void say_hints(const struct mv_x86_cpu *c, const uint8_t *code, unsigned 
         fprintf(to, "  note: IDTR is as after a reset (base 0, limit 0xffff): no IDT was loaded\n");
 }
 
-/* Follows the exception until the processor shuts down, or a handler is entered.  Returns whether
- * that is entered. */
+/* Follows the exception until the processor shuts down or enters a handler.  Returns whether a
+ * handler is entered. */
 static bool follow(struct mv_x86_cpu *c, struct mv_fault now, FILE *to)
 {
     struct mv_fault cause = fine;
@@ -327,9 +329,9 @@ void mv_x86_explain_crash(const struct mv_x86_state *state, const struct mv_mem 
     }
 }
 
-/* ---- where KVM gives up ---- */
+/* ---- KVM_EXIT_INTERNAL_ERROR ---- */
 
-/* Up to `most` bytes from a linear address on, as far as there is memory. */
+/* Reads up to `most` bytes at a linear address, as far as there is memory; returns their number. */
 static unsigned read_code(const struct mv_x86_cpu *c, uint64_t at, uint8_t *code, unsigned most)
 {
     for (unsigned i = 0; i < most; i++) {
@@ -375,7 +377,7 @@ void mv_x86_explain_stuck(const struct mv_x86_state *state, const struct mv_mem 
     if (whole && instruction.has_memory)
         fprintf(to, "  note: what reaches an address without memory has to be a simple load or "
                     "store, such as mov\n");
-    /* zeros are instructions of two bytes, so the last one may reach over the end of memory */
+    /* zeros decode as instructions of two bytes, so the last may cross the end of memory */
     if (ran_through_zeros(&c, at) || (!have && ran_through_zeros(&c, at - 1)))
         fprintf(to,
                 "  note: the code before it is zeros: it ran on through memory that nothing was "

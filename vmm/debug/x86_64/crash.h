@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A processor as far as its exceptions go: what memory and segments allow (access.c), what an
- * instruction raises (instruction.c), and how that is delivered (crash.c).
+ * A model of a processor's exceptions: what memory and segments allow (access.c), which exception
+ * an instruction raises (instruction.c), and how it is delivered (crash.c).
  */
 #ifndef MV_X86_CRASH_H
 #define MV_X86_CRASH_H
@@ -20,10 +20,10 @@ enum {
     CODE_MOST = 15, /* bytes of an instruction */
 };
 
-/* An exception, and why. */
+/* An exception, and its reason. */
 struct mv_fault {
-    int vector;    /* NONE: all is well */
-    bool software; /* by INT n */
+    int vector;    /* NONE: no exception */
+    bool software; /* raised by INT n */
     char why[400];
 };
 
@@ -44,13 +44,13 @@ struct mv_x86_cpu mv_x86_view(const struct mv_x86_state *state, const struct mv_
 
 enum mv_x86_access { READ, WRITE, FETCH };
 
-/* An access to a linear address, by a program in ring 3 (user) or the kernel.  doing: the
- * beginning of a sentence, "it reads from". */
+/* Checks an access to a linear address, by ring 3 (user) or the kernel.  doing: the beginning of
+ * the sentence that explains a fault, "it reads from". */
 struct mv_fault mv_x86_touch(const struct mv_x86_cpu *c, uint64_t address, uint64_t size,
                              enum mv_x86_access access, bool user, const char *doing);
 
-/* The same by a segment (0 to 5: ES, CS, SS, DS, FS, GS) and an offset, and on the stack, from so
- * many bytes above its pointer. */
+/* Check an access by segment (0 to 5: ES, CS, SS, DS, FS, GS) and offset, and an access to the
+ * stack, beginning `from` bytes above the stack pointer. */
 struct mv_fault mv_x86_touch_segment(const struct mv_x86_cpu *c, unsigned number, uint64_t offset,
                                      unsigned size, enum mv_x86_access access, const char *doing);
 struct mv_fault mv_x86_touch_stack(const struct mv_x86_cpu *c, int64_t from, unsigned size,
@@ -58,7 +58,8 @@ struct mv_fault mv_x86_touch_stack(const struct mv_x86_cpu *c, int64_t from, uns
 const struct kvm_segment *mv_x86_segment(const struct mv_x86_cpu *c, unsigned number);
 uint64_t mv_x86_stack_pointer(const struct mv_x86_cpu *c);
 
-/* As the processor itself reads its tables; all ones where nothing is mapped, or no memory. */
+/* Reads as the processor reads its own tables; bytes that are not mapped or not in memory are all
+ * ones. */
 struct mv_fault mv_x86_read_linear(const struct mv_x86_cpu *c, uint64_t address, void *ret_data,
                                    unsigned size, const char *doing);
 
@@ -66,19 +67,20 @@ enum mv_x86_load { LOAD_CODE, LOAD_GATE, LOAD_DATA, LOAD_STACK, LOAD_TSS, LOAD_L
 
 struct mv_x86_descriptor {
     uint64_t bits;
-    unsigned type; /* with S in bit 4 */
+    unsigned type; /* includes S as bit 4 */
     unsigned dpl;
     bool present, is64, big;
     uint32_t base, limit;
 };
 
-/* Takes a descriptor by its selector, for this use.  who: the segment, as a sentence begins. */
+/* Loads and checks a descriptor by its selector, for this use.  who: names the segment at the
+ * beginning of a sentence. */
 struct mv_fault mv_x86_load(const struct mv_x86_cpu *c, enum mv_x86_load load, unsigned selector,
                             const char *who, struct mv_x86_descriptor *ret);
 
 /* ---- instruction.c ---- */
 
-/* The first exception of the instruction at RIP, or what can be said instead; its bytes. */
+/* Returns the first exception of the instruction at RIP, or a probable one, and its bytes. */
 struct mv_fault mv_x86_first_fault(const struct mv_x86_cpu *c, uint8_t code[CODE_MOST],
                                    unsigned *ret_length);
 

@@ -15,7 +15,7 @@ enum {
     EXCEPTION_BP = 3,
 };
 
-/* LEN of DR7: 0, 1, 3 for 1, 2, 4 bytes, and 2 for 8; or -1. */
+/* The LEN field of DR7, or -1 for an invalid size. */
 static int length_bits(uint32_t size)
 {
     switch (size) {
@@ -67,7 +67,7 @@ int mv_arch_set_debug(struct mv_vcpu *vcpu, const struct mv_debug *debug)
     return MV_KVM_CALL(vcpu->host->kvm, vcpu->fd, KVM_SET_GUEST_DEBUG, &to);
 }
 
-/* SDM volume 2, 2.1.1: prefixes do not keep hlt from being one, in 64-bit code REX neither. */
+/* SDM volume 2, 2.1.1: hlt may have prefixes, in 64-bit code also REX. */
 uint64_t mv_arch_behind_halt(struct mv_vcpu *vcpu)
 {
     static const uint8_t prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf2, 0xf3};
@@ -88,7 +88,7 @@ uint64_t mv_arch_behind_halt(struct mv_vcpu *vcpu)
     return 0;
 }
 
-/* DR6 says which of the four it was, DR7 what they are. */
+/* DR6 says which of the four points was hit. */
 void mv_arch_debug_stop(struct mv_vcpu *vcpu, const struct mv_debug *asked,
                         struct mv_debug_stop *ret_stop)
 {
@@ -96,7 +96,7 @@ void mv_arch_debug_stop(struct mv_vcpu *vcpu, const struct mv_debug *asked,
     unsigned hit = exit->dr6 & 0xf, number = hit ? (unsigned)__builtin_ctz(hit) : 0;
 
     *ret_stop = (struct mv_debug_stop){.reason = MV_DEBUG_STEP, .address = exit->pc};
-    if (asked->step) /* KVM steps by RFLAGS.TF, which popf and iret take away: set it anew */
+    if (asked->step) /* KVM steps by RFLAGS.TF, which popf and iret clear: set it again */
         mv_arch_set_debug(vcpu, asked);
     if (exit->exception == EXCEPTION_BP) {
         ret_stop->reason = MV_DEBUG_SOFTWARE;
@@ -109,7 +109,7 @@ void mv_arch_debug_stop(struct mv_vcpu *vcpu, const struct mv_debug *asked,
     }
 }
 
-/* KVM adds the length of the instruction, int3 or int 3, as it is a software exception's. */
+/* It is a software exception, so KVM adds the length of the instruction, int3 or int 3, to RIP. */
 int mv_arch_pass_breakpoint(struct mv_vcpu *vcpu)
 {
     const struct mv_kvm *kvm = vcpu->host->kvm;
@@ -124,7 +124,7 @@ int mv_arch_pass_breakpoint(struct mv_vcpu *vcpu)
     return MV_KVM_CALL(kvm, vcpu->fd, KVM_SET_VCPU_EVENTS, &events);
 }
 
-/* Seen with QEMU 7.2: its SVM intercepts no int3, and loads no DR7 for the guest. */
+/* QEMU 7.2's emulated SVM does not intercept int3, and does not load DR7 for the guest. */
 bool mv_arch_breakpoints_work(void)
 {
     return !mv_emulated_by_tcg();

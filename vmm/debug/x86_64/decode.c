@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * As much of an instruction as tells what it can fault for: its opcode, its memory operand, and
- * whether it uses the stack (SDM volume 2, 2 and appendix A).  Left out: the lengths of what has no
- * ModRM, EVEX, 3DNow!, and bit strings beyond their operand.
+ * Decodes as much of an instruction as shows which faults it can raise: its opcode, its memory
+ * operand, and its use of the stack (SDM volume 2, 2 and appendix A).  Left out: the exact length
+ * of some instructions without ModRM, EVEX, 3DNow!, and bit strings beyond their operand.
  */
 #include <string.h>
 
@@ -35,7 +35,7 @@ enum {
 
 /* clang-format off */
 
-/* The letters of the maps; a dot is an opcode that touches no memory. */
+/* The meaning of the letters in the maps; a dot is an opcode that does not access memory. */
 static const unsigned letters[128] = {
     ['r'] = M,       ['R'] = M | B,       ['w'] = M | W,       ['W'] = M | W | B,
     ['k'] = M | I1,  ['x'] = M | IZ,      ['i'] = M | W | I1,  ['I'] = M | W | B | I1,
@@ -49,7 +49,7 @@ static const unsigned letters[128] = {
     ['d'] = M | SSE | ALIGNED,            ['D'] = M | W | SSE | ALIGNED,
 };
 
-/* Opcodes of one byte, and of two after 0F: a row for each first digit. */
+/* One-byte opcodes, and two-byte opcodes after 0F: a row for each high digit. */
 static const char *const maps[2][16] = {
     {"WwRr..qOWwRr..q.", "WwRr..qOWwRr..qO", "WwRr...nWwRr...n", "WwRr...nRrRr...n",
      "................", "ppppppppoooooooo", "qOlr....pxpkTtSs", "................",
@@ -71,7 +71,7 @@ static unsigned what_of(const struct mv_x86_instruction *i)
     return letters[(unsigned char)maps[i->map][i->opcode >> 4][i->opcode & 15]];
 }
 
-/* Where ModRM's middle bits choose among instructions. */
+/* Opcodes for which ModRM's reg field selects the instruction. */
 static void adjust_group(struct mv_x86_instruction *i)
 {
     unsigned choice = i->modrm >> 3 & 7;
@@ -151,7 +151,7 @@ static void address16(struct mv_x86_instruction *i, struct bytes *b, const struc
         i->segment = SS;
 }
 
-/* Returns whether it is relative to the next instruction. */
+/* Returns whether the address is relative to the next instruction. */
 static bool address32(struct mv_x86_instruction *i, struct bytes *b, const struct kvm_regs *r,
                       unsigned rex, bool is64)
 {
@@ -178,7 +178,7 @@ static bool address32(struct mv_x86_instruction *i, struct bytes *b, const struc
     return relative;
 }
 
-/* ---- all of it ---- */
+/* ---- the instruction ---- */
 
 struct prefixes {
     bool address;
@@ -207,7 +207,7 @@ static uint8_t take_prefixes(struct mv_x86_instruction *i, struct bytes *b, bool
         default:
             if (!is64 || (byte & 0xf0) != 0x40)
                 return byte;
-            p->rex = byte; /* counts only right before the opcode, where compilers put it */
+            p->rex = byte; /* valid only right before the opcode, where compilers put it */
             break;
         }
         if (b->short_of)
@@ -227,7 +227,7 @@ static void take_opcode(struct mv_x86_instruction *i, struct bytes *b, bool is64
         }
     }
     i->what = what_of(i);
-    /* VEX and EVEX: what would be the registers' form of LES, LDS and BOUND */
+    /* VEX and EVEX use the encodings of LES, LDS and BOUND with register operands */
     if (i->map == 0 && (byte == 0xc4 || byte == 0xc5 || byte == 0x62) && b->at < b->size &&
         (is64 || b->code[b->at] >= 0xc0))
         i->what = MV_X86_VEX;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The ACPI tables as files, for a person with a disassembler (iasl -d). */
+/* Writes the ACPI tables to files, for a disassembler (iasl -d). */
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ static uint64_t get(const struct mv_mem *mem, mv_gpa gpa, size_t size)
     return value;
 }
 
-/* Named by its signature, in small letters. */
+/* Names the file after the table's signature, in lower case. */
 static int dump_table(const struct mv_mem *mem, mv_gpa gpa, const char *folder,
                       struct mv_error *err)
 {

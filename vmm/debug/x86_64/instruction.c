@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which exception an instruction raises, from the registers before it.  Left out: I/O permission
- * bits, call gates and tasks, shadow stacks, and exceptions of values (SIMD, overflow, IDIV's
- * ranges).
+ * Finds the exception that an instruction raises, from the registers before it.  Left out: I/O
+ * permission bits, call gates and tasks, shadow stacks, and exceptions that depend on values
+ * (SIMD, overflow, IDIV's range).
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@ enum {
     MSR_EFER = 0xc0000080u,
 };
 
-/* An operand that is read: of a register, or of memory that can be. */
+/* The value of a source operand: a register, or memory, which reads as all ones if unreadable. */
 static uint64_t operand_value(const struct mv_x86_cpu *c, const struct mv_x86_instruction *i,
                               uint64_t extra, unsigned size)
 {
@@ -34,7 +34,7 @@ static uint64_t operand_value(const struct mv_x86_cpu *c, const struct mv_x86_in
     return value & mv_size_mask(size);
 }
 
-/* What is on the stack, so many bytes above its pointer. */
+/* The value on the stack, `above` bytes above the stack pointer. */
 static uint64_t stack_value(const struct mv_x86_cpu *c, unsigned above, unsigned size)
 {
     uint64_t value = 0, base = c->is64 ? 0 : c->s.sregs.ss.base;
@@ -55,7 +55,7 @@ static struct mv_fault divide(const struct mv_x86_cpu *c, const struct mv_x86_in
     return fine;
 }
 
-/* MOV to a control register, and WRMSR of EFER: the state afterwards has to keep the rules. */
+/* MOV to a control register, and WRMSR of EFER: the new state must keep the rules. */
 static struct mv_fault set_control(const struct mv_x86_cpu *c, const char *name, __u64 *was,
                                    uint64_t value, struct mv_x86_state *after)
 {
@@ -71,7 +71,7 @@ static struct mv_fault set_control(const struct mv_x86_cpu *c, const char *name,
         return mv_x86_fault(GP, "it turns long mode on while CS.L is 1");
     for (unsigned i = 0; i < count; i++) {
         const char *what = mv_x86_rule_broken(i, after);
-        bool counts = /* those of segments are for entries */
+        bool counts = /* segment rules apply only to VM entry */
             strncmp(rules[i].name, "cr", 2) == 0 || strncmp(rules[i].name, "efer", 4) == 0;
 
         if (what && counts && !mv_x86_rule_broken(i, &c->s))
@@ -105,7 +105,7 @@ static struct mv_fault control(const struct mv_x86_cpu *c, const struct mv_x86_i
     }
 }
 
-/* Far jumps, calls and returns, and IRET: where CS comes from. */
+/* Far jumps, calls and returns, and IRET: checks the new CS. */
 static struct mv_fault far_transfer(const struct mv_x86_cpu *c, const struct mv_x86_instruction *i)
 {
     unsigned choice = i->modrm >> 3 & 7, selector = i->selector, frame = 0;
@@ -142,7 +142,8 @@ static bool is_far(const struct mv_x86_instruction *i)
             i->opcode == 0xcf || (i->opcode == 0xff && (choice == 3 || choice == 5)));
 }
 
-/* The target of a near jump, call or return by 64 bits: the rest is for the next instruction. */
+/* Near 64-bit jumps, calls and returns: only a non-canonical target faults here; other faults are
+ * those of the next fetch. */
 static struct mv_fault near_transfer(const struct mv_x86_cpu *c, const struct mv_x86_instruction *i)
 {
     unsigned choice = i->modrm >> 3 & 7;
@@ -183,15 +184,15 @@ static struct mv_fault segment_load(const struct mv_x86_cpu *c, const struct mv_
     return mv_x86_load(c, choice == 2 ? LOAD_STACK : LOAD_DATA, selector, names[choice], &d);
 }
 
-/* What rings above IOPL may not do (SDM volume 1, 18.5.1): interrupts, and ports, but for those
- * that the TSS allows. */
+/* Instructions not allowed in rings above IOPL (SDM volume 1, 18.5.1): CLI, STI, and port I/O
+ * except to ports that the TSS allows. */
 static bool needs_iopl(const struct mv_x86_instruction *i)
 {
     return i->map == 0 && (i->opcode == 0xfa || i->opcode == 0xfb || (i->opcode & 0xf4) == 0xe4 ||
                            (i->opcode & 0xfc) == 0x6c);
 }
 
-/* Features that have to be turned on first (SDM volume 2, 2.4; volume 3, 13.1). */
+/* Features that the guest must enable first (SDM volume 2, 2.4; volume 3, 13.1). */
 static struct mv_fault unit_off(const struct mv_x86_cpu *c, const struct mv_x86_instruction *i)
 {
     bool sse = i->what & MV_X86_SSE && (i->prefix66 || i->repeats || i->map > 1 ||

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which instructions a vCPU executes, as capstone numbers them: 16, 32 or 64 bits, by CR0 and the
- * code segment. */
+/* The vCPU's instruction set, as capstone numbers it: 16, 32 or 64 bits, by CR0 and the code
+ * segment. */
 #include <capstone/capstone.h>
 
 #include "core/vcpu.h"

@@ -6,16 +6,16 @@
 #include "debug/arch_debug.h"
 #include "debug/debug.h"
 
-/* Where KVM keeps a register. */
+/* The KVM call that accesses a register. */
 enum source { SREGS, ATTRIBUTES, REGS, XSAVE, DEBUGREGS, MSRS };
 
 struct place {
     enum source source;
-    uint32_t at; /* the offset in struct state, or the number of an MSR */
+    uint32_t at; /* offset in struct state, or number of an MSR */
 };
 
-/* The image of the XSAVE instruction, of which KVM's struct is an array (SDM volume 1, 10.5.1 and
- * 13.4).  KVM_GET_FPU leaves out MXCSR. */
+/* The XSAVE image, which KVM's struct declares as an array (SDM volume 1, 10.5.1 and 13.4).
+ * KVM_GET_FPU is not used, as it leaves out MXCSR. */
 struct xsave {
     uint16_t fcw, fsw;
     uint8_t ftw, reserved;
@@ -23,12 +23,12 @@ struct xsave {
     uint64_t fip, fdp;
     uint32_t mxcsr, mxcsr_mask;
     uint8_t st[8][16], xmm[16][16], unused[96];
-    uint64_t present; /* XSTATE_BV: which parts are not as after a reset */
+    uint64_t present; /* XSTATE_BV: components not in their initial state */
 };
 
 enum { XSAVE_X87_SSE = 3 };
 
-/* What KVM keeps of a vCPU, one member for each call. */
+/* A vCPU's state in KVM, one member for each KVM call. */
 struct state {
     struct kvm_sregs sregs;
     struct kvm_regs regs;
@@ -36,7 +36,7 @@ struct state {
     union {
         struct kvm_xsave kvm;
         struct xsave image;
-    } xsave; /* the last, since it may be longer than its type */
+    } xsave; /* must be last: KVM may write more than its type holds */
 };
 
 #define AT_SREGS(member) offsetof(struct state, sregs.member)
@@ -45,7 +45,7 @@ struct state {
 #define AT_DEBUG(member) offsetof(struct state, debug.member)
 
 /* clang-format off */
-/* Name, group, bits, where it is.  MSRs: SDM volume 4, 2.1; APM volume 2, appendix A. */
+/* Name, group, bits, source and place.  MSRs: SDM volume 4, 2.1; APM volume 2, appendix A. */
 #define REGISTERS(X) \
     X("rax", GENERAL, 64, REGS, AT_REGS(rax))                    \
     X("rbx", GENERAL, 64, REGS, AT_REGS(rbx))                    \
@@ -184,13 +184,13 @@ static int access_msr(const struct mv_vcpu *vcpu, uint32_t number, bool set, uin
 
     if (done < 0)
         return done;
-    if (done == 0) /* KVM has skipped it */
+    if (done == 0) /* KVM does not know the MSR, or refuses the value */
         return set ? -EINVAL : -EOPNOTSUPP;
     *value = msrs.entry.data;
     return 0;
 }
 
-/* All of it that a source has.  MSRs are apart. */
+/* Gets or sets the whole state of a source other than MSRS. */
 static int transfer(const struct mv_vcpu *vcpu, enum source source, bool set, struct state *state)
 {
     const struct mv_kvm *kvm = vcpu->host->kvm;
@@ -205,7 +205,7 @@ static int transfer(const struct mv_vcpu *vcpu, enum source source, bool set, st
                    : MV_KVM_CALL(kvm, vcpu->fd, KVM_GET_REGS, &state->regs);
     case XSAVE:
         if (set)
-            state->xsave.image.present |= XSAVE_X87_SSE; /* or KVM takes neither */
+            state->xsave.image.present |= XSAVE_X87_SSE; /* else KVM ignores both */
         return set ? MV_KVM_CALL(kvm, vcpu->fd, KVM_SET_XSAVE, &state->xsave)
                    : MV_KVM_CALL(kvm, vcpu->fd, KVM_GET_XSAVE, &state->xsave);
     default:
@@ -216,11 +216,11 @@ static int transfer(const struct mv_vcpu *vcpu, enum source source, bool set, st
 
 enum {
     ATTRIBUTE_PRESENT = 1u << 7,
-    ATTRIBUTES_DERIVED = 1u << 15 | 3, /* G, busy and accessed: AMD's KVM makes them up */
+    ATTRIBUTES_DERIVED = 1u << 15 | 3, /* G, busy, accessed: KVM on AMD computes them */
 };
 
-/* As in a descriptor's second word, bits 8 to 23, shifted down: type, S, DPL, P, and AVL, L, D/B
- * and G from bit 12 on (SDM volume 3, 3.4.5); bit 16 of the unusable ones is left out. */
+/* Bits 8 to 23 of a descriptor's second word (SDM volume 3, 3.4.5): type, S, DPL, P, and AVL, L,
+ * D/B and G from bit 12 on.  There is no bit for unusable segments. */
 static uint16_t pack_attributes(const struct kvm_segment *s)
 {
     return (uint16_t)(s->type | s->s << 4 | s->dpl << 5 | s->present << 7 | s->avl << 12 |
@@ -290,7 +290,7 @@ int mv_arch_get_register(const struct mv_vcpu *vcpu, size_t number, void *ret_by
     return 0;
 }
 
-/* Those of this source, at once. */
+/* Sets all registers of one source with one call. */
 static int set_source(struct mv_vcpu *vcpu, enum source source,
                       const struct mv_register_bits *values, size_t count, size_t *ret_failed)
 {
@@ -321,7 +321,7 @@ static int set_source(struct mv_vcpu *vcpu, enum source source,
     return error;
 }
 
-/* Special registers first: what the others may be depends on the mode. */
+/* Special registers first: they set the mode, which limits the values of the others. */
 int mv_arch_set_registers(struct mv_vcpu *vcpu, const struct mv_register_bits *values, size_t count,
                           size_t *ret_failed)
 {
@@ -365,7 +365,7 @@ bool mv_arch_is_kept(const struct mv_register_bits *wanted, const struct mv_regi
     return !((wanted->bits[0] ^ now->bits[0]) & ~ignored) && wanted->bits[1] == now->bits[1];
 }
 
-/* Those to start with are there until KVM has put others (arch/x86_64/cpu.c). */
+/* Before the first exit, the shared page has the initial registers (arch/x86_64/cpu.c). */
 void mv_arch_keep_regs(const struct kvm_run *run, struct mv_synced *kept)
 {
     const struct kvm_sync_regs *shown = &run->s.regs;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a person wants to see of a vCPU that has stopped badly: why KVM gave up,
- * what happened in words, the registers, and the code at the instruction pointer.
+ * The report on a vCPU that crashed: why KVM gave up, an explanation, the
+ * registers, and the code at the instruction pointer.
  */
 #include <errno.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "explain.h"
 
 #define CODE_BYTES  16
-#define LEAVES_MOST 256       /* of CPUID */
+#define LEAVES_MOST 256       /* most entries of a vCPU's CPUID */
 #define RESET_VALUE 0xfff0ull /* RIP after INIT */
 
 static void report_exit(const struct kvm_run *run, FILE *to)
@@ -82,7 +82,7 @@ static void report_bytes(const struct mv_mem *mem, uint64_t linear, mv_gpa gpa, 
     fputc('\n', to);
 }
 
-/* Translates with the vCPU's present registers. */
+/* Translates the address with the vCPU's current registers. */
 static void report_code(const struct mv_vcpu *vcpu, const struct mv_mem *mem, uint64_t linear,
                         FILE *to)
 {
@@ -96,9 +96,9 @@ static void report_code(const struct mv_vcpu *vcpu, const struct mv_mem *mem, ui
 }
 
 /*
- * KVM on AMD resets a vCPU before it reports a triple fault.  What is left are the
- * registers of the last exit; with single steps that is the last instruction but
- * one, and the vCPU, which will not run again, gets them back to translate.
+ * KVM on AMD resets a vCPU before it reports a triple fault.  Only the registers of
+ * the last exit are left; with single steps that was one instruction before.  They
+ * are loaded into the vCPU, which will not run again, to translate addresses.
  */
 static void report_before_reset(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FILE *to)
 {
@@ -124,7 +124,7 @@ static void report_before_reset(const struct mv_vcpu *vcpu, const struct mv_mem 
         report_code(vcpu, mem, last.sregs.cs.base + last.regs.rip, to);
 }
 
-/* ---- in words ---- */
+/* ---- explanations ---- */
 
 /* The bits of CR4 that a guest with this CPUID may set. */
 static uint64_t offered_cr4(const struct kvm_cpuid2 *cpuid)
@@ -140,7 +140,7 @@ static uint64_t offered_cr4(const struct kvm_cpuid2 *cpuid)
                 {13, ECX, 5, 1},  {14, ECX, 6, 1},  {16, EBX, 0, 7}, {17, ECX, 17, 1},
                 {18, ECX, 26, 1}, {19, ECX, 23, 7}, {20, EBX, 7, 7}, {21, EBX, 20, 7},
                 {22, ECX, 3, 7},  {23, ECX, 7, 7},  {24, ECX, 31, 7}};
-    uint64_t cr4 = ~0x1ffffffull | 1u << 8; /* PCE; what is newer is left to KVM */
+    uint64_t cr4 = ~0x1ffffffull | 1u << 8; /* PCE; newer bits are left to KVM */
 
     for (unsigned i = 0; i < cpuid->nent; i++) {
         const struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
@@ -154,7 +154,7 @@ static uint64_t offered_cr4(const struct kvm_cpuid2 *cpuid)
     return cr4;
 }
 
-/* What depends on the vCPU's CPUID. */
+/* Fills in the members that depend on the vCPU's CPUID. */
 static int fit_to_cpuid(const struct mv_vcpu *vcpu, struct mv_x86_state *state)
 {
     MV_CLEANUP_FREE struct kvm_cpuid2 *cpuid =
@@ -202,7 +202,7 @@ int mv_arch_explain_state(const struct mv_vcpu *vcpu, FILE *to)
     return (int)mv_x86_explain_state(&state, to);
 }
 
-/* KVM_EXIT_INTERNAL_ERROR (api.rst, 5): its reason, and what KVM tells beside it. */
+/* KVM_EXIT_INTERNAL_ERROR (api.rst, 5): the suberror and its data. */
 static void explain_internal(const struct kvm_run *run, FILE *to)
 {
     static const char *const words[] = {
@@ -252,7 +252,7 @@ int mv_arch_explain_end(const struct mv_vcpu *vcpu, const struct mv_mem *mem, FI
         const struct mv_debugger *debugger = mv_debugger(vcpu);
 
         if (!debugger->single_step || !debugger->last.have_regs || !debugger->last.have_sregs)
-            return -ENODATA; /* those of the last exit may be from long before */
+            return -ENODATA; /* the last exit may have been long before the crash */
         state.regs = debugger->last.regs;
         state.sregs = debugger->last.sregs;
     }

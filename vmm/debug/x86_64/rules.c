@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The rules that a vCPU's state has to keep: those that processors check when they enter a guest
- * (SDM volume 3, 27.3.1; APM volume 2, 15.5.1), of which KVM tells no more than that one is broken,
- * and those that KVM checks before.  Left out: what is not in KVM's general and special registers.
+ * The rules for a vCPU's state: those that processors check on VM entry (SDM volume 3, 27.3.1; APM
+ * volume 2, 15.5.1), of which KVM reports only that one is violated, and those that KVM checks
+ * itself.  Left out: state that is not in KVM's general and special registers.
  */
 #include "core/util.h"
 #include "explain.h"
@@ -18,10 +18,10 @@ enum {
     EFER_LMA = 1u << 10,
     RFLAGS_ONE = 1u << 1,
     RFLAGS_VM = 1u << 17,
-    RFLAGS_RESERVED = 0xffc08028u, /* and all above bit 31 */
+    RFLAGS_RESERVED = 0xffc08028u, /* also all bits above 31 */
     TYPE_CODE = 8,
     TYPE_CONFORMING = 4,
-    TYPE_RIGHT = 2, /* data: may be written; code: may be read */
+    TYPE_RIGHT = 2, /* data: writable; code: readable */
     TYPE_ACCESSED = 1,
 };
 
@@ -53,7 +53,7 @@ static bool is_canonical(uint64_t address, uint64_t cr4)
 
 enum { ES = 1, CS = 2, SS = 4, DS = 8, FS = 16, GS = 32, TR = 64, LDTR = 128 };
 
-/* The name of the first of these segments that has the fault and can be used. */
+/* The name of the first of these segments that is usable and violates the rule, or NULL. */
 static const char *first(const struct view *v, unsigned which,
                          bool (*wrong)(const struct view *v, const struct kvm_segment *segment))
 {
@@ -70,7 +70,7 @@ static const char *first(const struct view *v, unsigned which,
     return NULL;
 }
 
-/* The limit is in pages, or it is not (27.3.1.2, "G"). */
+/* G must match the limit (27.3.1.2, "G"). */
 static bool grain_wrong(const struct view *v, const struct kvm_segment *s)
 {
     (void)v;
@@ -120,7 +120,7 @@ static bool cs_dpl_wrong(const struct kvm_segment *cs, const struct kvm_segment 
 
 /* ---- control registers ---- */
 
-/* The first bit of CR4 that is set and that CPUID does not offer. */
+/* The name of the first bit of CR4 that is set without the feature in CPUID, or NULL. */
 static const char *cr4_not_offered(const struct view *v)
 {
     static const char *const names[] = {
@@ -136,7 +136,7 @@ static const char *cr4_not_offered(const struct view *v)
 }
 
 /* clang-format off */
-/* Name, section, words, and what breaks it, in a view v. */
+/* Name, section, text, and what violates the rule, for a view v. */
 #define RULES(X) \
     X("cr0-pg-pe", "SDM 27.3.1.1", "CR0.PG (paging) is set without CR0.PE (protected mode)", \
       yes(v->cr0 & CR0_PG && !v->protected)) \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A linear address through the guest's page tables, level by level (SDM volume 3, 4.3 to 4.5):
- * 32-bit paging with two levels, PAE with three, 4-level and 5-level paging.  Left out of the
- * reserved bits: those above the width of a physical address.
+ * Translates a linear address by the guest's page tables, level by level (SDM volume 3, 4.3
+ * to 4.5): 32-bit paging with two levels, PAE with three, 4-level and 5-level paging.  Left out:
+ * reserved address bits above the width of a physical address.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -27,13 +27,13 @@ enum {
 #define PTE_NX      (1ull << 63)
 #define PTE_ADDRESS 0x000ffffffffff000ull
 
-/* How an address is taken apart. */
+/* A paging mode. */
 struct form {
     unsigned levels;
-    unsigned index_bits; /* of each level; of PAE's first one 2 */
+    unsigned index_bits; /* per level; PAE's first level has 2 */
     unsigned entry_size; /* bytes */
-    bool pae;            /* three levels: the first one's entries have no rights */
-    bool has_large;      /* a PS bit counts at the level above the last */
+    bool pae;            /* three levels; entries of the first have no access rights */
+    bool has_large;      /* PS is valid: large pages */
     bool has_nx;
 };
 
@@ -56,7 +56,7 @@ static struct form form_of(const struct kvm_sregs *s)
         .levels = 2, .index_bits = 10, .entry_size = 4, .has_large = s->cr4 & CR4_PSE};
 }
 
-/* The name of the table at so many levels above the pages: 1 is the last. */
+/* The name of the table `above` levels above the pages: 1 is the last. */
 static const char *level_name(unsigned above)
 {
     static const char *const names[] = {"page", "PT", "PD", "PDPT", "PML4", "PML5"};
@@ -71,7 +71,7 @@ static bool is_canonical(uint64_t address, unsigned levels)
     return (uint64_t)((int64_t)(address << shift) >> shift) == address;
 }
 
-/* Where bits of the address that a leaf at this level does not translate begin. */
+/* The number of address bits that a leaf at this level does not translate. */
 static unsigned leaf_shift(const struct form *form, unsigned above)
 {
     return 12 + form->index_bits * (above - 1);
@@ -106,8 +106,8 @@ static void read_entry(const struct mv_mem *mem, const struct form *form, uint64
                                  (above == 2 || (above == 3 && !form->pae)));
 }
 
-/* What is set that has to be 0, and makes the processor fault as if nothing were there (SDM volume
- * 3, 4.7: RSVD); or NULL. */
+/* Describes a reserved bit that is set and so causes a page fault (SDM volume 3, 4.7: RSVD), or
+ * returns NULL. */
 static const char *reserved_bit(const struct form *form, const struct mv_walk_level *level,
                                 unsigned above)
 {
