@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A debugger's session: see gdb.h.  The socket, and the machine as the protocol's target
- * (gdb_protocol.c).  What a vCPU's thread finds in its hook ends in a hold of the machine and an
- * event for the thread that serves.
+ * A GDB session: see gdb.h.  Manages the socket, and implements the target of the protocol
+ * (gdb_protocol.c) by the machine.  When a vCPU's hook sees a stop, it holds the machine and
+ * signals an event to the serving thread.
  */
 #include "gdb.h"
 
@@ -20,9 +20,9 @@
 #include "core/log.h"
 #include "core/util.h"
 
-#define SIGNAL_INT  2 /* as GDB numbers them */
+#define SIGNAL_INT  2 /* GDB's signal numbers */
 #define SIGNAL_TRAP 5
-#define PATIENCE    10 /* seconds for a debugger to begin, and to take what it is sent */
+#define PATIENCE    10 /* seconds for a debugger to send its first byte, and to accept our data */
 
 /* ---- the socket ---- */
 
@@ -36,7 +36,8 @@ static int cannot_listen(int code, const char *call, const char *address, struct
                    "cannot listen for a debugger at %s: %s", address, strerror(-code));
 }
 
-/* A socket that nobody listens at any more, left by who was killed.  Other files are no such. */
+/* Whether the path is a socket left behind by a killed process, on which nobody listens.  Other
+ * files are not stale. */
 static bool is_stale(const struct sockaddr_un *at)
 {
     MV_CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -61,13 +62,13 @@ static int listen_unix(struct mv_gdb *gdb, const char *path, struct mv_error *er
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     int error;
 
-    if (!*path) /* it would be an abstract name, which has no permissions */
+    if (!*path) /* would be an abstract socket, which has no permissions */
         return cannot_listen(-EINVAL, NULL, "unix:", err);
     if (strlen(path) >= sizeof(to.sun_path))
         return cannot_listen(-ENAMETOOLONG, NULL, path, err);
     memcpy(to.sun_path, path, strlen(path) + 1);
     gdb->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    /* bind gives the file the socket's mode: at no moment anybody else can connect. */
+    /* bind gives the file the socket's mode, so no other user can connect at any time */
     if (gdb->listener < 0 || fchmod(gdb->listener, S_IRUSR | S_IWUSR) < 0)
         return cannot_listen(-errno, "socket", path, err);
     error = bind_unix(gdb->listener, &to);
@@ -78,7 +79,7 @@ static int listen_unix(struct mv_gdb *gdb, const char *path, struct mv_error *er
     return 0;
 }
 
-/* IPv4: names would need a resolver, which a static program has not. */
+/* Numeric IPv4 only: names would need a resolver, which a static program does not have. */
 static bool parse_address(const char *address, struct sockaddr_in *ret_to)
 {
     const char *port = strrchr(address, ':');
@@ -109,7 +110,7 @@ static int listen_tcp(struct mv_gdb *gdb, const char *address, struct mv_error *
         setsockopt(gdb->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (gdb->listener < 0 || bind(gdb->listener, (struct sockaddr *)&to, sizeof(to)) < 0)
         return cannot_listen(-errno, "bind", address, err);
-    getsockname(gdb->listener, (struct sockaddr *)&to, &size); /* port 0: one that is free */
+    getsockname(gdb->listener, (struct sockaddr *)&to, &size); /* port 0 became a free one */
     inet_ntop(AF_INET, &to.sin_addr, host, sizeof(host));
     snprintf(gdb->name, sizeof(gdb->name), "%s:%u", host, ntohs(to.sin_port));
     return 0;
@@ -153,7 +154,7 @@ static struct mv_vcpu *vcpu_of(const struct mv_gdb *gdb, unsigned cpu)
     return mv_machine_vcpu(gdb->machine, cpu);
 }
 
-/* The first one of a stop holds all vCPUs. */
+/* The first vCPU that stops holds all. */
 static void stop_all(struct mv_gdb *gdb, unsigned cpu, int signal, const struct mv_debug_stop *stop)
 {
     if (atomic_exchange(&gdb->caught, true))
@@ -165,7 +166,7 @@ static void stop_all(struct mv_gdb *gdb, unsigned cpu, int signal, const struct 
     eventfd_write(gdb->event, 1);
 }
 
-/* Where single steps stand in for the processor: whether this one has come to a point. */
+/* When single steps emulate breakpoints and watchpoints: whether this step has reached one. */
 static bool has_come_to_point(struct mv_gdb *gdb, struct mv_vcpu *vcpu, struct mv_debug_stop *stop)
 {
     const struct mv_debug *debug = &gdb->protocol.debug;
@@ -188,8 +189,8 @@ static bool has_come_to_point(struct mv_gdb *gdb, struct mv_vcpu *vcpu, struct m
     return false;
 }
 
-/* In the vCPU's thread.  Kernels have breakpoint instructions of their own: Linux changes its code
- * with them, and tries one at its start. */
+/* In the vCPU's thread.  A breakpoint instruction that is not GDB's is the guest's own: Linux
+ * patches its code with them, and tests one when it boots. */
 static bool on_stop(void *context, struct mv_vcpu *vcpu, struct mv_exit *exit)
 {
     struct mv_gdb *gdb = context;
@@ -209,7 +210,7 @@ struct mv_hook mv_gdb_hook(struct mv_gdb *gdb)
         .size = sizeof(struct mv_hook), .kind = MV_EXIT_DEBUG, .fn = on_stop, .context = gdb};
 }
 
-/* Waits until none runs any more; the hold is there already. */
+/* Waits until no vCPU runs; the machine is already held. */
 static void wait_until_stopped(struct mv_gdb *gdb)
 {
     eventfd_t count;
@@ -225,7 +226,7 @@ static void wait_until_stopped(struct mv_gdb *gdb)
 
 /* ---- the machine as a target: gdb_protocol.h ---- */
 
-/* A stop of our own making, unless a vCPU comes before. */
+/* Stops the machine, unless a vCPU has stopped first. */
 static void interrupt(void *context)
 {
     stop_all(context, 0, SIGNAL_INT, &(struct mv_debug_stop){.reason = MV_DEBUG_STEP});
@@ -240,7 +241,7 @@ static void send_bytes(void *context, const char *bytes, size_t size)
     while (size > 0 && gdb->client >= 0) {
         ssize_t sent = send(gdb->client, bytes, size, MSG_NOSIGNAL | MSG_DONTWAIT);
 
-        if (sent < 0 && errno == EAGAIN) { /* it does not read: the machine can be stopped */
+        if (sent < 0 && errno == EAGAIN) { /* GDB does not read: wait, also for the machine's end */
             poll(wait, MV_COUNT(wait), -1);
             if (wait[0].revents)
                 return;
@@ -267,7 +268,7 @@ static int get_register(void *context, unsigned cpu, const struct mv_gdb_registe
     return -ENOENT;
 }
 
-/* Ours may have more bits than GDB's, of code of 32 bits: the upper ones are 0. */
+/* Our registers may be wider than those of 32-bit code: the upper bits are set to 0. */
 static int set_registers(void *context, unsigned cpu, const struct mv_gdb_value *values,
                          size_t count)
 {
@@ -293,7 +294,7 @@ static int write_memory(void *context, unsigned cpu, uint64_t address, const voi
     return mv_vcpu_write(vcpu_of(context, cpu), address, data, size);
 }
 
-/* A change is all that steps can see of memory. */
+/* Single steps can emulate a watchpoint only if it is for writes: they see changes of memory. */
 static bool can_stand_in(const struct mv_debug *debug)
 {
     for (unsigned i = 0; i < debug->count; i++)
@@ -370,7 +371,7 @@ static void hold(struct mv_gdb *gdb)
     wait_until_stopped(gdb);
 }
 
-/* GDB takes a description once only, and with symbols of the other kind it is of no use. */
+/* GDB reads the description only once, and cannot use it with symbols of the other width. */
 static const struct mv_gdb_arch *describe_code(const struct mv_gdb *gdb)
 {
     bool is32 =
@@ -379,7 +380,7 @@ static const struct mv_gdb_arch *describe_code(const struct mv_gdb *gdb)
     return is32 && mv_gdb_arch32 ? mv_gdb_arch32 : &mv_gdb_arch;
 }
 
-/* Somebody comes, who has to show first that it is a debugger. */
+/* Accepts a client, which must first prove to be a debugger. */
 static void welcome(struct mv_gdb *gdb)
 {
     const struct timeval patience = {.tv_sec = PATIENCE};
@@ -389,7 +390,7 @@ static void welcome(struct mv_gdb *gdb)
         setsockopt(gdb->client, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 }
 
-/* The machine is held for it, as GDB expects. */
+/* Holds the machine, as GDB expects it to be stopped when it connects. */
 static void attach(struct mv_gdb *gdb)
 {
     hold(gdb);
@@ -397,8 +398,8 @@ static void attach(struct mv_gdb *gdb)
     mv_gdb_protocol_attach(&gdb->protocol);
 }
 
-/* One that goes without a word, or is sent away, leaves the machine running; what was no debugger
- * leaves it as it was. */
+/* Ends a connection that was lost or rejected.  If a debugger was attached, the machine continues;
+ * otherwise its state does not change. */
 static void part(struct mv_gdb *gdb)
 {
     leave(gdb);
@@ -428,7 +429,7 @@ static void take_stop(struct mv_gdb *gdb)
     mv_gdb_protocol_stopped(&gdb->protocol, gdb->stopped_cpu, gdb->signal, &gdb->stop);
 }
 
-/* Until something has happened, and that is dealt with.  False: the machine has ended. */
+/* Waits for an event and handles it.  Returns false when the machine has ended. */
 static bool serve_once(struct mv_gdb *gdb)
 {
     struct pollfd wait[] = {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * GDB's remote protocol: see gdb_protocol.h.  All-stop: when one vCPU stops, all are held.
- * Threads are vCPUs, numbered from 1.  Breakpoints in memory are GDB's own business, unless the
- * target wants them: GDB writes the instruction, and the vCPU that comes there stops.
- * Section numbers are the GDB manual's.  Left out: non-stop, ranges of steps, processes, files.
+ * GDB's remote protocol: see gdb_protocol.h.  All-stop mode: when one vCPU stops, all are held.
+ * GDB's threads are vCPUs, numbered from 1.  A software breakpoint (Z0) is an instruction that we
+ * write to memory, unless the target emulates breakpoints.  Section numbers are the GDB manual's.
+ * Left out: non-stop mode, range stepping, processes, files.
  */
 #include "gdb_protocol.h"
 
@@ -16,12 +16,12 @@
 #define DESCRIPTION 16384
 #define SIGNAL_TRAP 5
 #define INTERRUPT   0x03 /* Ctrl-C, outside of packets: E.9 */
-#define ESCAPE      '}'  /* the byte behind it is changed in this bit: E.1 */
+#define ESCAPE      '}'  /* the next byte is XORed with ESCAPED_BIT: E.1 */
 #define ESCAPED_BIT 0x20
 
 /* ---- text ---- */
 
-/* What is being written; what does not fit is dropped, and the answer an error. */
+/* An answer under construction.  Text that does not fit is dropped, and the answer is an error. */
 struct text {
     char *at;
     size_t size, length;
@@ -73,7 +73,7 @@ static int digit(char byte)
     return -1;
 }
 
-/* A hexadecimal number; false, if there is none, or it is too long. */
+/* Parses a hexadecimal number; returns false if there is none or it has more than 64 bits. */
 static bool take_number(const char **at, uint64_t *ret_number)
 {
     uint64_t number = 0;
@@ -109,7 +109,7 @@ static bool take_words(const char **at, const char *words)
     return true;
 }
 
-/* So many bytes by two digits each. */
+/* Parses `size` bytes of two hexadecimal digits each. */
 static bool take_bytes(const char **at, uint8_t *ret_bytes, size_t size)
 {
     for (size_t i = 0; i < size; i++, *at += 2) {
@@ -122,8 +122,8 @@ static bool take_bytes(const char **at, uint8_t *ret_bytes, size_t size)
     return true;
 }
 
-/* Bytes as they are, but for those that mean something in a packet: all up to the end, which
- * have to be so many. */
+/* Parses binary data, with escapes, up to the end of the packet.  Returns false unless it is
+ * exactly `size` bytes. */
 static bool take_binary(const char *at, const char *end, uint8_t *ret_bytes, size_t size)
 {
     size_t done = 0;
@@ -198,13 +198,13 @@ static void say_register(struct mv_gdb_protocol *protocol, const struct mv_gdb_r
             say(text, "xx"); /* not available */
 }
 
-/* What a packet is to change. */
+/* The registers that a packet changes. */
 struct change {
     struct mv_gdb_value values[MV_REGISTERS_MAX];
     size_t count;
 };
 
-/* What is the same already is no change: not every register can be set. */
+/* Ignores values that are already set, because not every register can be written. */
 static bool take_value(struct mv_gdb_protocol *protocol, const char **at,
                        const struct mv_gdb_register *of, struct change *change)
 {
@@ -231,7 +231,7 @@ static void make(struct mv_gdb_protocol *protocol, const struct change *change, 
     say_result(text, error);
 }
 
-/* The n-th that is one, and no feature. */
+/* Register number n; the entries that begin a feature are not counted. */
 static const struct mv_gdb_register *nth_register(const struct mv_gdb_arch *arch, uint64_t n)
 {
     for (size_t i = 0; i < arch->count; i++)
@@ -248,7 +248,7 @@ static void read_all(struct mv_gdb_protocol *protocol, struct text *text)
         say_register(protocol, of, text);
 }
 
-/* Registers that GDB does not know come as "xx". */
+/* GDB sends "xx" for registers whose value it does not know. */
 static void write_all(struct mv_gdb_protocol *protocol, const char *at, struct text *text)
 {
     const struct mv_gdb_register *of;
@@ -295,7 +295,7 @@ static void write_one(struct mv_gdb_protocol *protocol, const char *at, struct t
 
 /* ---- memory ---- */
 
-/* Less than was asked for is a good answer: what is readable of it. */
+/* Returns the readable part; fewer bytes than requested are a valid answer. */
 static void read_memory(struct mv_gdb_protocol *protocol, const char *at, struct text *text)
 {
     uint8_t bytes[MV_GDB_PACKET / 2];
@@ -317,7 +317,7 @@ static void read_memory(struct mv_gdb_protocol *protocol, const char *at, struct
     say_bytes(text, bytes, size);
 }
 
-/* at: behind the M or X; end: of the packet. */
+/* at: after the M or X; end: end of the packet. */
 static void write_memory(struct mv_gdb_protocol *protocol, const char *at, const char *end,
                          bool binary, struct text *text)
 {
@@ -331,7 +331,7 @@ static void write_memory(struct mv_gdb_protocol *protocol, const char *at, const
         say(text, "E22");
         return;
     }
-    if (size > 0) /* GDB asks so whether we know X */
+    if (size > 0) /* with size 0, GDB asks whether we support X */
         error = protocol->target->write(protocol->context, protocol->current, address, bytes, size);
     say_result(text, error);
 }
@@ -384,7 +384,7 @@ static int insert_in_memory(struct mv_gdb_protocol *protocol, uint64_t address)
     return error;
 }
 
-/* Where the guest has written something else meanwhile, that stays. */
+/* If the guest has overwritten the breakpoint in the meantime, leaves its code alone. */
 static int remove_from_memory(struct mv_gdb_protocol *protocol, unsigned number)
 {
     struct mv_gdb_point point = protocol->points[number];
@@ -406,9 +406,9 @@ static int change_in_memory(struct mv_gdb_protocol *protocol, bool insert, uint6
     return number >= 0 ? remove_from_memory(protocol, (unsigned)number) : 0;
 }
 
-/* ---- break- and watchpoints ---- */
+/* ---- breakpoints and watchpoints ---- */
 
-/* Z or z, KIND,ADDRESS,SIZE.  False: of a kind that we do not know. */
+/* at: KIND,ADDRESS,SIZE, after the Z or z.  Returns false for an unknown kind. */
 static bool parse_point(const struct mv_gdb_protocol *protocol, const char *at,
                         struct mv_debug_point *ret_point, bool *ret_good)
 {
@@ -436,7 +436,7 @@ static int find_point(const struct mv_debug *debug, const struct mv_debug_point 
     return -1;
 }
 
-/* A vCPU tries it at once, so that GDB hears of what cannot be. */
+/* Sets the point on one vCPU at once, so that GDB learns if it is not possible. */
 static void insert_point(struct mv_gdb_protocol *protocol, const struct mv_debug_point *point,
                          struct text *text)
 {
@@ -463,7 +463,7 @@ static void change_point(struct mv_gdb_protocol *protocol, const char *packet, s
     int number;
 
     if (!parse_point(protocol, packet + 1, &point, &good))
-        return; /* the empty answer: GDB does it in another way */
+        return; /* the empty answer: GDB uses another way */
     number = find_point(debug, &point);
     if (!good) {
         say(text, "E22");
@@ -512,8 +512,8 @@ static void describe(const struct mv_gdb_arch *arch, struct text *text)
     say(text, "</feature></target>");
 }
 
-/* qXfer:features:read:target.xml:OFFSET,LENGTH.  The answer is binary, so some bytes take two:
- * half of a packet is asked of the description at most. */
+/* qXfer:features:read:target.xml:OFFSET,LENGTH.  The answer is binary, so an escaped byte takes
+ * two: send at most half a packet of the description. */
 static void send_description(const struct mv_gdb_protocol *protocol, const char *at,
                              struct text *text)
 {
@@ -577,7 +577,7 @@ static void query(const struct mv_gdb_protocol *protocol, const char *at, struct
 
 /* ---- commands ---- */
 
-/* stepping: the vCPU that makes one step, or -1. */
+/* Continues all vCPUs.  stepping: the vCPU that makes one step, or -1. */
 static void go_on(struct mv_gdb_protocol *protocol, int stepping)
 {
     for (unsigned i = 0; i < protocol->cpus; i++) {
@@ -590,7 +590,7 @@ static void go_on(struct mv_gdb_protocol *protocol, int stepping)
     protocol->target->resume(protocol->context);
 }
 
-/* H, T and vCont name threads: a number from 1; 0 and -1 mean any, *ret_cpu is -1 then. */
+/* The thread of H, T and vCont: a number from 1; 0 or -1 for any, then *ret_cpu is -1. */
 static bool take_thread(const struct mv_gdb_protocol *protocol, const char **at, int *ret_cpu)
 {
     uint64_t thread;
@@ -604,7 +604,7 @@ static bool take_thread(const struct mv_gdb_protocol *protocol, const char **at,
     return true;
 }
 
-/* ACTION[SIGNAL][:THREAD]; a machine takes no signals. */
+/* ACTION[SIGNAL][:THREAD]; the signal is ignored, as a machine has none. */
 static bool take_action(const struct mv_gdb_protocol *protocol, const char **at, int *stepping)
 {
     char action = **at;
@@ -621,8 +621,8 @@ static bool take_action(const struct mv_gdb_protocol *protocol, const char **at,
     return true;
 }
 
-/* vCont;ACTION;...: the first step that is asked for is made; all others go on.  Returns whether
- * there is an answer already. */
+/* vCont;ACTION;...: performs the first step requested; all other vCPUs continue.  Returns whether
+ * there is an answer now. */
 static bool continue_as_told(struct mv_gdb_protocol *protocol, const char *at, struct text *text)
 {
     int stepping = -1;
@@ -637,7 +637,7 @@ static bool continue_as_told(struct mv_gdb_protocol *protocol, const char *at, s
     return false;
 }
 
-/* c or s, which GDB says where vCont were too much; we do not jump to an address. */
+/* c or s, which GDB sends in simple cases; resuming at another address is not supported. */
 static bool continue_from(struct mv_gdb_protocol *protocol, const char *packet, struct text *text)
 {
     if (packet[1]) {
@@ -648,7 +648,7 @@ static bool continue_from(struct mv_gdb_protocol *protocol, const char *packet, 
     return false;
 }
 
-/* Hg: registers and memory are that vCPU's from now on.  Hc: older than vCont, and no matter. */
+/* Hg selects the vCPU for registers and memory.  Hc is superseded by vCont and has no effect. */
 static void choose_thread(struct mv_gdb_protocol *protocol, const char *at, struct text *text)
 {
     bool for_registers = *at == 'g';
@@ -678,7 +678,7 @@ static void kill_machine(struct mv_gdb_protocol *protocol)
     protocol->target->kill(protocol->context);
 }
 
-/* Whether there is an answer. */
+/* Packets that begin with v.  Returns whether there is an answer. */
 static bool obey_long(struct mv_gdb_protocol *protocol, const char *packet, struct text *text)
 {
     const char *rest = packet;
@@ -695,7 +695,8 @@ static bool obey_long(struct mv_gdb_protocol *protocol, const char *packet, stru
     return true;
 }
 
-/* One packet: E.2.  Returns whether there is an answer, which is empty where we do not know it. */
+/* Performs one packet: E.2.  Returns whether there is an answer; it is empty for an unknown packet.
+ */
 static bool obey(struct mv_gdb_protocol *protocol, const char *packet, const char *end,
                  struct text *text)
 {
@@ -770,7 +771,7 @@ static void add_byte(struct mv_gdb_input *input, char byte)
         input->too_long = true;
 }
 
-/* A $ is never inside of a packet, so the one before has lost its end. */
+/* A packet never contains a $, so one inside a packet means that the packet's end was lost. */
 static void take_byte(struct mv_gdb_protocol *protocol, char byte)
 {
     struct mv_gdb_input *input = &protocol->input;
@@ -802,7 +803,7 @@ static void take_byte(struct mv_gdb_protocol *protocol, char byte)
     }
 }
 
-/* ---- from outside ---- */
+/* ---- interface ---- */
 
 void mv_gdb_protocol_init(struct mv_gdb_protocol *protocol, const struct mv_gdb_target *target,
                           void *context, const struct mv_gdb_arch *arch, unsigned cpus)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* In place of all other files here, where minivmm is built without gdb. */
+/* Replaces all other files here when minivmm is built without gdb. */
 #include <errno.h>
 
 #include "core/log.h"
@@ -26,7 +26,7 @@ static bool pass(void *context, struct mv_vcpu *vcpu, struct mv_exit *exit)
     return false;
 }
 
-/* The machine is created with it, and then there is no debugger to be waited for. */
+/* The machine is created with this hook even though mv_gdb_open will fail. */
 struct mv_hook mv_gdb_hook(struct mv_gdb *gdb)
 {
     (void)gdb;

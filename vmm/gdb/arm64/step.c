@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * GDB steps over a watchpoint, and over a breakpoint, to go on.  While a person looks the guest's
- * timer becomes due, so each such step would end in its handler, and the guest come back for ever.
- * So IRQs are masked for the step: PSTATE.I (Arm ARM, C5.2.2), and what the guest could see or
- * change of it is left to it.
+ * GDB steps over a watchpoint or breakpoint to continue.  The guest's timer expires while the user
+ * inspects the machine, so the step would end in its handler, and the guest would return to the
+ * same point forever.  So IRQs are masked for the step by PSTATE.I (Arm ARM, C5.2.2), unless the
+ * instruction could read or change PSTATE.I.
  */
 #include "gdb/gdb.h"
 
@@ -34,7 +34,7 @@ bool mv_gdb_is_long_mode(struct mv_vcpu *vcpu)
     return true;
 }
 
-/* An exception that the step has led to has kept PSTATE in SPSR_EL1. */
+/* If the step took an exception, the PSTATE with the mask is in SPSR_EL1. */
 void mv_gdb_unmask_interrupts(struct mv_vcpu *vcpu)
 {
     uint64_t pc = 0, vectors = 0, flags = 0;

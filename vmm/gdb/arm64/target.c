@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The target description of arm64 (GDB manual, G.5.1): core and vector registers, and what only a
- * machine has. */
+/* The target description of arm64 (GDB manual, G.5.1): core and vector registers, and system
+ * registers. */
 #include "gdb/gdb_protocol.h"
 
 #include "core/util.h"

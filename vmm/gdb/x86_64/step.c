@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* x86's watchpoints stop behind the access, so that GDB need not step over them: interrupts may
- * come during a step. */
+/* x86's watchpoints stop after the access, so GDB need not step over them, and interrupts can stay
+ * enabled during a step. */
 #include "gdb/gdb.h"
 
 enum { EFER_LMA = 1 << 10 };

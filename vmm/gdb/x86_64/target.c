@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The target descriptions of x86-64 and i386 (GDB manual, G.5.3): core and SSE registers, bases of
- * FS and GS, and what only a machine has. */
+ * FS and GS, and control registers. */
 #include "gdb/gdb_protocol.h"
 
 #include "core/util.h"
@@ -16,7 +16,7 @@
 
 /* clang-format off */
 
-/* From the flags to the vectors that both have, with 8 of these. */
+/* The registers that both have, from the flags to the first 8 vector registers. */
 #define BOTH_HAVE \
     {"eflags", "rflags", 32, NULL}, MV_GDB_SAME("cs", 32), MV_GDB_SAME("ss", 32), MV_GDB_SAME("ds", 32), \
     MV_GDB_SAME("es", 32), MV_GDB_SAME("fs", 32), MV_GDB_SAME("gs", 32), \
