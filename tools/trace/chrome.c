@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A trace as Chrome's Trace Event Format: the JSON object form, with complete ("X"), instant ("i")
+ * Writes a trace in Chrome's Trace Event Format: a JSON object with complete ("X"), instant ("i")
  * and metadata ("M") events,
  * https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU.
  *
- * By hand, not by a library: those of Debian's build the document in memory, two objects for
- * each of a million exits, before they write it.  Nothing here is parsed, and the only texts
- * that are not ours are printable ASCII already (mv_trace_parse).
+ * Written by hand: the JSON libraries in Debian build the whole document in memory, two objects
+ * for each of a million exits, before they write it.  Nothing here is parsed, and strings from
+ * the file are already printable ASCII (mv_trace_parse).
  */
 #include <inttypes.h>
 #include <string.h>
@@ -27,15 +27,15 @@ static void put_string(FILE *to, const char *text)
     fputc('"', to);
 }
 
-/* Microseconds, to the nanosecond. */
+/* The format's unit is microseconds; with nanosecond precision. */
 static void put_time(FILE *to, uint64_t ns)
 {
     fprintf(to, ",\"ts\":%" PRIu64 ".%03u", ns / 1000, (unsigned)(ns % 1000));
 }
 
 /*
- * The same, a tenth of a nanosecond less: readers add it to the beginning as floating point,
- * and speedscope gives up where, by a rounding, one event seems to end after the next begins.
+ * Writes 0.1 ns less: readers add the duration to the start in floating point, and speedscope
+ * rejects the file if, by rounding, an event seems to end after the next begins.
  */
 static void put_duration(FILE *to, uint64_t ns)
 {
@@ -57,7 +57,7 @@ static void put_thread(FILE *to, unsigned thread, const char *name)
             thread, thread);
 }
 
-/* Thread 0: what the monitor did to start and to end, and the guest's marks. */
+/* Thread 0: the timeline, that is the monitor's start and end, and the guest's marks. */
 static void put_mark(FILE *to, const struct mv_trace *trace, const struct mv_trace_mark *mark)
 {
     uint64_t at = mark->ns - mark->took - trace->header->began;
@@ -81,7 +81,7 @@ static void put_event(FILE *to, unsigned thread, const char *name, uint64_t at, 
     put_duration(to, took);
 }
 
-/* 64-bit numbers are texts: a number of JSON's has 53 bits in most readers. */
+/* 64-bit numbers are strings, as JSON numbers have only 53 bits in most readers. */
 static void put_record(FILE *to, const struct mv_trace *trace, const struct mv_trace_record *record,
                        unsigned thread)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `minivmm trace`: shows what --trace has written. */
+/* The command `minivmm trace`: shows a trace written by --trace. */
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
@@ -51,7 +51,7 @@ static bool parse(int argc, char **argv, struct wishes *wishes)
     int option;
 
     opterr = 0;
-    optind = 0; /* glibc: start anew */
+    optind = 0; /* glibc: restart */
     while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
         switch (option) {
         case 'H': wishes->html = optarg; break;
@@ -82,7 +82,7 @@ static bool show(mv_trace_show *fn, const struct mv_trace *trace, const char *pa
         if (is_file && fclose(to) != 0)
             good = false;
     }
-    if (!good && (is_file || !ferror(stdout))) /* the caller looks after standard output */
+    if (!good && (is_file || !ferror(stdout))) /* the caller reports errors of standard output */
         fprintf(stderr, "minivmm: cannot write %s: %s\n", is_file ? path : "standard output",
                 strerror(errno ? errno : ENOMEM));
     return good;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A trace as one page: page.html with page.css, page.js and the trace itself put in, which
- * page.js reads by the same format.  In base64 nothing in it can end the element that it is in.
+ * Writes a trace as an HTML page: page.html with page.css, page.js and the trace file inserted;
+ * page.js parses the trace.  Base64 ensures that the trace cannot end its HTML element.
  */
 #include <string.h>
 
 #include "core/util.h"
 #include "trace/format.h"
 
-#define REASONS 64 /* of linux/kvm.h; there are fewer */
+#define REASONS 64 /* more than the exit reasons of linux/kvm.h */
 
 /* page.S */
 extern const char mv_page_html[], mv_page_css[], mv_page_js[];
@@ -32,7 +32,7 @@ static void put_base64(FILE *to, const uint8_t *data, size_t size)
     }
 }
 
-/* What page.js cannot know: the names of the reasons, as a list of JavaScript's. */
+/* The names of the exit reasons, for page.js, as a JavaScript array. */
 static void put_reasons(FILE *to)
 {
     for (uint32_t i = 0; i < REASONS; i++)
@@ -54,7 +54,7 @@ static void put_part(FILE *to, const char *name, const struct mv_trace *trace)
 
 bool mv_trace_to_html(const struct mv_trace *trace, FILE *to)
 {
-    static const char *const parts[] = {"css", "reasons", "trace", "js"}; /* in their order */
+    static const char *const parts[] = {"css", "reasons", "trace", "js"}; /* in page.html's order */
     const char *rest = mv_page_html;
 
     for (unsigned i = 0; i < MV_COUNT(parts); i++) {
@@ -64,7 +64,7 @@ bool mv_trace_to_html(const struct mv_trace *trace, FILE *to)
         snprintf(mark, sizeof(mark), "@%s@", parts[i]);
         at = strstr(rest, mark);
         if (!at)
-            return false; /* page.html is ours, and a test makes a page of it */
+            return false; /* cannot happen: page.html is built in */
         fwrite(rest, 1, (size_t)(at - rest), to);
         put_part(to, parts[i], trace);
         rest = at + strlen(mark);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A trace is read: see format.h.  Nothing in the file is trusted. */
+/* Reads and validates a trace: see format.h.  Nothing in the file is trusted. */
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include "trace/format.h"
 
 #define LONGEST \
-    (1ull << 53) /* nanoseconds, 104 days: what a number of JavaScript's holds exactly */
+    (1ull << 53) /* nanoseconds, 104 days: integers are exact in JavaScript up to this limit */
 
 static int refuse(struct mv_error *err, const char *why)
 {
@@ -22,7 +22,7 @@ static int refuse(struct mv_error *err, const char *why)
                    why);
 }
 
-/* Printable, and ended. */
+/* Replaces unprintable characters; returns false if the string is not terminated. */
 static bool clean(char *text, size_t size)
 {
     if (text[size - 1])
@@ -96,7 +96,7 @@ static const char *check_vcpu(const struct mv_trace_header *header,
     return NULL;
 }
 
-/* Where the parts are; false: the size is another. */
+/* Locates the parts; returns false if their sizes do not add up to the file's. */
 static bool divide(struct mv_trace *trace, uint8_t *data, size_t size)
 {
     const struct mv_trace_header *header = trace->header;
@@ -172,7 +172,7 @@ int mv_trace_read(const char *path, struct mv_trace *ret_trace, struct mv_error 
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return mv_fail(err, -EINVAL, NULL, "minivmm --trace FILE makes one",
                        "the trace %s is no regular file", path);
-    /* What is no trace is not read: it may be a disk's image. */
+    /* check the header first, to avoid reading a large file that is not a trace */
     error = mv_read_at(fd, 0, &header, sizeof(header));
     why = error == 0 ? check_header(&header) : NULL;
     if (why)
@@ -197,7 +197,7 @@ void mv_trace_done(struct mv_trace *trace)
     *trace = (struct mv_trace){0};
 }
 
-/* A word of linux/kvm.h, which only the library includes. */
+/* Compares the name, as only the library includes linux/kvm.h. */
 static bool is_port(const struct mv_trace_record *record)
 {
     return strcmp(mv_exit_name(record->reason), "IO") == 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A trace in a few lines: where the time went, by reason and by address. */
+/* Summarizes a trace: where the time went, by reason and by address. */
 #include <elf.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 #define TOP_ADDRESSES 20
 
-/* Exits of a kind, [first, first + count) of the sorted records, and their sums. */
+/* Exits of a kind: [first, first + count) of the sorted records, and their total times. */
 struct group {
     size_t first, count;
     uint64_t guest, monitor;
@@ -26,7 +26,7 @@ static int compare(uint64_t a, uint64_t b)
     return a < b ? -1 : a > b;
 }
 
-/* Reason and direction; the reasons that have no name are one. */
+/* Reason and direction; all reasons without a name count as one. */
 static uint64_t kind_of(const struct mv_trace_record *record)
 {
     bool unknown = mv_exit_name(record->reason) == mv_exit_name(UINT32_MAX);
@@ -35,7 +35,7 @@ static uint64_t kind_of(const struct mv_trace_record *record)
            (record->size ? 1u + record->write : 0);
 }
 
-/* Then by what the monitor took. */
+/* Within a kind, by the monitor's time. */
 static int by_kind(const void *a, const void *b)
 {
     const struct mv_trace_record *left = a, *right = b;
@@ -69,12 +69,13 @@ static bool same_address(const struct mv_trace_record *a, const struct mv_trace_
 static int by_monitor(const void *a, const void *b)
 {
     const struct group *left = a, *right = b;
-    int order = compare(right->monitor, left->monitor); /* the most first */
+    int order = compare(right->monitor, left->monitor); /* descending */
 
     return order ? order : compare(left->first, right->first);
 }
 
-/* Groups of neighbours that are the same, the dearest first.  NULL: no memory. */
+/* Groups equal neighbours; sorts the groups by the monitor's time, descending.  Returns NULL if out
+ * of memory. */
 static struct group *make_groups(const struct mv_trace_record *records, size_t count,
                                  bool (*same)(const struct mv_trace_record *,
                                               const struct mv_trace_record *),
@@ -107,7 +108,7 @@ static struct group *make_groups(const struct mv_trace_record *records, size_t c
     return groups;
 }
 
-/* ---- as text ---- */
+/* ---- text ---- */
 
 /* Three digits and a unit: "12.3 us". */
 static const char *duration(uint64_t ns, char buffer[16])
@@ -128,7 +129,7 @@ static const char *duration(uint64_t ns, char buffer[16])
     return buffer;
 }
 
-/* The nearest rank: at least so many per cent took no longer. */
+/* The percentile by nearest rank: at least per_cent % of the exits took no longer. */
 static uint64_t percentile(const struct mv_trace_record *records, const struct group *group,
                            unsigned per_cent)
 {
@@ -191,7 +192,7 @@ static bool print_addresses(FILE *to, const struct mv_trace *trace, struct mv_tr
     MV_CLEANUP_FREE struct group *groups = NULL;
     size_t group_count = 0, shown = 0, accesses = 0;
 
-    for (size_t i = 0; i < count; i++) /* those that are accesses */
+    for (size_t i = 0; i < count; i++) /* keeps only accesses */
         if (records[i].size)
             records[accesses++] = records[i];
     if (accesses == 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A trace is written: see format.h. */
+/* Writes a trace: see format.h. */
 #include <elf.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -11,9 +11,9 @@
 #include "minivmm/device.h"
 #include "trace/format.h"
 
-#define CHUNK 1024 /* records at a time */
+#define CHUNK 1024 /* records copied at a time */
 
-/* As much of it as there is room for; the rest is zero already. */
+/* Truncates the text if necessary; the rest of the buffer is already zero. */
 static void put_text(char *to, size_t size, const char *text)
 {
     snprintf(to, size, "%s", text);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * minivmm: the command line.  Options, the terminal, messages and exit statuses;
- * all that makes a machine is in the library.
+ * minivmm: the command-line program.  Options, the terminal, messages and exit statuses;
+ * the machine itself is in the library.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,7 +33,7 @@ enum {
     EXIT_INTERNAL_ERROR = 243,
 };
 
-#define STOPPED_MS 100 /* how long a stopped machine's messages may take */
+#define STOPPED_MS 100 /* longest wait for standard error to take messages after a stop */
 
 /* The one machine of this process, for the signal handlers. */
 static struct mv_machine *machine;
@@ -47,8 +47,8 @@ static void say(const char *message, const char *hint)
 }
 
 /*
- * What the machine's threads have to say, maybe under a lock: nothing may wait for it.  What
- * standard error does not take at once comes before the next message, or at the end.
+ * Messages of the machine's threads, which may hold a lock, so writing them must not block.  What
+ * standard error does not take at once is written before the next message, or at the end.
  */
 static struct {
     pthread_mutex_t lock;
@@ -57,7 +57,7 @@ static struct {
     size_t used;
 } messages = {.lock = PTHREAD_MUTEX_INITIALIZER, .fd = STDERR_FILENO};
 
-/* At most so many milliseconds for each write; -1: no limit. */
+/* timeout: milliseconds to wait before each write; -1: no limit. */
 static void write_messages(int timeout)
 {
     struct pollfd ready = {.fd = messages.fd, .events = POLLOUT};
@@ -85,7 +85,7 @@ MV_PRINTF(1, 2) static void tell(const char *format, ...)
     va_start(args, format);
     length = vsnprintf(messages.text + messages.used, room, format, args);
     va_end(args);
-    if (length > 0 && (size_t)length < room) /* else standard error is stuck: it is dropped */
+    if (length > 0 && (size_t)length < room) /* else standard error is stuck: drop the message */
         messages.used += (size_t)length;
     write_messages(0);
     pthread_mutex_unlock(&messages.lock);
@@ -132,7 +132,7 @@ static void catch_signals(void)
     sigaction(SIGUSR1, &rescan, NULL);
 }
 
-/* The machine has ended: what is still to be said may block, and the signals end the process. */
+/* The machine has ended: from now on writing may block, and signals end the process. */
 static void leave(bool stopped)
 {
     mv_term_restore();
@@ -179,13 +179,13 @@ static bool write_timeline(const char *path, uint64_t began)
     return fclose(file) == 0 && good;
 }
 
-/* The exit status where something could not be written: the guest's own comes first. */
+/* The exit status if something could not be written; the guest's own has precedence. */
 static int failed_status(int status)
 {
     return status ? status : EXIT_ERROR;
 }
 
-/* However it ended.  Returns the exit status. */
+/* Writes the trace, however the machine ended.  Returns the exit status. */
 static int write_trace(const struct mv_options *options, uint64_t began, int status,
                        enum mv_end_reason reason)
 {
@@ -215,7 +215,7 @@ static bool can_explain(void)
     return registers > 0;
 }
 
-/* Before the guest runs: a state that its processor would refuse. */
+/* Before the guest runs: checks whether its processor would refuse vCPU 0's state. */
 static void explain_state(void)
 {
     struct mv_vcpu *vcpu = mv_machine_vcpu(machine, 0);
@@ -229,7 +229,7 @@ static void explain_state(void)
         fprintf(stderr, "minivmm: the state of vCPU 0 keeps the rules of its processor\n");
 }
 
-/* How a guest that somebody has stopped was doing. */
+/* Explains the state of a guest that was stopped by a signal or key. */
 static void explain_stop(void)
 {
     MV_CLEANUP_FREE char *words = NULL;
@@ -247,8 +247,8 @@ static void say_report(const char *what)
         fputs(report, stderr);
 }
 
-/* Vectors below 0x10 are the processor's exceptions, and a BIOS has its interrupt lines there and
- * from 0x70 on. */
+/* Vectors below 0x10 are processor exceptions and, as 0x70 to 0x77, a BIOS's hardware interrupts.
+ */
 static void say_bios_call(int code)
 {
     unsigned vector = (unsigned)code >> 16, ax = (unsigned)code & 0xffff;
@@ -266,11 +266,11 @@ static void say_bios_call(int code)
     say(words, is_service ? "name a kernel that starts without a BIOS" : "");
 }
 
-/* Tells how it ended, where that is news, and gives the exit status. */
+/* Says how the machine ended, unless that was expected, and returns the exit status. */
 static int conclude(const struct mv_end *end)
 {
     switch (end->reason) {
-    case MV_END_HALT: /* only of bare machines, which this program makes none of */
+    case MV_END_HALT: /* only for bare machines, which this program does not create */
     case MV_END_POWER_OFF: return EXIT_POWER_OFF;
     case MV_END_REBOOT: say("the guest asked for a reboot", ""); return EXIT_REBOOT;
     case MV_END_EXIT_CODE: return end->code;
@@ -287,8 +287,8 @@ static int conclude(const struct mv_end *end)
 }
 
 /*
- * What a hobbyist's kernel has put on the screen of a PC in text mode, where there is only memory
- * on our machines: shown once, at the end.  Other guests leave it empty; arm64 has no memory there.
+ * Shows, once at the end, what a hobby kernel wrote to a PC's text screen, which is plain memory
+ * here.  Other guests leave it empty; arm64 has no memory there.
  */
 static void show_screen(void)
 {
@@ -318,7 +318,7 @@ static void show_screen(void)
     }
 }
 
-/* For -v: what there is and where. */
+/* For -v: lists the machine's configuration, memory and devices. */
 static void describe(const struct mv_config *config)
 {
     struct mv_device_desc desc = {.size = sizeof(desc)};
@@ -349,7 +349,7 @@ static int dump_tables(const char *path)
     return error ? EXIT_ERROR : EXIT_SUCCESS;
 }
 
-/* Is it an ELF file of 32 bits?  One that cannot be read fails elsewhere. */
+/* Whether it is a 32-bit ELF file.  Read errors are reported elsewhere. */
 static bool is_elf32(const char *path)
 {
     static const char head[] = {0x7f, 'E', 'L', 'F', 1 /* ELFCLASS32 */};
@@ -361,7 +361,7 @@ static bool is_elf32(const char *path)
     return done && memcmp(found, head, sizeof(head)) == 0;
 }
 
-/* Under a debugger's hand, whose socket is there for so long. */
+/* Serves a debugger until the machine has ended. */
 static int serve_gdb(const struct mv_options *options, struct mv_gdb *gdb, struct mv_error *err)
 {
     int error = mv_gdb_open(gdb, options->gdb, err);
@@ -404,8 +404,8 @@ static void say_no_second_run(const char *why)
 }
 
 /*
- * Where the host's KVM has lost the registers, the guest runs once more, by single steps, without
- * input, and its output and messages, which are known, are dropped.
+ * If the host's KVM has lost the registers, runs the guest once more with single steps, without
+ * input.  Its output and messages are dropped, as the first run has shown them.
  */
 static int explain_by_steps(struct mv_config *config, struct mv_end *end, struct mv_error *err)
 {
@@ -421,16 +421,17 @@ static int explain_by_steps(struct mv_config *config, struct mv_end *end, struct
             say_no_second_run("a second run would change the disks");
             return 0;
         }
-    config->hook_count = 0; /* the debugger has gone */
+    config->hook_count = 0; /* the debugger has disconnected */
     config->console = NULL;
     config->log = NULL;
     config->single_step = true;
-    if (mv_machine_create(config, &again, err) < 0) { /* what came by a pipe is gone */
+    if (mv_machine_create(config, &again, err) <
+        0) { /* such as a kernel that was read from a pipe */
         say_no_second_run(err->tried);
         return 0;
     }
     fprintf(stderr, "minivmm: this host's KVM has lost the registers: once more, step by step\n");
-    sigfillset(&all); /* their handlers need a machine */
+    sigfillset(&all); /* signal handlers use `machine` */
     sigprocmask(SIG_BLOCK, &all, &before);
     mv_machine_destroy(machine);
     machine = again;
@@ -520,13 +521,13 @@ static int run(const struct mv_options *options, uint64_t began)
                 strerror(errno));
         return failed_status(status);
     }
-    /* No mv_machine_destroy: the end of the process frees all of it, and faster.
-     * Taken apart by hand, KVM would wait for each memory slot. */
+    /* No mv_machine_destroy: the end of the process frees everything faster, as KVM need not
+     * remove the memory slots one by one. */
     return status;
 }
 
-/* Started with one of the standard streams closed, we would get its number for a
- * file of our own, and take that for the console. */
+/* If a standard stream is closed, one of our own files would get its number and be taken for
+ * the console. */
 static void open_standard_streams(void)
 {
     int fd;
@@ -538,7 +539,7 @@ static void open_standard_streams(void)
         close(fd);
 }
 
-/* Has what was written to standard output arrived?  Else it says so. */
+/* Reports an error if standard output could not be written.  Returns the exit status. */
 static int finish_output(int status)
 {
     bool good = !ferror(stdout);
@@ -562,7 +563,7 @@ int main(int argc, char **argv)
     int status;
 
     open_standard_streams();
-    signal(SIGXFSZ, SIG_IGN); /* a file that is too large is an error like others: EFBIG */
+    signal(SIGXFSZ, SIG_IGN); /* a write beyond the file size limit then returns EFBIG */
     if (argc > 1 && strcmp(argv[1], "trace") == 0)
         return finish_output(mv_trace_command(argc - 1, argv + 1));
     if (!mv_options_parse(argc, argv, &options, message)) {

@@ -71,7 +71,7 @@ const char mv_help_text[] =
     "Example: minivmm -k /boot/vmlinuz -i initrd.img -m 512M -c 2 -a 'root=/dev/ram0 quiet'\n"
     "Example: minivmm -k vmlinuz -d root.img -a 'root=/dev/vda rw'\n";
 
-/* Digits only: strtoull would take "-1" and " 1". */
+/* Requires a digit first: strtoull would accept "-1" and " 1". */
 static bool parse_number(const char *text, const char **ret_rest, uint64_t *ret_value)
 {
     char *rest;
@@ -134,7 +134,7 @@ static bool add_words(char **line, const char *words)
     return true;
 }
 
-/* Does one of the words of the line begin so? */
+/* Whether a word of the line begins with this. */
 static bool has_word(const char *line, const char *beginning)
 {
     for (const char *at = strstr(line, beginning); at; at = strstr(at + 1, beginning))
@@ -143,8 +143,8 @@ static bool has_word(const char *line, const char *beginning)
     return false;
 }
 
-/* What makes a Linux guest be seen, and end when it has panicked, unless the given words say
- * otherwise. */
+/* The words that show a Linux guest's console and end it after a panic, unless the given ones set
+ * these parameters. */
 static const char *linux_words(const char *given)
 {
     bool console = given && has_word(given, "console="), panic = given && has_word(given, "panic=");
@@ -199,7 +199,7 @@ static bool add_initrd(struct mv_options *options, const char *path, char messag
     return true;
 }
 
-/* The next part of a disk's value: up to a comma, where two commas stand for one. */
+/* The next part of an option's value, up to a comma; two commas stand for one. */
 static char *next_part(char **rest)
 {
     char *from = *rest, *to = from, *part = from;
@@ -410,10 +410,10 @@ bool mv_options_parse(int argc, char **argv, struct mv_options *options, char me
         argv++;
     }
     opterr = 0;
-    optind = 0; /* glibc: start anew, for callers that parse twice */
+    optind = 0; /* glibc: restart, for callers that parse twice */
     while ((option = getopt_long(argc, argv, short_options, long_options, NULL)) != -1) {
-        /* The word at fault.  Within a bundle such as -qv getopt has not passed it yet, but
-         * names the letter. */
+        /* The word in error.  Within a group such as -qv, getopt has not passed it yet, but
+         * optopt has the letter. */
         const char letter[] = {'-', (char)optopt, '\0'};
         const char *word = option == '?' && optopt && !strchr(short_options, optopt)
                                ? letter

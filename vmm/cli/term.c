@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The person's terminal: see term.h. */
+/* The user's terminal: see term.h. */
 #include "term.h"
 
 #include <errno.h>
@@ -15,15 +15,15 @@
 
 #define ESCAPE 0x01 /* Ctrl-A */
 
-#define LOOK_AGAIN 200000000 /* nanoseconds, while another job has the terminal */
+#define LOOK_AGAIN 200000000 /* nanoseconds between checks while another job has the terminal */
 
 static struct termios before;
-static bool is_known;                 /* `before` is */
-static volatile sig_atomic_t is_ours; /* to be raw, whenever our job has the terminal */
+static bool is_known;                 /* `before` is valid */
+static volatile sig_atomic_t is_ours; /* the terminal shall be raw while we are in the foreground */
 static volatile sig_atomic_t is_raw;
 static timer_t look;
 
-/* No call that changes the terminal may be made elsewhere: it would stop us (SIGTTOU). */
+/* In the background, a call that changes the terminal would stop the process (SIGTTOU). */
 static bool in_foreground(void)
 {
     return tcgetpgrp(STDIN_FILENO) == getpgrp();
@@ -42,7 +42,7 @@ bool mv_term_is_raw(void)
 static void give_back(void)
 {
     if (is_raw && in_foreground())
-        tcsetattr(STDIN_FILENO, TCSANOW, &before); /* nothing waits for one that is stuck */
+        tcsetattr(STDIN_FILENO, TCSANOW, &before); /* TCSADRAIN could block on a stuck terminal */
     is_raw = 0;
 }
 
@@ -55,8 +55,8 @@ void mv_term_restore(void)
     errno = saved;
 }
 
-/* Raw where our job has the terminal.  Nobody tells a job that runs already when it comes to
- * the foreground: until then, a timer looks. */
+/* Makes the terminal raw if our job is in the foreground.  A running job is not notified when it
+ * comes to the foreground, so until then a timer checks. */
 static void take(void)
 {
     const struct itimerspec later = {.it_value.tv_nsec = LOOK_AGAIN};
@@ -72,7 +72,7 @@ static void take(void)
     }
     if (tcgetattr(STDIN_FILENO, &now) < 0)
         return;
-    if (!is_known || now.c_lflag & ICANON) /* else it is as we, or a shell's editor, have left it */
+    if (!is_known || now.c_lflag & ICANON) /* else left raw by us or by a shell's line editor */
         before = now;
     is_known = true;
     cfmakeraw(&now);
@@ -81,14 +81,14 @@ static void take(void)
         is_raw = 0;
 }
 
-/* We have crashed: leave the terminal usable, then die as we would have. */
+/* The process crashed: restores the terminal, then dies from the same signal. */
 static void on_crash(int signal)
 {
     mv_term_restore();
-    raise(signal); /* SA_RESETHAND: by default now */
+    raise(signal); /* default action, by SA_RESETHAND */
 }
 
-/* We were stopped, and the shell has set its own modes; or the timer has fired. */
+/* The process was stopped, and the shell has set its own modes; or the timer has fired. */
 static void on_continue(int signal)
 {
     int saved = errno;
@@ -105,7 +105,7 @@ static void on_stop(int signal)
     int saved = errno;
 
     give_back();
-    raise(signal); /* as on_crash: here we are stopped */
+    raise(signal); /* default action: stops the process here */
     catch_stop();
     take();
     errno = saved;
@@ -128,7 +128,7 @@ bool mv_term_raw(void)
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGRTMAX};
 
     if (!isatty(STDIN_FILENO) || tcgetpgrp(STDIN_FILENO) < 0)
-        return false; /* or it is another session's */
+        return false; /* no terminal, or another session's */
     for (unsigned i = 0; i < MV_COUNT(crashes); i++)
         sigaction(crashes[i], &crash, NULL);
     sigaction(SIGCONT, &resume, NULL);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ACPI for kernels that expect a PC: the tables of arch/x86_64/acpi.c, which describe a
- * hardware-reduced machine, tell them of fixed hardware instead, by which it can be switched off
- * (ACPI 6.4, 4.8.3.2.1), and of a PC's devices.  What such kernels read may be older than the XSDT:
- * an RSDT names the same tables.
+ * ACPI for kernels that expect a PC.  The tables of arch/x86_64/acpi.c describe a hardware-reduced
+ * machine; this changes them to describe the fixed hardware by which it can be powered off (ACPI
+ * 6.4, 4.8.3.2.1) and a PC's devices.  It adds an RSDT for kernels that do not know the XSDT.
  */
 #include <string.h>
 
@@ -11,7 +10,7 @@
 
 enum { LENGTH = 4, CHECKSUM = 9, HEADER = 36, TABLES = 2 };
 
-/* Fields that are not as they are without such hardware.  5.2.9, FADT; 5.2.12, MADT */
+/* Fields that differ from those of a hardware-reduced machine.  5.2.9, FADT; 5.2.12, MADT */
 struct field {
     uint16_t offset;
     uint8_t size;
@@ -21,16 +20,16 @@ struct field {
 enum {
     IAPC_BOOT_ARCH = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 4, /* legacy devices, 8042, no VGA, no ASPM */
     FLAGS = 1 << 0 | 1 << 4 | 1 << 5 | 1 << 10, /* WBINVD, no buttons, RESET_REG: not HW_REDUCED */
-    PORTS = 1, /* the address space of a register, 5.2.3.2, in bits 0 to 7; 8 to 15: its width */
+    PORTS = 1, /* bits 0 to 7 of a register's address, 5.2.3.2: the space; 8 to 15: its width */
 };
 
 static const struct field fadt[] = {
-    {46, 2, MV_SCI_IRQ}, /* and no SMI_CMD: it is in ACPI mode already */
+    {46, 2, MV_SCI_IRQ}, /* SMI_CMD stays 0: the machine is always in ACPI mode */
     {56, 4, MV_PM1_BASE + MV_PM1_EVENT},
     {64, 4, MV_PM1_BASE + MV_PM1_CONTROL},
     {88, 1, 4}, /* PM1_EVT_LEN */
     {89, 1, 2}, /* PM1_CNT_LEN */
-    {108, 1, 0x32} /* CENTURY, in the clock */,
+    {108, 1, 0x32} /* CENTURY: its index in CMOS memory */,
     {109, 2, IAPC_BOOT_ARCH},
     {112, 4, FLAGS},
     {148, 4, PORTS | 32 << 8},
@@ -52,7 +51,7 @@ static void fit(uint8_t *table, const struct field *fields, unsigned count)
     table[CHECKSUM] = mv_acpi_checksum(table, length);
 }
 
-/* 5.2.7: the XSDT's header, and addresses of 4 bytes. */
+/* 5.2.7: as the XSDT, but with addresses of 4 bytes. */
 static void put_rsdt(uint8_t *to, const uint8_t *xsdt)
 {
     const struct field fields[] = {{0, 1, 'R'}, {LENGTH, 4, HEADER + TABLES * 4}};
@@ -74,7 +73,7 @@ static void name_rsdt(uint8_t *rsdp)
     rsdp[32] = mv_acpi_checksum(rsdp, 36);
 }
 
-/* The table that there is an address of at `at`. */
+/* The table whose address is stored at `at`. */
 static uint8_t *table_at(struct mv_mem *mem, const uint8_t *at)
 {
     uint64_t gpa;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the BIOS of an old PC leaves in memory, for kernels that look for it there: the BIOS data
- * area, and the tables of the MultiProcessor Specification 1.4 (MPS), which tell of CPUs and
- * interrupt controllers to those that do not read ACPI.  Its services are not there: real mode's
- * vectors lead to code that says who called.
+ * The data that an old PC's BIOS leaves in memory, for kernels that look for it there: the BIOS
+ * data area, and the tables of the MultiProcessor Specification 1.4 (MPS), which describe CPUs and
+ * interrupt controllers to kernels without ACPI.  There are no BIOS services: the real-mode vectors
+ * point to code that reports the call and ends the machine.
  */
 #include <string.h>
 
@@ -21,7 +21,7 @@
 struct pointer {
     char signature[4];
     uint32_t table;
-    uint8_t length; /* of this, in units of 16 bytes */
+    uint8_t length; /* of this struct, in units of 16 bytes */
     uint8_t revision, checksum, features[5];
 } __attribute__((packed));
 
@@ -38,7 +38,7 @@ struct header {
     uint8_t extended_checksum, reserved;
 } __attribute__((packed));
 
-/* MPS 4.3: the types of entries, and these. */
+/* MPS 4.3: the types of entries, then their layouts. */
 enum { CPU, BUS, IO_APIC, INTERRUPT, LOCAL_INTERRUPT };
 
 struct cpu {
@@ -66,21 +66,21 @@ enum { CPU_ENABLED = 1, CPU_IS_FIRST = 2, CPU_FEATURES = 1 << 9 | 1 << 0 /* APIC
 enum { IO_APIC_ENABLED = 1 };
 enum { KIND_INT, KIND_NMI, KIND_SMI, KIND_EXTINT };
 
-/* All that is in the table beside the CPUs. */
+/* All entries of the table after the CPUs. */
 struct rest {
     struct bus bus;
     struct io_apic io_apic;
     struct interrupt isa[ISA_INTERRUPTS], extint, nmi;
 } __attribute__((packed));
 
-/* The table ends where the EBDA does: MPS has no place for more CPUs than this. */
+/* The most CPUs for which the table fits into the EBDA. */
 #define CPUS_MAX \
     ((MV_VGA_GPA - TABLE_GPA - sizeof(struct header) - sizeof(struct rest)) / sizeof(struct cpu))
 
 struct table {
     struct header header;
     struct cpu cpus[CPUS_MAX];
-    struct rest rest; /* behind the last CPU that there is */
+    struct rest rest; /* actually follows the last CPU in use */
 } __attribute__((packed));
 
 /* 8-bit and 16-bit numbers: IBM, PS/2 and PC BIOS Interface Technical Reference, data areas. */
@@ -95,12 +95,12 @@ static void put_data_area(struct mv_mem *mem)
         {0x0e, 2, MV_EBDA_GPA >> 4},    /* the segment of the EBDA */
         {0x10, 2, 1 << 9 | 2 << 4 | 2}, /* one serial port, a colour screen, an FPU */
         {0x13, 2, MV_EBDA_GPA / MV_KIB},
-        {0x49, 1, 3}, /* text mode, */
-        {0x4a, 2, 80},
-        {0x4c, 2, 4096},         /* bytes of a page of it */
-        {0x63, 2, MV_CRTC_BASE}, /* the screen's controller */
-        {0x84, 1, 24},           /* rows without the first */
-        {0x85, 2, 16},           /* points of a character's height */
+        {0x49, 1, 3},            /* video mode: text */
+        {0x4a, 2, 80},           /* columns */
+        {0x4c, 2, 4096},         /* bytes of a text page */
+        {0x63, 2, MV_CRTC_BASE}, /* CRT controller */
+        {0x84, 1, 24},           /* rows less one */
+        {0x85, 2, 16},           /* scan lines of a character */
     };
     static const uint8_t ebda_kib = 1;
 
@@ -125,8 +125,8 @@ static struct rest rest_of_table(void)
 }
 
 /*
- * All vectors lead to the same bytes, each by another segment, so that CS tells which it was; AX
- * is the service that was asked for.
+ * All vectors point to the same bytes, each with a different segment, so that CS identifies the
+ * vector; AX is the service requested.
  *
  *   vector n: CS = 0xf000 + n, IP = MV_BIOS_CODE - 16 CS
  */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where calls of a BIOS go, of which there is none: code that all vectors of real mode lead to
- * writes here, 4 bytes at once, and that ends the machine.
+ * Catches BIOS calls, as there is no BIOS.  The code to which all real-mode vectors point writes
+ * 4 bytes to this port, which ends the machine.
  *
- *   bits 0 to 15   CS in that code: in its low byte the vector (see bios.c)
+ *   bits 0 to 15   CS of that code; its low byte is the vector (see bios.c)
  *   bits 16 to 31  AX
  */
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The clock and the battery-backed memory of a PC: MC146818A (Motorola's data sheet, 1984),
- * behind an index and a data port, with what a BIOS of the AT leaves in its memory about the
- * machine's.  Universal time.  The guest cannot set the clock, and it makes no interrupts:
- * no alarm, and no periodic one.
+ * A PC's real-time clock and CMOS memory: MC146818A (Motorola's data sheet, 1984), behind an
+ * index and a data port.  The CMOS memory holds the machine's memory size, where an AT's BIOS
+ * stores it.  The clock runs in UTC.  Left out: setting the clock, and its interrupts, alarm and
+ * periodic.
  *
  *   offset 0  index, bits 0 to 6; bit 7, which disables NMIs, is ignored
  *   offset 1  data: the register of that index
@@ -32,19 +32,19 @@ enum {
     DIVIDER_AND_RATE = 0x26,   /* of A: 32,768 Hz, 1,024 Hz */
     BINARY = 0x04,             /* of B; else BCD */
     HOURS_24 = 0x02,           /* of B; else 1 to 12, with bit 7 in the afternoon */
-    VALID = 0x80,              /* of D: the battery is not empty */
+    VALID = 0x80,              /* of D: the battery is good */
 
-    /* What a BIOS writes: the size of memory, each in two bytes, the low one first. */
+    /* Memory sizes, as written by a BIOS: two bytes each, the low one first. */
     BASE_KIB = 0x15,
-    EXTENDED_KIB = 0x17,   /* from 1 MiB on, at most 64 MiB less one */
+    EXTENDED_KIB = 0x17,   /* above 1 MiB; at most 65,535 */
     EXTENDED_AGAIN = 0x30, /* the same */
-    ABOVE_16_MIB = 0x34,   /* in units of 64 KiB, below 4 GiB */
-    CHECKSUM = 0x2e,       /* the high byte first: of CHECKED_FIRST to CHECKED_LAST */
+    ABOVE_16_MIB = 0x34,   /* from 16 MiB to 4 GiB, in units of 64 KiB */
+    CHECKSUM = 0x2e,       /* sum of CHECKED_FIRST to CHECKED_LAST, high byte first */
     CHECKED_FIRST = 0x10,
     CHECKED_LAST = 0x2d,
 };
 
-#define BEFORE_UPDATE 244000 /* nanoseconds that an update is announced before it */
+#define BEFORE_UPDATE 244000 /* nanoseconds for which an update is announced */
 
 struct cmos {
     uint8_t index;
@@ -63,7 +63,7 @@ static void put_memory(struct cmos *cmos, const struct mv_mem *mem)
     uint64_t low = mem->count ? mem->regions[0].base + mem->regions[0].size : 0;
     unsigned sum = 0;
 
-    put16(cmos, BASE_KIB, 639); /* the last one is an EBDA's */
+    put16(cmos, BASE_KIB, 639); /* 640 less the EBDA */
     put16(cmos, EXTENDED_KIB, low > MV_MIB ? (low - MV_MIB) / 1024 : 0);
     put16(cmos, EXTENDED_AGAIN, low > MV_MIB ? (low - MV_MIB) / 1024 : 0);
     put16(cmos, ABOVE_16_MIB, low > 16 * MV_MIB ? (low - 16 * MV_MIB) / 65536 : 0);
@@ -121,7 +121,7 @@ static void write_cmos(void *state, uint64_t offset, unsigned size, uint64_t val
         cmos->index = value & 0x7f;
         if (size != 2)
             return;
-        value >>= 8; /* the index, and its data */
+        value >>= 8; /* a 16-bit write is index and data */
     }
     if (cmos->index == STATUS_C || cmos->index == STATUS_D)
         return;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The screen's controller of a PC in text mode (IBM, Technical Reference VGA, CRT controller
- * registers), as far as kernels look at it: they read back where the cursor is.  There is no
- * screen, so what they write only stays.
+ * A PC's CRT controller in text mode (IBM, Technical Reference VGA, CRT controller registers), as
+ * far as kernels use it: they read back the cursor's position.  There is no screen, so writes
+ * have no other effect.
  *
  *   offset 0  index
  *   offset 1  data: the register of that index
- *   offset 6  input status 1: bits that say that the beam is on its way back, so that nobody waits
- *             for that, or for its end, for ever
+ *   offset 6  input status 1: the retrace bits toggle at each read, so that no kernel waits
+ *             forever for a retrace or its end
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,10 +16,10 @@
 
 enum {
     COLUMNS = 0x01,     /* less one */
-    ROW_HEIGHT = 0x09,  /* bits 0 to 4: in points, less one; bit 6: one of lines above 255 */
-    CURSOR_TOP = 0x0a,  /* its first and */
-    CURSOR_END = 0x0b,  /* its last line in its row */
-    DISPLAY_END = 0x12, /* bits 0 to 7 of the lines, 400, less one */
+    ROW_HEIGHT = 0x09,  /* bits 0 to 4: scan lines of a row, less one; bit 6: line compare bit 9 */
+    CURSOR_TOP = 0x0a,  /* first scan line of the cursor */
+    CURSOR_END = 0x0b,  /* last scan line of the cursor */
+    DISPLAY_END = 0x12, /* bits 0 to 7 of the number of scan lines, 400, less one */
     REGISTERS = 0x19,
 };
 
@@ -27,7 +27,7 @@ enum { INPUT_STATUS_1 = 6, DISPLAY_DISABLED = 1 << 0, VERTICAL_RETRACE = 1 << 3 
 
 struct crtc {
     uint8_t index;
-    uint8_t status; /* the other one with each read */
+    uint8_t status; /* toggles at each read */
     uint8_t bytes[REGISTERS];
 };
 
@@ -54,7 +54,7 @@ static void write_crtc(void *state, uint64_t offset, unsigned size, uint64_t val
         crtc->index = (uint8_t)value;
         if (size != 2)
             return;
-        value >>= 8; /* the index, and its data */
+        value >>= 8; /* a 16-bit write is index and data */
     } else if (offset != 1) {
         return;
     }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ELF kernels without PVH's note, in the order in which they are recognized:
+ * ELF kernels without a PVH note, in the order in which they are recognized:
  *
- * - By a Multiboot header (multiboot.c).
- * - Any other executable that is no program of an operating system's: entered in the mode of
- *   its class, as a flat binary would be (arch/x86_64/cpu.c).
+ * - Those with a Multiboot header (multiboot.c).
+ * - Any other executable that is not a program for an operating system: started in the mode of
+ *   its ELF class, as a flat binary would be (arch/x86_64/cpu.c).
  */
 #include "arch/x86_64/elf_kernel.h"
 
@@ -20,7 +20,7 @@ static int no_way_in(const struct mv_load *load, const char *why, struct mv_erro
                    "the ELF file %s has no PVH entry note, %s", load->files->kernel_path, why);
 }
 
-/* Whether it is a program of an operating system's, or Linux itself: 1, 0 or -errno. */
+/* Whether it is a program for an operating system, or Linux itself: returns 1, 0 or -errno. */
 static int is_of_system(const struct mv_load *load, const struct mv_elf *elf, struct mv_error *err)
 {
     int found;
@@ -32,7 +32,7 @@ static int is_of_system(const struct mv_load *load, const struct mv_elf *elf, st
     return found ? found : mv_elf_find_note(load, elf, "Linux", MV_ELF_ANY_TYPE, NULL, err);
 }
 
-/* The entry is where it is linked to, which need not be where it is loaded. */
+/* The ELF entry is a virtual address: finds the physical one, where it is loaded. */
 static bool find_entry(const struct mv_elf *elf, uint64_t *ret_entry)
 {
     for (unsigned i = 0; i < elf->count; i++) {
@@ -80,8 +80,8 @@ static int load_elf(struct mv_load *load, const struct mv_multiboot *multiboot,
     if (find_entry(&elf, &entry))
         return multiboot ? mv_multiboot_finish(load, multiboot, end, entry, err)
                          : finish_executable(load, &elf, entry, err);
-    /* Some kernels name the address where it is loaded, since they are entered without paging.
-     * So does Linux without PVH, which needs more than an executable gets. */
+    /* Some kernels give the physical address as the entry, since they start without paging.  So
+     * does Linux without PVH, but it needs more than a plain executable gets. */
     if (multiboot && mv_elf_is_loaded(&elf, elf.entry))
         return mv_multiboot_finish(load, multiboot, end, elf.entry, err);
     return no_way_in(load, "and its entry is in none of its segments", err);
@@ -90,7 +90,7 @@ static int load_elf(struct mv_load *load, const struct mv_multiboot *multiboot,
 int mv_oldpc_load_elf(struct mv_load *load, struct mv_error *err)
 {
     struct mv_multiboot header;
-    int error = mv_multiboot_load(load, err); /* its addresses come before those of ELF */
+    int error = mv_multiboot_load(load, err); /* addresses in its header override those of ELF */
 
     if (error != MV_LOAD_NEXT)
         return error;

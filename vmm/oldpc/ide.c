@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An IDE channel without drives: its status says that nobody is busy, so that a
- * driver finds out that there is none; where there is no channel, all ones are read, and a driver
- * waits for ever.
+ * An IDE channel without drives.  Its status reads as not busy, so a driver finds that there are
+ * none.  Without a channel, the status would read as all ones, and some drivers would wait
+ * forever for BSY to clear.
  */
 #include "oldpc.h"
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A PC's keyboard controller (IBM, PS/2 Hardware Interface Technical Reference, "Keyboard and
- * Auxiliary Device Controller"), with a keyboard that nobody types at and a mouse that nobody
- * moves: a driver gets an answer to all that it says, so that its waiting ends.  Left out:
- * translation, and the mouse's interrupt.
+ * Auxiliary Device Controller"), with a keyboard and a mouse that never send any input.  Every
+ * command is answered, so that no driver waits forever.  Left out: translation, and the mouse's
+ * interrupt.
  *
- *   offset 0  data: to the keyboard, or what the last command asks for; answers
- *   offset 4  status; commands
+ *   offset 0  write: a byte for the keyboard, or the last command's parameter; read: answers
+ *   offset 4  write: commands; read: status
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,16 +16,16 @@
 
 enum { DATA = 0, STATUS = 4 };
 
-/* Status. */
+/* Status bits. */
 enum { OUTPUT_FULL = 1 << 0, SYSTEM = 1 << 2, UNLOCKED = 1 << 4, OF_MOUSE = 1 << 5 };
 
-/* The configuration, register 0 of the controller's memory. */
+/* The configuration byte, byte 0 of the controller's memory. */
 enum { INTERRUPT = 1 << 0, KEYBOARD_OFF = 1 << 4, MOUSE_OFF = 1 << 5 };
 enum { CONFIG_OF_BIOS = 0x61 }; /* interrupt, translation, mouse off */
 
 /* Commands. */
 enum {
-    READ_CONFIG = 0x20, /* and up to READ_LAST the rest of its memory */
+    READ_CONFIG = 0x20, /* up to READ_LAST: the rest of its memory */
     READ_LAST = 0x3f,
     WRITE_CONFIG = 0x60,
     DISABLE_MOUSE = 0xa7,
@@ -50,7 +50,7 @@ enum {
     OUTPUT_PORT = 0xcf, /* not reset, A20 on */
 };
 
-/* What the keyboard and the mouse are told, and say. */
+/* Commands and answers of the keyboard and the mouse. */
 enum { MOUSE_STATUS = 0xe9, MOUSE_READ = 0xeb };
 enum { ECHO = 0xee, SCAN_CODES = 0xf0, IDENTIFY = 0xf2, RESET = 0xff };
 enum { ACKNOWLEDGE = 0xfa, PASSED = 0xaa };
@@ -59,9 +59,9 @@ struct keyboard {
     struct mv_shutdown shutdown;
     struct mv_irq irq;
     uint8_t config;
-    uint8_t command; /* that waits for its byte; 0: none */
-    bool of_mouse;   /* the answers are */
-    bool scan_codes; /* the keyboard waits for a number: of a set, or 0 to ask which it is */
+    uint8_t command; /* the command that waits for its parameter; 0: none */
+    bool of_mouse;   /* the answers are the mouse's */
+    bool scan_codes; /* the keyboard waits for the number of a scan code set; 0 asks for it */
     uint8_t answers[4];
     unsigned count;
 };
@@ -72,13 +72,13 @@ static void drive_line(const struct keyboard *keyboard)
                keyboard->count && !keyboard->of_mouse && (keyboard->config & INTERRUPT));
 }
 
-/* Nobody is meant to say anything before the last answer is read. */
+/* Replaces the previous answer: drivers read it before they send the next byte. */
 static void answer(struct keyboard *keyboard, const uint8_t *bytes, unsigned count, bool of_mouse)
 {
     keyboard->of_mouse = of_mouse;
     keyboard->count = count;
     for (unsigned i = 0; i < count; i++)
-        keyboard->answers[i] = bytes[count - 1 - i]; /* the next one is the last */
+        keyboard->answers[i] = bytes[count - 1 - i]; /* reversed: the next one is the last */
     drive_line(keyboard);
 }
 
@@ -89,10 +89,10 @@ static void answer_byte(struct keyboard *keyboard, uint8_t byte, bool of_mouse)
 
 static void tell_device(struct keyboard *keyboard, uint8_t byte, bool is_mouse)
 {
-    static const uint8_t reset[] = {ACKNOWLEDGE, PASSED, 0x00}; /* 0: the mouse's identity */
+    static const uint8_t reset[] = {ACKNOWLEDGE, PASSED, 0x00}; /* 0: the mouse's ID */
     static const uint8_t mouse[] = {ACKNOWLEDGE, 0x00}, identity[] = {ACKNOWLEDGE, 0xab, 0x83};
     static const uint8_t set[] = {ACKNOWLEDGE, 2};
-    /* off, 4 counts for each mm, 100 samples a second; no button, no movement */
+    /* disabled, 4 counts per mm, 100 samples per second; no button, no movement */
     static const uint8_t status[] = {ACKNOWLEDGE, 0x00, 0x02, 100},
                          still[] = {ACKNOWLEDGE, 8, 0, 0};
     bool which = !is_mouse && keyboard->scan_codes && byte == 0;
@@ -162,7 +162,7 @@ static void take_byte(struct keyboard *keyboard, uint8_t byte)
 
 static uint64_t read_data(struct keyboard *keyboard)
 {
-    uint8_t byte = keyboard->answers[0]; /* the last one stays */
+    uint8_t byte = keyboard->answers[0]; /* when empty, the last byte repeats */
 
     if (keyboard->count) {
         byte = keyboard->answers[--keyboard->count];

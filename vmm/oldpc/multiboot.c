@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Multiboot 1 (GNU Multiboot Specification 0.6.96), the format of most hobby kernels: an ELF file,
- * or a flat one that says where it belongs, with a header in its first 8 KiB.  It is entered in
- * 32-bit mode with a table of information, which has the memory's size and map, the command line
- * and one module, the initrd.  As with QEMU and GRUB Legacy, and unlike GRUB 2, the first word of
- * the command line is the kernel's own name, and the module's string is the file's.
+ * or a flat binary with its load addresses, with a header in its first 8 KiB.  The kernel starts
+ * in 32-bit mode with an information structure: the memory size and map, the command line, and
+ * one module, the initrd.  As in QEMU and GRUB Legacy, but not GRUB 2, the first word of the
+ * command line is the kernel's path, and the module's string is the initrd's path.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -20,10 +20,10 @@
 /* 3.1.2 and 3.1.3 */
 enum {
     HAS_ADDRESSES = 1 << 16,
-    MUST_UNDERSTAND = 0xfff8, /* bits 3 to 15: none is defined */
+    MUST_UNDERSTAND = 0xfff8, /* bits 3 to 15: required features, none defined */
 };
 
-/* 3.3: flags of the information */
+/* 3.3: flags of the information structure */
 enum {
     INFO_MEMORY = 1 << 0,
     INFO_CMDLINE = 1 << 2,
@@ -42,12 +42,12 @@ struct module {
 };
 
 struct mmap_entry {
-    uint32_t size; /* of what follows */
+    uint32_t size; /* of the following members */
     uint64_t base, length;
     uint32_t type;
 } __attribute__((packed));
 
-/* All of it, as it lies at MV_START_INFO_GPA. */
+/* The layout at MV_START_INFO_GPA. */
 struct info_page {
     struct info info;
     struct module initrd;
@@ -75,7 +75,7 @@ bool mv_multiboot_find(const struct mv_load *load, struct mv_multiboot *ret_head
     return false;
 }
 
-/* By the addresses in the header: 3.1.3. */
+/* Loads the kernel by the addresses in its header: 3.1.3. */
 static int load_flat(struct mv_load *load, const struct mv_multiboot *header, mv_gpa *ret_end,
                      uint64_t *ret_entry, struct mv_error *err)
 {
@@ -109,7 +109,7 @@ static int load_flat(struct mv_load *load, const struct mv_multiboot *header, mv
     if (error)
         return error;
     load->over_reset_vector |= mv_layout_has_reset_vector(start, end - 1);
-    *ret_end = mv_max(end, MV_HIGH_RAM); /* the initrd does not go below that */
+    *ret_end = mv_max(end, MV_HIGH_RAM); /* the initrd must be above */
     *ret_entry = header->words[7];
     return 0;
 }
@@ -143,7 +143,7 @@ static void write_info(struct mv_load *load, mv_gpa initrd)
                                               .type = entries[i].type};
 }
 
-/* At gpa, where there are so many bytes. */
+/* Writes name and words as a string at gpa, where there is room for `room` bytes. */
 static int put_words(struct mv_load *load, mv_gpa gpa, uint64_t room, const char *name,
                      const char *words, struct mv_error *err)
 {

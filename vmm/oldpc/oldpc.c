@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What this part adds to an x86-64 machine: see struct mv_x86_oldpc. */
+/* The parts of an old PC that are added to an x86-64 machine: see struct mv_x86_oldpc. */
 #include "oldpc.h"
 
 #include <string.h>
@@ -18,8 +18,8 @@ static const struct mv_device_entry devices[] = {
       .irq = MV_NO_IRQ}, mv_pm1_create},
     {{.name = "pm1-virtualbox", .space = MV_SPACE_PORT, .base = MV_PM1_VIRTUALBOX_BASE, .bytes = 2,
       .irq = MV_NO_IRQ}, mv_pm1_create},
-    /* For kernels that expect a PC.  Linux takes the time from KVM's clock, and without this one
-     * asks for it by no exits. */
+    /* For kernels that expect a PC.  Linux takes the time from KVM's clock; without a CMOS clock
+     * it does not cause exits by reading the time there. */
     {{.name = "cmos", .space = MV_SPACE_PORT, .base = MV_CMOS_BASE, .bytes = 2, .irq = MV_NO_IRQ},
      mv_cmos_create},
     {{.name = "crtc", .space = MV_SPACE_PORT, .base = MV_CRTC_BASE, .bytes = MV_CRTC_SIZE,
@@ -37,7 +37,7 @@ static const struct mv_device_entry devices[] = {
 };
 /* clang-format on */
 
-enum { FOR_ALL = 5 }; /* the first ones */
+enum { FOR_ALL = 5 }; /* the first 5 devices are for all guests */
 
 static void write_memory(struct mv_mem *mem, unsigned cpus, bool is_pc)
 {
@@ -48,8 +48,8 @@ static void write_memory(struct mv_mem *mem, unsigned cpus, bool is_pc)
 }
 
 /*
- * A PC's firmware has the pair of 8259s at its own vectors, and open what it serves itself: timer,
- * keyboard, the second 8259, floppy disk; clock, mouse, coprocessor, hard disk.
+ * As a PC's firmware leaves the pair of 8259s: at the BIOS's vectors, with the lines unmasked that
+ * it handles: timer, keyboard, the second 8259, floppy disk; clock, mouse, coprocessor, hard disk.
  */
 static int init_pics(const struct mv_kvm *kvm)
 {
@@ -72,10 +72,10 @@ static int init_pics(const struct mv_kvm *kvm)
 }
 
 /*
- * The timer of 1981, as a PC's firmware leaves it: channel 0 counts 65,536 again and again, 18.2
- * times a second, and takes and gives a count as two bytes.  KVM then has port 0x61, too: the gate
- * and the output of channel 2, and a bit that changes all the time, which kernels wait by.  Ending
- * a machine that has the timer costs tens of milliseconds.
+ * The 8254 timer, as a PC's firmware leaves it: channel 0 counts down from 65,536, 18.2 times a
+ * second, and its count is accessed as two bytes.  KVM then also provides port 0x61: the gate and
+ * the output of channel 2, and the refresh bit, which toggles and which kernels use for delays.
+ * Ending a machine that has the timer costs tens of milliseconds.
  */
 static int init_pit(const struct mv_kvm *kvm)
 {
@@ -102,8 +102,8 @@ static int init_vm(const struct mv_kvm *kvm)
     return error ? error : init_pit(kvm);
 }
 
-/* A PC's firmware has turned on the boot CPU's local APIC, through which the 8259s' interrupts go
- * (MPS 3.6.2.2, virtual wire mode). */
+/* A PC's firmware enables the boot CPU's local APIC, which passes on the 8259s' interrupts (MPS
+ * 3.6.2.2, virtual wire mode). */
 static int init_vcpu(const struct mv_kvm *kvm, int vcpu)
 {
     static const struct {

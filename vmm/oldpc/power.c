@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How kernels turn a PC off or reset it that have learnt where: ACPI's fixed hardware (ACPI 6.4,
- * 4.8.3.1 and 4.8.3.2), at the places of three emulators, and port 0x92.
+ * Power-off by ACPI's fixed hardware (ACPI 6.4, 4.8.3.1 and 4.8.3.2), at the ports of three
+ * emulators, which kernels often hard-code; and reset by port 0x92.
  *
  *   offset 0  PM1 control, 2 bytes: bit 0 SCI_EN, always set; bit 13 SLP_EN
  *   offset 4  PM1 status and enable: no events
@@ -18,14 +18,14 @@ static uint64_t read_pm1(void *state, uint64_t offset, unsigned size)
     return offset == MV_PM1_CONTROL ? SCI_EN : 0;
 }
 
-/* There is no other sleep than soft off, whose SLP_TYP is 5 in our tables, but 0 in the habits of
- * those who have read none. */
+/* Ignores SLP_TYP: soft off is the only sleep state.  It is 5 in our tables, but 0 in kernels that
+ * hard-code it. */
 static void write_pm1(void *state, uint64_t offset, unsigned size, uint64_t value)
 {
     const struct mv_shutdown *shutdown = state;
 
     (void)size;
-    if (offset < MV_PM1_EVENT && (value << 8 * offset & SLP_EN)) /* or the upper byte alone */
+    if (offset < MV_PM1_EVENT && (value << 8 * offset & SLP_EN)) /* also if only the upper byte */
         shutdown->end(shutdown->context, MV_END_POWER_OFF, 0);
 }
 

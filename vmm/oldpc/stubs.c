@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* In place of all other files here, where minivmm is built without them. */
+/* Replaces all other files here when minivmm is built without oldpc. */
 #include <errno.h>
 
 #include "arch/x86_64/x86.h"
@@ -15,7 +15,7 @@ static int refuse_elf(struct mv_load *load, struct mv_error *err)
         load->files->kernel_path);
 }
 
-/* What it looks like has been explained. */
+/* The probe of the image has already explained the error. */
 static int leave(struct mv_load *load, struct mv_error *err)
 {
     (void)load, (void)err;
