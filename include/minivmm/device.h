@@ -112,9 +112,8 @@ struct mv_device_reader {
     void *state; /**< passed to read */
 };
 
-/** An ops->read for functions that may not produce a result, such as those of languages with
- * exceptions: the guest reads what reader->read stores in *value, or all ones if it stores nothing.
- */
+/** An ops->read for functions that may fail to produce a result, such as in languages with
+ * exceptions: the guest reads what reader->read stores in *value, or all ones if it stores none. */
 MV_API uint64_t mv_device_read_into(void *reader, uint64_t offset, unsigned size);
 
 #ifdef __cplusplus

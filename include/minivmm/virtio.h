@@ -69,8 +69,8 @@ struct mv_virtio_ops {
     uint32_t id; /**< device type: virtio 1.2, 5 */
 
     /** Reads the configuration (2.5) at any offset; 1, 2, 4 or 8 bytes, little endian.  Bytes
-     * beyond its end read as all ones.  Must not have side effects, as it is not called only
-     * when the guest reads.  Under the device's lock, by any thread. */
+     * beyond its end read as all ones.  Must not have side effects: the library also calls it
+     * when the guest does not read.  Under the device's lock, by any thread. */
     uint64_t (*config_read)(void *state, uint64_t offset, unsigned size);
 
     /** The driver writes the configuration; ignore writes to read-only fields.  Under the

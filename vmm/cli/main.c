@@ -247,7 +247,7 @@ static void say_report(const char *what)
         fputs(report, stderr);
 }
 
-/* Vectors below 0x10 are processor exceptions and, as 0x70 to 0x77, a BIOS's hardware interrupts.
+/* Vectors below 0x10 are exceptions and hardware interrupts; 0x70 to 0x77 are hardware interrupts.
  */
 static void say_bios_call(int code)
 {

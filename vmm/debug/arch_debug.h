@@ -41,8 +41,7 @@ int mv_arch_translate(struct mv_vcpu *vcpu, uint64_t address, struct mv_walk *re
 /* Returns 0 or -errno; see mv_vcpu_debug. */
 int mv_arch_set_debug(struct mv_vcpu *vcpu, const struct mv_debug *debug);
 
-/* If the next instruction halts the processor, returns the guest-virtual address after it; else 0.
- */
+/* The guest-virtual address after the next instruction if that halts the processor; else 0. */
 uint64_t mv_arch_behind_halt(struct mv_vcpu *vcpu);
 
 /* Translates KVM_EXIT_DEBUG to why and where the vCPU stopped, given what was asked for. */

@@ -87,7 +87,7 @@ struct change {
     struct mv_register_bits *wanted, *before;
 };
 
-/* Sets hint to the first rule that the refused state violates, or to otherwise if none is known. */
+/* Sets hint to the first rule that the refused state violates; if none is known, to `otherwise`. */
 static void find_hint(struct mv_vcpu *vcpu, const char *otherwise, char hint[HINT])
 {
     FILE *to = fmemopen(hint, HINT - 1, "w");

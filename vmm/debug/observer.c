@@ -57,8 +57,7 @@ static int enter(struct mv_vcpu *vcpu)
     struct mv_debugger *debugger = mv_debugger(vcpu);
     int error = 0;
 
-    /* If KVM emulated the last instruction, it lost the request to stop after the next: renew it.
-     */
+    /* KVM forgets to stop after the next instruction if it emulated the last: ask again. */
     if (debugger->asked.step)
         error = mv_arch_set_debug(vcpu, &debugger->asked);
     /* Some versions of KVM report the step and not the halt: detect the halt ourselves. */

@@ -52,8 +52,7 @@ static int lock_image(const struct mv_disk *disk, int fd, const char **ret_warni
     return 0;
 }
 
-/* The alignment that direct I/O needs: tries the smallest, which the host refuses if it needs more.
- */
+/* The alignment that direct I/O needs: the smallest fails if the host needs more. */
 static unsigned direct_block(int fd)
 {
     uint8_t *buffer = aligned_alloc(LARGE_BLOCK, LARGE_BLOCK);

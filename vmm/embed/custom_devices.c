@@ -56,8 +56,7 @@ static int check_device(const struct mv_custom_device *custom, size_t index, str
     return 0;
 }
 
-/* The first free range that fits, at a page (MMIO) or a multiple of 16 (ports); else MV_ANY_BASE.
- */
+/* The first free range, at a page (MMIO) or a multiple of 16 (ports); MV_ANY_BASE: none. */
 static uint64_t find_base(const struct mv_bus *bus, enum mv_space space, uint64_t size)
 {
     uint64_t first = space == MV_SPACE_PORT ? MV_CUSTOM_PORT : MV_CUSTOM_BASE;

@@ -695,8 +695,7 @@ static bool obey_long(struct mv_gdb_protocol *protocol, const char *packet, stru
     return true;
 }
 
-/* Performs one packet: E.2.  Returns whether there is an answer; it is empty for an unknown packet.
- */
+/* Performs one packet: E.2.  Returns whether to answer; an unknown packet gets an empty answer. */
 static bool obey(struct mv_gdb_protocol *protocol, const char *packet, const char *end,
                  struct text *text)
 {

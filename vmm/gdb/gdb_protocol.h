@@ -130,8 +130,7 @@ void mv_gdb_protocol_stopped(struct mv_gdb_protocol *protocol, unsigned cpu, int
  * Also callable from a vCPU's thread before it is held. */
 bool mv_gdb_is_point(const struct mv_gdb_protocol *protocol, uint64_t address);
 
-/* GDB has disconnected or detached, and the machine is held: removes all points and continues it.
- */
+/* GDB has disconnected or detached, and the machine is held: removes all points and continues. */
 void mv_gdb_protocol_detach(struct mv_gdb_protocol *protocol);
 
 /* The machine has ended: tells GDB. */

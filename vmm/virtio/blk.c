@@ -149,8 +149,7 @@ struct blk {
 
 /* ---- buffers ---- */
 
-/* Copies size bytes from the start of the buffers and removes them there.  Returns false if the
- * buffers hold less. */
+/* Copies size bytes from the start of the buffers and consumes them; false if they hold less. */
 static bool take(struct iovec **iov, unsigned *count, void *ret_data, size_t size)
 {
     uint8_t *to = ret_data;
@@ -246,8 +245,7 @@ static bool in_range(const struct blk *blk, uint64_t sector, uint64_t bytes)
 
 /* ---- transfers ---- */
 
-/* Selects the next `size` bytes of the buffers for the step, and shortens the last buffer to fit.
- */
+/* Selects the next `size` bytes of the buffers for the step; shortens the last buffer to fit. */
 static void cut_buffers(struct request *request, uint64_t size)
 {
     struct iovec *last = request->rest;
@@ -259,8 +257,7 @@ static void cut_buffers(struct request *request, uint64_t size)
     last->iov_len = (size_t)size;
 }
 
-/* Moves past the buffers of a finished step.  An engine may have advanced their iovecs, but base +
- * len is unchanged. */
+/* Skips the buffers of a finished step.  Engines advance iovecs, but keep base + len unchanged. */
 static void skip_buffers(struct request *request)
 {
     struct iovec *last = &request->rest[request->rest_count - 1];

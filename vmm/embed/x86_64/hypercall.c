@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A hypercall's registers are those of the C calling convention (System V ABI for x86-64, 3.2.3).
- */
+/* A hypercall's registers are those of the C calling convention (System V ABI for x86-64, 3.2.3):
+ * arguments in RDI, RSI, RDX and RCX, result in RAX. */
 #include "embed/embed.h"
 
 bool mv_is_hypercall(const struct mv_exit *exit)
