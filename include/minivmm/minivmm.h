@@ -105,7 +105,7 @@ struct mv_console {
 enum mv_disk_cache {
     MV_CACHE_WRITEBACK, /**< when the guest flushes; it may switch to writethrough (CONFIG_WCE) */
     MV_CACHE_WRITETHROUGH, /**< when they complete; the guest may switch to writeback */
-    MV_CACHE_UNSAFE,       /**< at some time of the host's choosing: flushes are ignored */
+    MV_CACHE_UNSAFE,       /**< whenever the host writes them back: flushes are ignored */
 };
 
 /** How a disk's image is read and written. */
@@ -237,7 +237,7 @@ struct mv_config {
     const char *kvm_path;             /**< NULL: /dev/kvm */
     bool timeline;                    /**< record the times that mv_machine_timeline reads */
     bool single_step;            /**< exit after each instruction, so that the report of a triple
-                                  * fault can show the last one; costs microseconds each */
+                                  * fault can show the last one; some microseconds per exit */
     const struct mv_disk *disks; /**< an array: vda, vdb...; all with the same `size` member */
     size_t disk_count;           /**< 0 to MV_DISKS_MAX */
     bool tables_only;           /**< for mv_machine_dump_tables: the machine does not run, and needs
@@ -271,8 +271,8 @@ struct mv_config {
 struct mv_machine;
 
 #define MV_DEFAULT_MEMORY (256ull << 20) /**< bytes of memory if mv_config.memory is 0 */
-#define MV_MINIMUM_MEMORY (16ull << 20)  /**< least bytes of memory */
-#define MV_BARE_MINIMUM   (64ull << 10)  /**< least bytes of memory of a bare machine */
+#define MV_MINIMUM_MEMORY (16ull << 20)  /**< smallest memory, bytes */
+#define MV_BARE_MINIMUM   (64ull << 10)  /**< smallest memory of a bare machine, bytes */
 
 /** Checks a configuration, without KVM and without opening its files.  Returns 0, -EINVAL, or
  * -ENOSYS: the library was built without a part that it needs. */

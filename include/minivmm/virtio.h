@@ -118,8 +118,8 @@ struct mv_custom_virtio {
                          * those of the ring and VERSION_1 */
     const void *config; /**< the configuration if ops->config_read is NULL; copied */
     size_t config_size; /**< bytes of config, 0 to MV_VIRTIO_CONFIG_MAX */
-    struct mv_virtio **ret_virtio; /**< required: create stores the handle for the functions
-                                    * below here, before the guest runs; invalid if create fails */
+    struct mv_virtio **ret_virtio; /**< required: where create stores the handle for the functions
+                                    * below, before the guest runs; invalid if create fails */
 };
 
 /** The features that the driver has accepted; final from activate on.  Loop thread. */
