@@ -425,8 +425,7 @@ static int explain_by_steps(struct mv_config *config, struct mv_end *end, struct
     config->console = NULL;
     config->log = NULL;
     config->single_step = true;
-    if (mv_machine_create(config, &again, err) <
-        0) { /* such as a kernel that was read from a pipe */
+    if (mv_machine_create(config, &again, err) < 0) { /* a kernel read from a pipe is gone */
         say_no_second_run(err->tried);
         return 0;
     }

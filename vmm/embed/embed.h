@@ -26,7 +26,7 @@ static inline struct mv_embedded *mv_embedded(const struct mv_vcpu *vcpu)
     return vcpu->kept[MV_OBSERVER_EMBED];
 }
 
-/* Copies a flat binary to where the architecture has decided.  Explains its failure. */
+/* Copies a flat binary to the address that the architecture chose.  Explains every failure. */
 int mv_flat_put(const struct mv_flat *flat, mv_gpa address, struct mv_mem *mem,
                 struct mv_error *err);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Flat binaries: what both architectures do with one. */
+/* Flat binaries: the part common to all architectures. */
 #include <errno.h>
 
 #include "core/log.h"

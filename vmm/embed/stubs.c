@@ -23,7 +23,7 @@ int mv_arch_load_flat(struct mv_arch *arch, struct mv_mem *mem, const struct mv_
                       struct mv_error *err)
 {
     (void)arch, (void)mem, (void)flat, (void)err;
-    return -ENOSYS; /* check has refused it */
+    return -ENOSYS; /* never called: check refuses flat binaries */
 }
 
 uint64_t mv_device_read_into(void *reader, uint64_t offset, unsigned size)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* A flat binary on arm64: where it goes, and in which mode the vCPUs start in it (see cpu.c). */
+/* Loads a flat binary on arm64: chooses its address and the vCPUs' initial mode (see cpu.c). */
 #include <errno.h>
 
 #include "arch/arm64/arm64.h"
 #include "embed/embed.h"
 
-/* The first four GiB onto themselves, in blocks of 1 GiB: what is below memory as a device's
- * (MAIR_EL1's attribute 0), the rest as memory (1).  VMSAv8-64, D8.3. */
+/* Identity-maps the first 4 GiB in blocks of 1 GiB: below RAM as device memory (MAIR_EL1's
+ * attribute 0), the rest as normal memory (1).  VMSAv8-64, D8.3. */
 static int make_mmu_table(struct mv_mem *mem, mv_gpa at, struct mv_error *err)
 {
     enum { BLOCK = 1, ACCESSED = 1 << 10, INNER = 3 << 8, ATTRIBUTE_1 = 1 << 2 };
@@ -33,7 +33,7 @@ int mv_arch_load_flat(struct mv_arch *arch, struct mv_mem *mem, const struct mv_
     arch->entry.mode = mmu ? MV_ENTRY_EL1_MMU : MV_ENTRY_EL1;
     arch->entry.pc = flat->address ? flat->address
                      : arch->bare  ? ram->base
-                                   : ram->base + 2 * MV_MIB; /* behind the device tree */
+                                   : ram->base + 2 * MV_MIB; /* after the device tree */
     arch->entry.stack = ram->base + ram->size - (mmu ? MV_PAGE_SIZE : 0);
     arch->mmu_table = ram->base + ram->size - MV_PAGE_SIZE;
     error = mmu ? make_mmu_table(mem, arch->mmu_table, err) : 0;

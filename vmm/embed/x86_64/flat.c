@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A flat binary on x86-64: where it goes, and in which mode the vCPUs start in it (see cpu.c). */
+/* Loads a flat binary on x86-64: chooses its address and the vCPUs' initial mode (see cpu.c). */
 #include <errno.h>
 
 #include "arch/x86_64/layout.h"
