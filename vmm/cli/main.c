@@ -247,8 +247,7 @@ static void say_report(const char *what)
         fputs(report, stderr);
 }
 
-/* Vectors below 0x10 are exceptions and hardware interrupts; 0x70 to 0x77 are hardware interrupts.
- */
+/* Not services: exceptions and hardware interrupts below 0x10, hardware interrupts 0x70 to 0x77. */
 static void say_bios_call(int code)
 {
     unsigned vector = (unsigned)code >> 16, ax = (unsigned)code & 0xffff;
