@@ -61,7 +61,7 @@ static bool put(struct uring *uring, struct mv_io *io)
     return true;
 }
 
-/* Needs Linux 5.19; older kernels ignore it, and all requests in the kernel run to completion. */
+/* Needs Linux 5.19; older kernels reject it, and all requests in the kernel run to completion. */
 static void ask_to_cancel(struct uring *uring)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&uring->ring);
