@@ -115,7 +115,7 @@ void mv_virtio_push(struct mv_virtio *virtio, unsigned index, uint64_t name, uin
     virtio->active = true;
 }
 
-/* The eventfd is created before the phase leaves MV_PHASE_SET_UP, and is then never closed. */
+/* The eventfd is created before the phase leaves MV_PHASE_SET_UP, and stays open until destroy. */
 void mv_virtio_wake(struct mv_virtio *virtio)
 {
     if (!is_set_up(virtio))
