@@ -36,7 +36,7 @@ struct mv_recorder {
     bool counter;                 /* a stamp is mv_counter(), not nanoseconds */
     uint64_t mask;                /* size of the ring, a power of two, less one */
     uint64_t count;               /* records ever added to it */
-    uint64_t from;                /* stamp of the start of the guest's time; 0: it has not started */
+    uint64_t from;                /* stamp of the start of the guest's time; 0: not started */
     uint64_t left;                /* stamp of the current exit */
     struct mv_moment began;       /* when the recorder was created */
     pthread_mutex_t lock;         /* protects `last` and `known`: there may be several readers */
