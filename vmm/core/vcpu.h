@@ -26,9 +26,6 @@ struct mv_vcpu;
  * all but init, done and explain.  vcpu->kept holds what a part keeps for a vCPU.
  */
 struct mv_observer {
-    /* Whether the part can do what the configuration asks of it.  0; or -ENOSYS from a stub, with
-     * *err filled in. */
-    int (*check)(const struct mv_config *config, struct mv_error *err);
     /* The vCPU's start state is set.  Fills in *err on failure. */
     int (*init)(struct mv_vcpu *vcpu, const struct mv_config *config, struct mv_error *err);
     void (*done)(struct mv_vcpu *vcpu); /* also if init failed or was never called */

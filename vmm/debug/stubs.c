@@ -5,12 +5,13 @@
 
 #include "core/log.h"
 #include "core/vcpu.h"
+#include "machine/config.h"
 #include "minivmm/trace.h"
 #include "step.h"
 
 #define HINT "build it with the part debug (-DMINIVMM_PARTS)"
 
-static int check(const struct mv_config *config, struct mv_error *err)
+int mv_debug_check(const struct mv_config *config, struct mv_error *err)
 {
     if (config->single_step || config->trace_records)
         return mv_fail(err, -ENOSYS, NULL, HINT,
@@ -18,7 +19,7 @@ static int check(const struct mv_config *config, struct mv_error *err)
     return 0;
 }
 
-const struct mv_observer mv_debug_observer = {.check = check};
+const struct mv_observer mv_debug_observer = {0};
 
 const char *mv_tables(void)
 {

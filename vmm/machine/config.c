@@ -8,7 +8,6 @@
 #include "core/log.h"
 #include "core/memory.h"
 #include "core/util.h"
-#include "core/vcpu.h"
 #include "dev/devices.h"
 #include "minivmm/trace.h"
 
@@ -73,8 +72,8 @@ static int check(const struct mv_config *config, struct mv_error *err)
         error = check_lists(config, err);
     if (!error)
         error = mv_virtio_devices.check(config, err);
-    if (!error && mv_debug_observer.check)
-        error = mv_debug_observer.check(config, err);
+    if (!error)
+        error = mv_debug_check(config, err);
     return error ? error : mv_custom_devices.check(config, err);
 }
 

@@ -27,4 +27,8 @@ struct mv_setup {
  * Returns 0, or -EINVAL or -ENOSYS with *err filled in. */
 int mv_config_take(const struct mv_config *given, struct mv_setup *ret_setup, struct mv_error *err);
 
+/* Checks what the configuration asks of debug, which defines this, as its stub does.  Returns 0, or
+ * -ENOSYS with *err filled in. */
+int mv_debug_check(const struct mv_config *config, struct mv_error *err);
+
 #endif
