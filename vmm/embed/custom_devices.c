@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "dev/devices.h"
+#include "embed.h"
 #include "layout.h"
 #include "machine/machine.h"
 
@@ -161,22 +162,11 @@ static int place(const struct mv_mem *mem, const struct mv_bus *bus, struct mv_d
     if (desc->base == MV_ANY_BASE)
         return mv_fail(err, -ENOSPC, NULL, "use fewer or smaller ones",
                        "no address range is free for the device %s", desc->name);
-    if (desc->space == MV_SPACE_MMIO)
-        for (unsigned i = 0; i < mem->count; i++)
-            if (desc->base < mem->regions[i].base + mem->regions[i].size &&
-                mem->regions[i].base < desc->base + desc->bytes)
-                return mv_fail(err, -EEXIST, NULL, "leave it to the machine to place it (ANY_BASE)",
-                               "the device %s at %#llx would overlap memory", desc->name,
-                               (unsigned long long)desc->base);
+    if (desc->space == MV_SPACE_MMIO && mv_mem_overlaps(mem, desc->base, desc->bytes))
+        return mv_fail(err, -EEXIST, NULL, "leave it to the machine to place it (ANY_BASE)",
+                       "the device %s at %#llx would overlap memory", desc->name,
+                       (unsigned long long)desc->base);
     return 0;
-}
-
-static bool has_name(const struct mv_devices *devices, const char *name)
-{
-    for (unsigned i = 0; i < devices->count; i++)
-        if (strcmp(devices->all[i].desc.name, name) == 0)
-            return true;
-    return false;
 }
 
 /* Adds custom[0]; the other count - 1 elements are the devices added later. */
@@ -188,7 +178,7 @@ static int add_device(struct mv_devices *devices, const struct mv_device_env *en
     struct kept *kept;
     int error;
 
-    if (has_name(devices, desc.name))
+    if (mv_find_device(devices, desc.name))
         return mv_fail(err, -EEXIST, NULL, "choose another name",
                        "a device named %s already exists", desc.name);
     error = place(env->mem, mv_devices_bus(devices, &desc), &desc, err);

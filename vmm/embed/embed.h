@@ -4,6 +4,7 @@
 #define MV_EMBED_H
 
 #include "core/vcpu.h"
+#include "dev/devices.h"
 
 /* The state of the exit that mv_vcpu_run last returned. */
 enum mv_told {
@@ -29,6 +30,9 @@ static inline struct mv_embedded *mv_embedded(const struct mv_vcpu *vcpu)
 /* Copies a flat binary to the address that the architecture chose.  Explains every failure. */
 int mv_flat_put(const struct mv_flat *flat, mv_gpa address, struct mv_mem *mem,
                 struct mv_error *err);
+
+/* The device with this name, or NULL. */
+const struct mv_device *mv_find_device(const struct mv_devices *devices, const char *name);
 
 /* ---- hypercalls, in each architecture's folder; do not use debug's registers by name ---- */
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "embed.h"
 #include "machine/machine.h"
 
 static int by_time(const void *a, const void *b)
@@ -53,18 +54,22 @@ void *mv_machine_memory(struct mv_machine *machine, uint64_t address, size_t siz
     return mv_mem_host(&machine->mem, address, size);
 }
 
+const struct mv_device *mv_find_device(const struct mv_devices *devices, const char *name)
+{
+    for (unsigned i = 0; i < devices->count; i++)
+        if (strcmp(devices->all[i].desc.name, name) == 0)
+            return &devices->all[i];
+    return NULL;
+}
+
 bool mv_machine_device(const struct mv_machine *machine, const char *name,
                        struct mv_device_desc *ret_desc)
 {
-    for (unsigned i = 0; i < machine->devices.count; i++) {
-        const struct mv_device_desc *desc = &machine->devices.all[i].desc;
+    const struct mv_device *device = mv_find_device(&machine->devices, name);
 
-        if (strcmp(desc->name, name) == 0) {
-            mv_give(desc, sizeof(*desc), ret_desc);
-            return true;
-        }
-    }
-    return false;
+    if (device)
+        mv_give(&device->desc, sizeof(device->desc), ret_desc);
+    return device;
 }
 
 unsigned mv_machine_devices(const struct mv_machine *machine, unsigned index,

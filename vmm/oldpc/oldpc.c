@@ -53,22 +53,9 @@ static void write_memory(struct mv_mem *mem, unsigned cpus, bool is_pc)
  */
 static int init_pics(const struct mv_kvm *kvm)
 {
-    static const struct {
-        uint32_t id;
-        uint8_t vector, mask;
-    } chips[] = {{KVM_IRQCHIP_PIC_MASTER, 0x08, 0xb8}, {KVM_IRQCHIP_PIC_SLAVE, 0x70, 0x8e}};
-    int error = 0;
+    static const uint8_t vectors[2] = {0x08, 0x70}, masks[2] = {0xb8, 0x8e};
 
-    for (unsigned i = 0; !error && i < MV_COUNT(chips); i++) {
-        struct kvm_irqchip chip = {.chip_id = chips[i].id};
-
-        error = MV_KVM_CALL(kvm, kvm->vm, KVM_GET_IRQCHIP, &chip);
-        chip.chip.pic.irq_base = chips[i].vector;
-        chip.chip.pic.imr = chips[i].mask;
-        if (!error)
-            error = MV_KVM_CALL(kvm, kvm->vm, KVM_SET_IRQCHIP, &chip);
-    }
-    return error;
+    return mv_x86_set_pics(kvm, vectors, masks);
 }
 
 /*

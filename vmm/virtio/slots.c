@@ -26,10 +26,28 @@ static uint64_t slot_base(unsigned index)
     return MV_VIRTIO_BASE + index * MV_VIRTIO_STRIDE;
 }
 
+/* Maps the pages from which the guest reads registers without an exit, unless they are there or the
+ * architecture has none.  One region holds those of all slots, as a memslot each would cost more.
+ */
+static bool map_pages(struct mv_devices *devices)
+{
+    uint64_t size = MV_DISKS_MAX * MV_VIRTIO_STRIDE;
+    void *pages;
+
+    if (devices->pages.host || !MV_LAYOUT_PAGES)
+        return true;
+    pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED)
+        return false;
+    devices->pages =
+        (struct mv_region){.base = MV_VIRTIO_BASE, .size = size, .host = pages, .read_only = true};
+    return true;
+}
+
 /* Takes the next free slot.  Returns NULL if out of memory. */
 static struct mv_device *take_slot(struct mv_devices *devices, const char *name)
 {
-    struct slot *slot = malloc(sizeof(*slot));
+    struct slot *slot = map_pages(devices) ? malloc(sizeof(*slot)) : NULL;
     struct mv_device_desc desc = {
         .compatible = "virtio,mmio",
         .node = "virtio",
@@ -56,23 +74,6 @@ static struct mv_device *take_slot(struct mv_devices *devices, const char *name)
     return device;
 }
 
-/* Returns the page from which the guest reads a slot's registers without an exit, or NULL if the
- * architecture has none or memory is short.  One region holds the pages of all slots, as a memslot
- * each would cost more. */
-static uint8_t *slot_page(struct mv_devices *devices, uint64_t base)
-{
-    uint64_t size = MV_DISKS_MAX * MV_VIRTIO_STRIDE;
-    void *pages;
-
-    if (!devices->pages.host && MV_LAYOUT_PAGES) {
-        pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (pages != MAP_FAILED)
-            devices->pages = (struct mv_region){
-                .base = MV_VIRTIO_BASE, .size = size, .host = pages, .read_only = true};
-    }
-    return devices->pages.host ? devices->pages.host + (base - devices->pages.base) : NULL;
-}
-
 /* Puts virtio into the next free slot; takes ownership, on failure too.  error is the result of
  * creating virtio. */
 static int fill_slot(struct mv_devices *devices, const struct mv_device_env *env, const char *name,
@@ -88,14 +89,9 @@ static int fill_slot(struct mv_devices *devices, const struct mv_device_env *env
     if (error)
         return mv_devices_cannot_create(name, error, err);
     ours.irq.line = device->desc.irq;
-    ours.page = slot_page(devices, device->desc.base);
-    if (MV_LAYOUT_PAGES && !ours.page) {
-        mv_virtio_destroy(virtio);
-        error = -ENOMEM;
-    } else {
-        error = mv_virtio_mmio_create(device, &ours, virtio);
-    }
-    error = mv_devices_add(devices, device, error);
+    if (devices->pages.host)
+        ours.page = devices->pages.host + (device->desc.base - devices->pages.base);
+    error = mv_devices_add(devices, device, mv_virtio_mmio_create(device, &ours, virtio));
     return error ? mv_devices_cannot_create(name, error, err) : 0;
 }
 

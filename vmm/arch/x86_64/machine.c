@@ -146,8 +146,7 @@ static int check_capabilities(struct mv_arch *arch, const struct mv_kvm *kvm, st
     return 0;
 }
 
-/* Masks KVM's 8259s, whose lines all start unmasked; our MADT says that there are none. */
-static int close_pics(const struct mv_kvm *kvm)
+int mv_x86_set_pics(const struct mv_kvm *kvm, const uint8_t vectors[2], const uint8_t masks[2])
 {
     static const uint32_t chips[] = {KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE};
     int error = 0;
@@ -156,11 +155,20 @@ static int close_pics(const struct mv_kvm *kvm)
         struct kvm_irqchip chip = {.chip_id = chips[i]};
 
         error = MV_KVM_CALL(kvm, kvm->vm, KVM_GET_IRQCHIP, &chip);
-        chip.chip.pic.imr = 0xff;
+        chip.chip.pic.irq_base = vectors[i];
+        chip.chip.pic.imr = masks[i];
         if (!error)
             error = MV_KVM_CALL(kvm, kvm->vm, KVM_SET_IRQCHIP, &chip);
     }
     return error;
+}
+
+/* Masks KVM's 8259s, whose lines all start unmasked; our MADT says that there are none. */
+static int close_pics(const struct mv_kvm *kvm)
+{
+    static const uint8_t vectors[2] = {0, 0}, masks[2] = {0xff, 0xff};
+
+    return mv_x86_set_pics(kvm, vectors, masks);
 }
 
 int mv_arch_init_vm(struct mv_arch *arch, const struct mv_kvm *kvm, const struct mv_mem *mem,

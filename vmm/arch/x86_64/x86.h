@@ -54,6 +54,9 @@ struct mv_x86_oldpc {
 
 extern const struct mv_x86_oldpc mv_x86_oldpc;
 
+/* Sets the first vector and the mask of both 8259s, the master first.  0 or -errno. */
+int mv_x86_set_pics(const struct mv_kvm *kvm, const uint8_t vectors[2], const uint8_t masks[2]);
+
 /* ---- host.c ---- */
 
 /* Whether this processor is emulated by QEMU (TCG). */
